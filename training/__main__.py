@@ -1,0 +1,130 @@
+"""The command that a person types and that the page spawns.
+
+    python -m training                              the recipes
+    python -m training digits --help                a recipe's settings
+    python -m training digits --epochs 2            train in this terminal; Ctrl-C stops and publishes
+    python -m training digits --continue RUN        go on where a run stopped
+
+Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
+"""
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from training import device, job, recipe
+from training.checkpoint import CheckpointError, runs_dir
+from training.run import Run, process_identity
+
+DONE, FAILED, SETTINGS, STOPPED = 0, 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m training", description="Fine-tunes one of the models.",
+                                  epilog="Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.")
+    commands = top.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
+    for name in recipe.names():
+        made = recipe.load(name)
+        command = commands.add_parser(name, help=made.title, description=f"Fine-tunes {made.title}.")
+        recipe.add_flags(command, made.config)
+        command.add_argument("--runs", type=Path, default=argparse.SUPPRESS,
+                             help="where runs are kept [RUNS, or ./runs]")
+        command.add_argument("--continue", dest="continue_", metavar="RUN", default=argparse.SUPPRESS,
+                             help="go on where this run stopped, with its settings")
+        command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    given = vars(parser().parse_args(argv))
+    name, runs = given.pop("recipe"), Path(given.pop("runs", None) or runs_dir()).resolve()
+    spawned, continued = given.pop("run", None), given.pop("continue_", None)
+    rank = int(os.environ.get("RANK", 0))
+    try:
+        made = recipe.load(name)
+        if spawned:
+            run = Run.find(runs, spawned)
+            if run is None:
+                raise recipe.SettingsError(f"There is no run {spawned!r} in {runs}.")
+        elif rank == 0:
+            run = job.continued(runs, continued, given) if continued else job.create(runs, name, given)
+        else:
+            run = Run(Path("."), main=False)
+    except recipe.SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return SETTINGS
+    _obey_signals(run)
+    if not spawned and run.main and not job.wait_for_turn(run):
+        print("Stopped before it began: nothing was published.")
+        return STOPPED
+    if spawned:
+        run.set_status("running", worker=process_identity())
+    return execute(made, run)
+
+
+def _obey_signals(run: Run) -> None:
+    """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C ends at once."""
+    def ask(number: int, frame: Any) -> None:
+        if run.interrupted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        run.interrupted = True
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+
+
+def execute(made: recipe.Recipe, run: Run) -> int:
+    """Trains, publishes, and writes the worker's own last word."""
+    began = time.time()
+    try:
+        _share(run)
+        metrics = made.train(recipe.parse(made.config, run.config), run)
+        if not run.main:
+            return DONE
+        if not run.staging.exists():
+            run.set_status("stopped", reason="stopped before the first step: nothing was published", stage="")
+            run.say("Stopped before the first step: nothing was published.")
+            return STOPPED
+        run.publish()
+        return _finish(run, metrics, time.time() - began)
+    except (recipe.SettingsError, CheckpointError) as error:
+        run.set_status("failed", reason=str(error), stage="")
+        run.say(f"error: {error}")
+        return SETTINGS
+    except KeyboardInterrupt:
+        run.set_status("stopped", reason="ended at once by a second Ctrl-C: nothing was published", stage="")
+        return STOPPED
+    except Exception as error:  # the last word on any failure: a reason in a sentence, the rest in the log
+        text = traceback.format_exc()
+        run.set_status("failed", reason=job.explain(error), stage="")
+        run.say(f"{text}\nfailed: {job.explain(error)}")
+        return FAILED
+
+
+def _share(run: Run) -> None:
+    """Under torchrun, the ranks that only compute learn from rank 0 which run they work for."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        from accelerate import PartialState
+        from accelerate.utils import broadcast_object_list
+        PartialState(cpu=device.device() == "cpu")
+        run.path = broadcast_object_list([run.path])[0]
+
+
+def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
+    if metrics.get("stopped"):
+        where = f"stopped at step {metrics['step']:,} of {metrics['total']:,}"
+        run.set_status("stopped", reason=where, stage="", seconds=seconds)
+        run.say(f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
+                f"Go on with: python -m training {run.recipe} --continue {run.id}")
+        return STOPPED
+    from training.report import table
+    run.set_status("done", reason="", stage="", seconds=seconds)
+    run.say(f"\n{table(metrics)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Own data and splits: what every recipe does with examples before it knows what they show.
+
+A split depends on an example's content alone, never on a run's seed or on how many others there are: the
+same picture is held out in every run, so that no checkpoint is scored on what another run trained on.
+"""
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from training.recipe import SettingsError
+
+STRAY = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+def bucket(content: bytes) -> float:
+    """A number in [0, 1) that is a function of the content."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=7).digest(), "big") / 2**56
+
+
+def split(buckets: np.ndarray, labels: np.ndarray, low: float, high: float, at_least_one: bool = False) -> np.ndarray:
+    """True where an example's bucket lies in [low, high). With `at_least_one`, a class of which chance put
+    none there gives its nearest one."""
+    chosen = (buckets >= low) & (buckets < high)
+    if at_least_one:
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            if not chosen[members].any():
+                chosen[members[np.argmin(np.abs(buckets[members] - low))]] = True
+    return chosen
+
+
+def stratified(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """At most `limit` indices, shuffled, every class in its share (largest remainder); 0: all."""
+    rng = np.random.default_rng(seed)
+    if not limit or limit >= len(labels):
+        return rng.permutation(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = counts * limit / len(labels)
+    take = np.floor(exact).astype(int)
+    take[np.argsort(take - exact, kind="stable")[:limit - take.sum()]] += 1
+    picked = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, take, strict=True)]
+    return rng.permutation(np.concatenate(picked))
+
+
+@dataclass
+class Folder:
+    """A folder with one subfolder a class."""
+    classes: list[str]
+    files: list[Path]
+    labels: list[int]
+    problems: list[str] = field(default_factory=list)
+
+
+def class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Folder:
+    """Lists a person's own examples; what cannot be used is a problem that is told, not an error.
+
+    Raises SettingsError when there are not two classes with `least` files each."""
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is not a folder. Give one that holds one subfolder for each class.")
+    classes, files, labels, problems = [], [], [], []
+    for sub in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
+        if not sub.is_dir():
+            if sub.name.lower() not in STRAY:
+                problems.append(f"{sub.name}: lies beside the class folders and was left out")
+            continue
+        found = []
+        for path in sorted(p for p in sub.rglob("*") if p.is_file() and not p.name.startswith(".")):
+            if path.suffix.lower() in endings:
+                found.append(path)
+            elif path.name.lower() not in STRAY:
+                problems.append(f"{path.relative_to(folder)}: not a file of this kind")
+        if len(found) < least:
+            problems.append(f"{sub.name}: {len(found)} usable files, at least {least} are needed; left out")
+            continue
+        files += found
+        labels += [len(classes)] * len(found)
+        classes.append(sub.name)
+    if len(classes) < 2:
+        raise SettingsError(f"{folder} holds {len(classes)} usable class{'es' if len(classes) != 1 else ''}: at least "
+                            f"2 subfolders with {least} files each are needed. " + " ".join(problems[:3]))
+    return Folder(classes, files, labels, problems)

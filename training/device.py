@@ -1,0 +1,38 @@
+"""Where tensors live: cuda, then mps, then cpu, picked once; and when bf16 is worth using."""
+import functools
+import os
+from pathlib import Path
+
+# A thread that waits for its turn must not spin: with a job and the demo on the same few cores, libgomp's
+# default busy waiting took one prediction from 4 ms to 99 ms (2 cores, width-24 CNN). Read when torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@functools.cache
+def device() -> str:
+    import torch
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def cores() -> int:
+    """Cores that this process may use, not those that the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe() -> str:
+    if device() == "cuda":
+        import torch
+        return torch.cuda.get_device_name()
+    return {"mps": "Apple GPU", "cpu": f"CPU, {cores()} core{'s' if cores() > 1 else ''}"}[device()]
+
+
+@functools.cache
+def has_bf16() -> bool:
+    """Whether bf16 autocast is faster here: on CUDA, and on CPUs with bf16 instructions."""
+    if device() != "cpu":
+        return device() == "cuda"
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    return "amx_bf16" in text or "avx512_bf16" in text

@@ -1,0 +1,159 @@
+"""The one loader for a person's picture: every image tab and every own-folder training go through it.
+
+    from training.pictures import load_picture, flatten
+    picture = flatten(load_picture("holiday.jpg"))
+
+Phones, scanners and drawing programs write pictures that a plain Image.open shows rotated, clipped to white
+or with a black background. What comes out here is upright, 8 bits, RGB (or RGBA where something really is
+transparent) and no larger than asked for. What it does not do: colour profiles are ignored, HEIC is not read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# Pillow warns from 89 megapixels on, at import sites that we do not control, and a warning filter is not
+# thread-safe. This module checks the size itself, before anything is decoded, so Pillow's own check is off.
+Image.MAX_IMAGE_PIXELS = None
+
+MAX_PIXELS = 200_000_000
+# Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a second,
+# unchecked picture inside (ICO).
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used. The text is a sentence for the person: what was wrong, what to do."""
+
+
+def load_picture(path: str | Path, longest: int = 1024) -> Image.Image:
+    """Read a picture file, upright, with its long side at most `longest` pixels.
+
+    Returns mode "RGB", or "RGBA" where some pixel is transparent; of an animation, the first frame.
+    Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
+    """
+    path = Path(path)
+    head = _first_bytes(path)
+    name = f"“{path.name}”"
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except Exception as error:  # a damaged header can raise almost anything, by format
+        raise PictureError(_why_not(name, head)) from error
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise PictureError(
+                f"{name} is too large: {image.width} × {image.height} pixels. The limit is "
+                f"{MAX_PIXELS // 1_000_000} megapixels; make it smaller and try again."
+            )
+        try:
+            return _decode(image, longest)
+        except Exception as error:  # likewise: zlib.error, struct.error, OSError, SyntaxError ...
+            raise PictureError(
+                f"{name} could not be read to its end: the file is damaged or incomplete. "
+                "Open it in a picture program, save it again as PNG or JPEG, and try that file."
+            ) from error
+
+
+def flatten(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """The picture as RGB, with what is transparent laid over `background`."""
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    layer = picture.convert("RGBA")
+    under = Image.new("RGBA", layer.size, (*background, 255))
+    return Image.alpha_composite(under, layer).convert("RGB")
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The start of a file, or a PictureError where there is no ordinary file with something in it."""
+    name = f"“{path.name}”"
+    try:
+        if path.is_dir():
+            raise PictureError(f"{name} is a folder, not a picture. Choose one picture in it.")
+        if not path.is_file():
+            raise PictureError(f"There is no picture {name} any more. Choose it again.")
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        reason = error.strerror or "unknown reason"
+        raise PictureError(f"{name} could not be opened ({reason}). Choose another picture.") from error
+    if not head:
+        raise PictureError(f"{name} is empty (0 bytes). Choose another picture.")
+    return head
+
+
+def _why_not(name: str, head: bytes) -> str:
+    """The sentence for a file that no decoder accepts, by its first bytes."""
+    again = "Save it as JPEG or PNG and try again."
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        return f"{name} is a HEIC photo, which cannot be read here. {again}"
+    if b"<svg" in head.lower():
+        return f"{name} is an SVG drawing, which has no pixels. Export it as PNG and try again."
+    if head.startswith(b"%PDF"):
+        return f"{name} is a PDF document, not a picture. {again}"
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")):
+        return f"{name} starts like a picture but is damaged or incomplete. {again}"
+    return f"{name} is not a picture that can be read here. Use a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+
+
+def _decode(image: Image.Image, longest: int) -> Image.Image:
+    """Decode, shrink, bring to RGB or RGBA, turn upright."""
+    size = _within(image.size, longest)
+    if image.format in ("JPEG", "MPO"):
+        image.draft(None, size)  # the decoder itself skips detail: a 50-megapixel photo in a tenth of the time
+    image.load()
+    turn = _orientation(image)
+    picture = _eight_bits(image)
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if picture.mode == "RGBA" and picture.getextrema()[3][0] == 255:
+        picture = picture.convert("RGB")
+    return picture.transpose(turn) if turn is not None else picture
+
+
+def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height with the long side at most `longest`, never below one pixel."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """How the camera's orientation mark says to turn the picture; None where it says nothing sensible."""
+    try:
+        return TURNS.get(image.getexif().get(0x0112))
+    except Exception:  # a broken EXIF block says nothing about the pixels, which are good: keep them as stored
+        return None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """RGB or RGBA with 8 bits a channel, whatever the mode; deep greys are scaled by their range, not clipped."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_deep_grey(np.asarray(image))).convert("RGB")
+    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def _deep_grey(values: np.ndarray) -> np.ndarray:
+    """(h, w) of 16 or 32 bits, or float, as uint8: by the type's range for 16 bits, else by the values' own."""
+    if values.dtype.itemsize == 2:
+        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    values = np.nan_to_num(values.astype(np.float64))
+    low, high = min(0.0, float(values.min())), float(values.max())
+    # 32-bit integers and floats have no agreed white: take the smallest usual one that holds the values.
+    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
+    white = next((top for top in usual if high <= top), high) if low >= 0 else high
+    scaled = (values - low) * (255.0 / max(white - low, 1e-12))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

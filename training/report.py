@@ -1,0 +1,80 @@
+"""What a classification run reports: figures with their intervals, the confusion, the worst mistakes."""
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def interval(share: float, n: int, z: float = 1.96) -> list[float]:
+    """95% interval of a share of n (Wilson 1927); it stays within 0 and 1."""
+    if not n:
+        return [0.0, 1.0]
+    centre, spread = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return [round((centre - spread) / (1 + z * z / n), 5), round((centre + spread) / (1 + z * z / n), 5)]
+
+
+def classification(probabilities: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """Figures of (N, classes) probabilities against (N,) labels."""
+    n, k = len(labels), len(classes)
+    said = probabilities.argmax(1)
+    confusion = np.bincount(labels * k + said, minlength=k * k).reshape(k, k)
+    right, truth, guessed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    f1 = np.divide(2 * right, truth + guessed, out=np.zeros(k), where=(truth + guessed) > 0)
+    accuracy = float(right.sum() / n)
+    return {"accuracy": round(accuracy, 5), "interval": interval(accuracy, n), "n": n,
+            "macro_f1": round(float(f1[truth > 0].mean()), 5),
+            "per_class": {c: round(float(right[i] / truth[i]), 4) if truth[i] else None
+                          for i, c in enumerate(classes)},
+            "confusion": confusion.tolist()}
+
+
+def worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
+    """Indices of the mistakes that the model was surest of, the surest first."""
+    said = probabilities.argmax(1)
+    wrong = np.flatnonzero(said != labels)
+    return wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:count].tolist()
+
+
+def confusion_picture(path: Path, confusion: list[list[int]], classes: list[str], title: str) -> None:
+    """Rows are the truth, columns what was said; shares of each row, since classes differ in number."""
+    from matplotlib.figure import Figure
+    table = np.array(confusion)
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    size = max(4.5, 0.42 * len(classes) + 2.2)
+    figure = Figure(figsize=(size, size), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    # The right answers would drown the mistakes: colour shows the square root of the share.
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    names = [c if len(c) < 16 else c[:15] + "…" for c in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), names)
+    axes.set_xlabel("the model said")
+    axes.set_ylabel("it was")
+    axes.set_title(title, fontsize=10)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if len(classes) <= 20:
+        for i, row in enumerate(table):
+            for j, count in enumerate(row):
+                if count:
+                    axes.text(j, i, str(count), ha="center", va="center", fontsize=7,
+                              color="white" if shares[i, j] > 0.3 else "#1d3557")
+    figure.savefig(path)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The final table on the terminal and in log.txt: before and after."""
+    def cell(part: dict[str, Any] | None) -> str:
+        if not part:
+            return "-"
+        low, high = part["interval"]
+        return f"{part['accuracy']:.2%} ({low:.1%} to {high:.1%}, n {part['n']:,})"
+    rows = [("accuracy on", "before", "after"),
+            (metrics["data"], cell(metrics.get("before")), cell(metrics["after"]))]
+    if other := metrics.get("other"):
+        rows.append((other["data"], cell(other["before"]), cell(other["after"])))
+    widths = [max(len(r[i]) for r in rows) for i in range(3)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:],
+                      f"chance {metrics['chance']:.1%}; 95% intervals; {metrics['held_out']}"])

@@ -1,0 +1,292 @@
+"""A run: one execution of a recipe, kept in a directory, the only thing that crosses from training to serving.
+
+    runs/digits-20261120-234401-kqzt/
+        config.json        settings, data and its revision, resolved base, versions, `continues`
+        status.json        state, process, heartbeat, reason; written atomically
+        events.jsonl       one line an event, appended and flushed
+        log.txt            all output of the job
+        stop               its presence asks the job to stop at the next step
+        swap.json          what became of the checkpoint in its slot
+        resume/            what continuing needs
+        checkpoint/        published by one rename, last
+        report/            metrics.json and pictures
+
+This file alone knows the paths inside it. Each phase has one writer of the status: who queues it, then
+its supervisor, then its worker, then (when the worker left no word) the supervisor again.
+"""
+import contextlib
+import json
+import os
+import random
+import shutil
+import string
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+ENDED = ("done", "stopped", "failed", "lost")
+BEAT = 1.0  # seconds between heartbeats, at most
+
+
+def process_identity(pid: int | None = None) -> dict[str, float]:
+    """A process by pid and start time, since the system gives pids out again."""
+    return {"pid": pid or os.getpid(), "started": psutil.Process(pid).create_time()}
+
+
+def is_alive(identity: dict[str, float] | None) -> bool:
+    if not identity:
+        return False
+    try:
+        process = psutil.Process(int(identity["pid"]))
+        return (abs(process.create_time() - identity["started"]) < 1.0
+                and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomic: a reader sees the old file or the new one, also after a crash."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{random.getrandbits(32):x}")
+    try:
+        with open(partial, "w", encoding="utf-8") as f:
+            json.dump(value, f, indent=1)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_json(path: Path, default: Any = None) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return default
+
+
+def lock(runs: Path) -> FileLock:
+    """Held for queueing, claiming and deleting; shared by the app and the terminal command."""
+    runs.mkdir(parents=True, exist_ok=True)
+    return FileLock(runs / ".lock", timeout=30)
+
+
+class Run:
+    def __init__(self, path: Path, main: bool = True):
+        """`main` is False on the ranks of a distributed job that only compute: they write nothing."""
+        self.path, self.main, self.interrupted = Path(path), main, False
+        self._beat, self._step = 0.0, {}
+
+    # -- making and finding -------------------------------------------------------------------------
+    @classmethod
+    def create(cls, runs: Path, recipe: str, config: dict[str, Any], **more: Any) -> "Run":
+        """A new directory with its config, queued."""
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        while True:
+            run = cls(runs / f"{recipe}-{stamp}-{''.join(random.choices(string.ascii_lowercase, k=4))}")
+            with contextlib.suppress(FileExistsError):
+                run.path.mkdir(parents=True)
+                break
+        write_json(run.path / "config.json", {"recipe": recipe, "config": config, "created": time.time(), **more})
+        run.set_status("queued", queued=time.time())
+        return run
+
+    @classmethod
+    def find(cls, runs: Path, run_id: str) -> "Run | None":
+        """By id, which is never a path."""
+        if not run_id or run_id != os.path.basename(run_id) or run_id.startswith("."):
+            return None
+        return cls(runs / run_id) if (runs / run_id / "config.json").is_file() else None
+
+    @classmethod
+    def all(cls, runs: Path) -> list["Run"]:
+        """Oldest first."""
+        found = [cls(p.parent) for p in Path(runs).glob("*/config.json") if not p.parent.name.startswith(".")]
+        return sorted(found, key=lambda r: (r.settings.get("created", 0), r.id))
+
+    # -- what it is ---------------------------------------------------------------------------------
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """config.json whole: recipe, config, created, and what was resolved when it ran."""
+        return read_json(self.path / "config.json", {})
+
+    @property
+    def recipe(self) -> str:
+        return self.settings.get("recipe", self.id.split("-")[0])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.settings.get("config", {})
+
+    def record(self, **more: Any) -> None:
+        """Adds what was resolved (base, data revision, versions) to config.json."""
+        if self.main:
+            write_json(self.path / "config.json", {**self.settings, **more})
+
+    # -- status -------------------------------------------------------------------------------------
+    @property
+    def status(self) -> dict[str, Any]:
+        return read_json(self.path / "status.json", {"state": "lost", "reason": "its status file is gone"})
+
+    @property
+    def state(self) -> str:
+        """As a person sees it: a running job that was asked to stop is `stopping`."""
+        state = self.status["state"]
+        return "stopping" if state == "running" and self.stop_requested else state
+
+    def set_status(self, state: str, **more: Any) -> None:
+        if self.main:
+            old = read_json(self.path / "status.json", {})
+            write_json(self.path / "status.json",
+                       {**old, "state": state, "heartbeat": time.time(), **more})
+
+    def beat(self, stage: str = "", **more: Any) -> None:
+        """A sign of life, with what the job is at; written at most once a second."""
+        if stage and stage != self._step.get("stage"):
+            self._beat = 0.0
+        self._step = {**self._step, **more, **({"stage": stage} if stage else {})}
+        if self.main and time.time() - self._beat > BEAT:
+            self._beat = time.time()
+            self.set_status("running", **self._step)
+
+    # -- events and log -----------------------------------------------------------------------------
+    def log(self, **event: Any) -> None:
+        """Appends one event; `step` and `total` are also the progress that the page shows."""
+        if not self.main:
+            return
+        with open(self.path / "events.jsonl", "a", encoding="utf-8") as f:
+            f.write(json.dumps({"t": round(time.time(), 3), **event}) + "\n")
+        self.beat(**{k: event[k] for k in ("step", "total", "epoch") if k in event})
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All events; a half-written last line is left out."""
+        try:
+            text = (self.path / "events.jsonl").read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    yield event
+
+    def say(self, text: str) -> None:
+        """One line for the person: on the terminal, and in log.txt (which is the output of a spawned job)."""
+        if not self.main:
+            return
+        print(text, flush=True)
+        if not self.spawned:
+            with open(self.log_file, "a", encoding="utf-8") as f:
+                f.write(text + "\n")
+
+    @property
+    def spawned(self) -> bool:
+        return os.environ.get("TRANSFER_LAB_JOB") == self.id
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.txt"
+
+    def log_tail(self, lines: int = 12) -> str:
+        try:
+            with open(self.log_file, "rb") as f:
+                f.seek(max(0, f.seek(0, os.SEEK_END) - 16384))
+                text = f.read().decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        # A progress bar redraws its line with \r: only its last state is worth showing.
+        return "\n".join(line.rsplit("\r", 1)[-1] for line in text.splitlines()[-lines:])
+
+    # -- stopping -----------------------------------------------------------------------------------
+    def request_stop(self) -> None:
+        (self.path / "stop").touch()
+
+    @property
+    def stop_requested(self) -> bool:
+        return (self.path / "stop").exists()
+
+    @property
+    def stop_age(self) -> float:
+        """Seconds since the stop was asked for; 0 if it was not."""
+        try:
+            return time.time() - (self.path / "stop").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    @property
+    def escalation(self) -> str:
+        """What the supervisor had to add to the stop file: nothing, SIGTERM or SIGKILL."""
+        return read_json(self.path / "escalation.json", "")
+
+    def escalate(self, signal_name: str) -> None:
+        write_json(self.path / "escalation.json", signal_name)
+
+    def should_stop(self) -> bool:
+        """True once a person (the stop file) or the system (SIGTERM, Ctrl-C) asked. Cheap: one stat."""
+        return self.interrupted or self.stop_requested
+
+    # -- results ------------------------------------------------------------------------------------
+    @property
+    def staging(self) -> Path:
+        return self.path / "checkpoint.partial"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return (self.checkpoint / "config.json").is_file()
+
+    def publish(self) -> None:
+        """One rename, last: a checkpoint directory that exists is whole."""
+        if self.main:
+            os.rename(self.staging, self.checkpoint)
+
+    def _folder(self, name: str) -> Path:
+        path = self.path / name
+        if self.main:
+            path.mkdir(exist_ok=True)
+        return path
+
+    @property
+    def resume(self) -> Path:
+        return self._folder("resume")
+
+    @property
+    def report(self) -> Path:
+        return self._folder("report")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.path / "report" / "metrics.json", {})
+
+    @property
+    def swap(self) -> dict[str, Any] | None:
+        """What became of the checkpoint: {outcome: swapped | kept | offered | refused, why}; None: pending."""
+        return read_json(self.path / "swap.json")
+
+    def set_swap(self, outcome: str, why: str) -> None:
+        write_json(self.path / "swap.json", {"outcome": outcome, "why": why, "at": time.time()})
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        total = 0
+        for root, _, files in os.walk(self.path):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(root, name)).st_size
+        return total
+
+    def delete(self) -> None:
+        """Renamed out of sight first, so that a half-deleted run is never listed."""
+        gone = self.path.with_name(f".deleted-{self.id}")
+        os.rename(self.path, gone)
+        shutil.rmtree(gone)
