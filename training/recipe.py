@@ -38,11 +38,12 @@ class Recipe:
 
 
 def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
-            choices: tuple[str, ...] = (), rare: bool = False, local: bool = False, label: str = "") -> Any:
+            choices: tuple[str, ...] = (), rare: bool = False, local: bool = False, lasting: bool = False,
+            label: str = "") -> Any:
     """A field of a recipe's config. `rare` folds it away on the page; `local` (it names a path of this
-    machine) keeps it off the page and out of the API."""
+    machine) keeps it off the page and out of the API; `lasting` cannot change when a run is continued."""
     return field(default=default, metadata=dict(help=help, low=low, high=high, choices=choices, rare=rare,
-                                                local=local, label=label))
+                                                local=local, lasting=lasting, label=label))
 
 
 def names() -> list[str]:
@@ -91,7 +92,7 @@ def _check(f: dataclasses.Field, value: Any) -> Any:
         try:
             number = float(value)
             ok = math.isfinite(number) and not isinstance(value, bool) and (kind is float or number == int(number))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             ok = False
         if not ok:
             want = "a whole number" if kind is int else "a number"
@@ -99,10 +100,15 @@ def _check(f: dataclasses.Field, value: Any) -> Any:
         value = kind(number)
         low, high = meta["low"], meta["high"]
         if (low is not None and value < low) or (high is not None and value > high):
-            raise SettingsError(f"{f.name} is {value:g}: it must be from {low:g} to {high:g}.")
+            raise SettingsError(f"{f.name} is {_plain(value)}: it must be from {_plain(low)} to {_plain(high)}.")
     if meta["choices"] and value not in meta["choices"]:
         raise SettingsError(f"{f.name} is {value!r}: it must be one of {', '.join(meta['choices'])}.")
     return value
+
+
+def _plain(number: float) -> str:
+    """A number as a person writes it: 1,000,000 rather than 1e+06."""
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def add_flags(parser: argparse.ArgumentParser, config: type) -> None:
@@ -113,7 +119,7 @@ def add_flags(parser: argparse.ArgumentParser, config: type) -> None:
         if meta["choices"]:
             text += f" ({' | '.join(meta['choices'])})"
         elif meta["low"] is not None:
-            text += f" ({meta['low']:g} to {meta['high']:g})"
+            text += f" ({_plain(meta['low'])} to {_plain(meta['high'])})"
         default = "" if f.default == "" else f" [{f.default}]"
         parser.add_argument("--" + f.name.replace("_", "-"), dest=f.name, default=argparse.SUPPRESS,
                             metavar=f.type.__name__.upper(), help=(text + default).replace("%", "%%"))

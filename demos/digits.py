@@ -1,0 +1,188 @@
+"""The Digits & fashion tab: draw or photograph something, and two small networks say what they see.
+
+The handler is plain: `classify(load_picture("seven.png"), "digits")` needs no page and no server.
+"""
+import html
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from demos import page
+from demos.model_slot import ModelSlot, SwapError, load_checked
+from training.checkpoint import labels
+from training.pictures import PictureError, load_picture
+
+TITLE = "Digits & fashion"
+RECIPE = "digits"
+EXAMPLES = Path(__file__).parent / "examples" / "digits"
+WORDS = {"T - shirt / top": "T-shirt or top"}  # data sets' own names that a person would not write
+EMPTY = "Draw a digit or a garment here, or bring a photo: the answers appear as you draw."
+
+
+class DigitsPredictor:
+    """A digits checkpoint, ready to answer."""
+
+    def __init__(self, path: Path):
+        from training.digits_model import DigitsNet
+        self.model = load_checked(DigitsNet, path)
+        self.labels = labels(path)
+        self.framing, self.trained_on = self.model.config.framing, self.model.config.trained_on
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """(labels,) probabilities of (28, 28) uint8, light on dark."""
+        import torch
+        with torch.inference_mode():
+            x = torch.from_numpy(pixels)[None, None].float() / 255
+            return self.model(x).logits[0].softmax(0).numpy()
+
+    def warm_up(self) -> np.ndarray:
+        return self.scores(np.zeros((28, 28), np.uint8))
+
+
+SLOTS = {name: ModelSlot(name, DigitsPredictor) for name in ("digits", "fashion")}
+
+
+@dataclass(frozen=True)
+class Answer:
+    confidences: dict[str, float]       # words to share, the surest first
+    label: str                          # the data set's own name
+    checkpoint: str
+    name: str
+    trained_on: str
+    milliseconds: float                 # preprocessing and prediction
+    pixels: np.ndarray                  # (28, 28) uint8: what the model saw
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return {"label": self.label, "checkpoint": self.checkpoint, "milliseconds": round(self.milliseconds, 2)}
+
+
+def classify(picture: Image.Image, slot: str, checkpoint: str | None = None) -> Answer:
+    """What one slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a sentence."""
+    from training.digits_picture import to_28x28
+    held = SLOTS[slot].get(checkpoint)
+    began = time.perf_counter()
+    pixels = to_28x28(picture, held.predictor.framing)
+    scores = held.predictor.scores(pixels)
+    took = (time.perf_counter() - began) * 1000
+    order = np.argsort(-scores)
+    names = held.predictor.labels
+    return Answer({WORDS.get(names[i], names[i]): float(scores[i]) for i in order}, names[order[0]], held.id, held.name,
+                  held.predictor.trained_on, took, pixels)
+
+
+# -- the page --------------------------------------------------------------------------------------------
+def _endpoint(slot: str) -> Any:
+    def answer(picture: str | None, checkpoint: str | None = None) -> tuple[dict[str, float], dict[str, Any]]:
+        if not picture:
+            raise gr.Error("There is no picture: send one as a file.")
+        try:
+            found = classify(load_picture(picture), slot, checkpoint)
+        except (PictureError, SwapError) as error:
+            raise gr.Error(str(error)) from error
+        return found.confidences, found.json
+    return answer
+
+
+def _seen(answer: Answer) -> str:
+    picture = page.data_uri(Image.fromarray(answer.pixels))
+    about = f"<br>trained on {html.escape(answer.trained_on)}" if answer.trained_on else ""
+    return (f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model sees">'
+            f"<div>what the model sees, 28×28<br><b>{html.escape(answer.name)}</b>, "
+            f"{answer.milliseconds:.0f} ms{about}</div></div>")
+
+
+def _both(picture: Image.Image | None, chosen: list[str]) -> list[Any]:
+    """For each slot a Label value and what the model saw; a sentence in its place where there is none."""
+    shown: list[Any] = []
+    for slot, checkpoint in zip(SLOTS, chosen, strict=True):
+        try:
+            if picture is None:
+                raise PictureError(EMPTY)
+            answer = classify(picture, slot, checkpoint)
+            shown += [answer.confidences, _seen(answer)]
+        except (PictureError, SwapError) as error:
+            shown += [None, page.notice(html.escape(str(error)))]
+    return shown
+
+
+def from_canvas(drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:
+    return _both(drawn["composite"] if drawn else None, list(chosen))
+
+
+def from_photo(path: str | None, *chosen: str) -> list[Any]:
+    try:
+        picture = load_picture(path) if path else None
+    except PictureError as error:
+        return [None, page.notice(html.escape(str(error)), "bad")] * len(SLOTS)
+    return _both(picture, list(chosen))
+
+
+def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
+    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls to refresh what."""
+    with gr.Row():
+        with gr.Column(scale=4, min_width=300):
+            with gr.Tabs():
+                with gr.Tab("Draw"):
+                    canvas = gr.Sketchpad(
+                        type="pil", image_mode="RGBA", canvas_size=(320, 320), fixed_canvas=True, layers=False,
+                        label="Draw large, in one go", transforms=(), format="png",
+                        brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"), elem_id="canvas")
+                with gr.Tab("Photo"):
+                    photo = page.Photo(label="A photo of a digit or a garment", elem_id="photo",
+                                       sources=["upload", "clipboard", "webcam"], height=320)
+                    gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
+            ask = gr.Button("What is it?", variant="primary", elem_id="ask")
+        answers, choosers, banners, backs = [], [], [], []
+        for slot, held in SLOTS.items():
+            with gr.Column(scale=3, min_width=260):
+                label = gr.Label(label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
+                                 num_top_classes=4, elem_id=f"label-{slot}")
+                seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{slot}")
+                chooser = gr.Dropdown([("active", "active")], value="active", label="Answered by", interactive=True,
+                                      elem_id=f"chooser-{slot}")
+                banners.append(gr.HTML(elem_id=f"banner-{slot}"))
+                backs.append(gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot}"))
+                answers += [label, seen]
+                choosers.append(chooser)
+    tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
+    live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
+    source = gr.State("canvas")  # which input a new checkpoint is asked about
+
+    def again(source: str, drawn: dict[str, Any] | None, path: str | None, *chosen: str) -> list[Any]:
+        return from_photo(path, *chosen) if source == "photo" else from_canvas(drawn, *chosen)
+
+    canvas.change(from_canvas, [canvas, *choosers], answers, **live).then(
+        lambda: "canvas", None, source, api_visibility="private", show_progress="hidden")
+    photo.change(from_photo, [photo, *choosers], answers, **live).then(
+        lambda: "photo", None, source, api_visibility="private", show_progress="hidden")
+    gr.on([ask.click, *(c.input for c in choosers)], again, [source, canvas, photo, *choosers], answers, **live)
+    for slot, back in zip(SLOTS.values(), backs, strict=True):
+        back.click(_roll_back(slot, training), None, None, api_visibility="private").then(
+            again, [source, canvas, photo, *choosers], answers, **live)
+    with gr.Row(visible=False):  # the endpoints' own components: what they promise, whatever the page shows
+        for slot, name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
+            gr.Button().click(_endpoint(slot), [page.Photo(label="picture"), gr.Textbox(label="checkpoint")],
+                              [gr.Label(num_top_classes=10), gr.JSON()], api_name=name)
+
+    def refresh() -> list[Any]:
+        slots = list(SLOTS.values())
+        return [*(gr.update(choices=page.choices(s)) for s in slots), *(page.banner(s) for s in slots),
+                *(gr.update(visible=training and s.previous is not None) for s in slots)]
+
+    return tune, refresh, [*choosers, *banners, *backs]
+
+
+def _roll_back(slot: ModelSlot, training: bool) -> Any:
+    def back() -> None:
+        page.refuse_unless(training)
+        try:
+            gr.Info(f"{slot.name}: {slot.roll_back().name} answers again.")
+        except SwapError as error:
+            raise gr.Error(str(error)) from error
+    return back

@@ -1,0 +1,80 @@
+"""What happens to a run when it ends: the gate decides whether its checkpoint is swapped in.
+
+One thread of the app looks once a second: it starts what is queued and lands what has ended. Everything it
+acts on is on disk, so it makes no difference whether the app was up when the run ended.
+"""
+import logging
+import threading
+
+from demos.model_slot import ModelSlot, SwapError
+from training import job
+from training.checkpoint import CheckpointError, runs_dir, slot_of
+from training.recipe import SettingsError
+from training.run import Run
+
+EVERY = 1.0
+log = logging.getLogger(__name__)
+
+
+def decide(run: Run, active_id: str) -> tuple[str, str]:
+    """(`swap` | `kept` | `offered`, why), from the run's setting and the scores that its job measured."""
+    wish, metrics = run.config.get("swap", "better"), run.metrics
+    gate = metrics.get("active", {})
+    if wish == "never":
+        return "offered", "it was started with “never” swap in"
+    if wish == "always":
+        return "swap", "it was started with “always” swap in"
+    if not gate:
+        return "offered", "it was stopped before it was scored"
+    if gate["id"] != active_id:
+        return "offered", f"it was compared with {gate['id']}, which no longer answers"
+    if not gate["same_labels"]:
+        return "offered", "it knows other classes than the one that answers now"
+    new, old = metrics["after"]["accuracy"], gate["accuracy"]
+    what = f"{new:.1%} against {old:.1%} on {metrics['held_out']}"
+    return ("swap", f"better: {what}") if new > old else ("kept", f"not better: {what}")
+
+
+def land(run: Run, slot: ModelSlot) -> None:
+    """Decides, swaps, and writes down what was done and why."""
+    outcome, why = decide(run, slot.active_id)
+    if outcome == "swap":
+        try:
+            slot.swap(run.id)
+            outcome = "swapped"
+        except SwapError as error:
+            outcome, why = "refused", str(error)
+    run.set_swap(outcome, why)
+
+
+def pending(runs: list[Run]) -> list[Run]:
+    return [r for r in runs if r.swap is None and r.status["state"] in ("done", "stopped") and r.has_checkpoint]
+
+
+class Landing(threading.Thread):
+    """Starts what is queued (where training is on) and lands what has ended, until the app ends."""
+
+    def __init__(self, slots: dict[str, ModelSlot], training: bool):
+        super().__init__(name="landing", daemon=True)
+        self.slots, self.training, self.ended = slots, training, threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(EVERY):
+            try:
+                self.look()
+            except (OSError, SettingsError, CheckpointError, KeyError) as error:
+                log.warning("could not look after the runs this time: %s: %s", type(error).__name__, error)
+
+    def look(self) -> None:
+        if not runs_dir().exists():
+            return
+        if self.training:
+            job.pump(runs_dir())
+        for run in pending(Run.all(runs_dir())):
+            slot = self.slots.get(slot_of(run))
+            if slot is not None:
+                land(run, slot)
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.join()

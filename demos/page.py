@@ -1,0 +1,126 @@
+"""What the tabs share on the page: looks, the picture input, and how an answer and its checkpoint are shown."""
+import base64
+import html
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+from demos.model_slot import ModelSlot
+from training import checkpoint, device, job
+from training.checkpoint import runs_dir
+from training.run import Run
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]  # none is fetched
+# The canvas opens with no tool in hand; a person expects to draw at once.
+JS = """() => { const timer = setInterval(() => {
+  const brush = document.querySelector('#canvas button[aria-label="Brush"]');
+  if (brush) { clearInterval(timer); brush.click(); } }, 150); }"""
+CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
+
+
+def theme() -> gr.themes.Base:
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
+    return gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono)
+
+
+class Photo(gr.Image):
+    """A picture as the file that was uploaded, untouched: 16-bit, CMYK, alpha and broken ones are for
+    `load_picture` to handle, where gr.Image would convert them or fail in words of its own."""
+
+    is_template = True  # drawn by the browser as gr.Image
+
+    def __init__(self, **more: Any):
+        super().__init__(type="filepath", image_mode=None, **more)
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        if payload is None or (payload.url and payload.url.startswith("data:")):
+            return super().preprocess(payload)
+        return payload.path
+
+
+def data_uri(picture: Any) -> str:
+    """A PIL picture, inline: nothing of a person's is served from a path."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def notice(text: str, kind: str = "note") -> str:
+    """A sentence in a box; `kind`: note, good, bad."""
+    return f'<div class="notice {kind}" role="status">{text}</div>' if text else ""
+
+
+OFF = ("Training is off here. Duplicate this Space, or run the app on your own machine, to fine-tune and to swap "
+       "checkpoints.")
+
+
+def refuse_unless(training: bool) -> None:
+    """Guards every handler that changes something for everybody."""
+    if not training:
+        raise gr.Error(OFF)
+
+
+def strip(training: bool) -> str:
+    """The line at the top of every tab: the device, and the job that is running."""
+    where = device.describe() if "torch" in sys.modules else f"{device.cores()} cores"
+    now = job.running(runs_dir()) if runs_dir().exists() else None
+    what = "no run in progress" if training else "training is off here"
+    if now is not None:
+        waiting = len(job.queue(runs_dir()))
+        what = f"<b>{html.escape(now.recipe)} run {progress(now)}</b>" + (f", {waiting} queued" if waiting else "")
+    return f'<div class="strip"><span>{html.escape(where)}</span><span>{what}</span></div>'
+
+
+def progress(run: Run) -> str:
+    """In words: `43%, 2 min left`, `stopping`, `scoring`."""
+    status = run.status
+    if run.state == "stopping":
+        return "stopping"
+    step, total = status.get("step", 0), status.get("total", 0)
+    if status.get("stage", "training") != "training" or not total:
+        return status.get("stage") or "starting"
+    left = seconds_left(run)
+    return f"{step / total:.0%}" + (f", {duration(left)} left" if left is not None else "")
+
+
+def seconds_left(run: Run) -> float | None:
+    """From the pace of the last events, since the first steps are slower."""
+    events = [e for e in run.events() if "loss" in e][-20:]
+    if len(events) < 2 or events[-1]["step"] == events[0]["step"]:
+        return None
+    pace = (events[-1]["t"] - events[0]["t"]) / (events[-1]["step"] - events[0]["step"])
+    return pace * (events[-1]["total"] - events[-1]["step"])
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def choices(slot: ModelSlot) -> list[tuple[str, str]]:
+    """For a dropdown: what is active now, then every checkpoint of the slot."""
+    listed = list(checkpoint.listing(runs_dir(), slot.name))
+    active = next((c.name for c in listed if c.id == slot.active_id), slot.active_id)
+    return [(f"active: {active}", "active")] + [(c.name, c.id) for c in listed]
+
+
+def banner(slot: ModelSlot) -> str:
+    """What the last run did to this slot, in a sentence."""
+    if slot.notice:
+        return notice(html.escape(slot.notice), "bad")
+    for run in reversed(Run.all(runs_dir())):
+        swap = run.swap
+        if swap and run.settings.get("slot") == slot.name:
+            name, why = html.escape(checkpoint.of_run(run).name), html.escape(swap["why"])
+            if swap["outcome"] == "swapped" and slot.active_id == run.id:
+                return notice(f"<b>{name}</b> was swapped in. {why[0].upper()}{why[1:]}.", "good")
+            if swap["outcome"] in ("offered", "kept", "refused") and slot.active_id != run.id:
+                verb = {"offered": "is ready to use", "kept": "was not swapped in", "refused": "was refused"}
+                return notice(f"<b>{name}</b> {verb[swap['outcome']]}: {why}.", "note")
+            return ""
+    return ""

@@ -1,0 +1,182 @@
+"""Runs as a person sees them: state and progress, curves, history, report. Plain functions from a Run."""
+import base64
+import html
+import time
+from typing import Any
+
+import pandas as pd
+
+from demos import page
+from training import checkpoint, job
+from training.run import ENDED, Run
+
+COLUMNS = ["Run", "State", "Before", "After", "In its slot", "Disk", "Started", "id"]
+SMOOTH = 0.8  # of the loss curve: share of the value before
+
+
+def share(part: dict[str, Any] | None) -> str:
+    return f"{part['accuracy']:.1%}" if part else "–"
+
+
+def status(run: Run | None) -> str:
+    """State, progress bar, step, time left, and the reason when it ended early."""
+    if run is None:
+        return page.notice("No run yet. Choose the settings and press Start: the sample data needs no network and "
+                           "takes about a minute on a CPU.")
+    state, now = run.state, run.status
+    step, total = now.get("step", 0), now.get("total", 0)
+    done = 1.0 if state == "done" else step / total if total else 0.0
+    facts = [f"step {step:,} of {total:,}" if total else "",
+             f"epoch {now['epoch']} of {run.config.get('epochs', '?')}" if now.get("epoch") else "",
+             page.progress(run) if state in ("running", "stopping") else "",
+             f"took {page.duration(now['seconds'])}" if now.get("seconds") else "",
+             {"SIGTERM": "asked again (SIGTERM)", "SIGKILL": "ended by force (SIGKILL)"}.get(run.escalation, ""),
+             f"continues {run.settings['continues']}" if run.settings.get("continues") else ""]
+    reason = page.notice(html.escape(now["reason"]), "bad" if state in ("failed", "lost") else "note") \
+        if now.get("reason") else ""
+    return (f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state {state}">{state}'
+            f'</span><div class="bar" role="progressbar" aria-valuenow="{done:.0%}"><i style="width:{done:.1%}"></i>'
+            f'</div><div class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{reason}</div>')
+
+
+def queue(waiting: list[Run]) -> str:
+    if not waiting:
+        return ""
+    rows = "".join(f"<li>{html.escape(checkpoint.of_run(r).name)}</li>" for r in waiting)
+    return f"<b>Queued, next first</b><ol class='queue'>{rows}</ol>"
+
+
+def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Loss over steps (raw and smoothed), and score over epochs, at most some 300 points."""
+    losses, scores, smooth = [], [], None
+    for event in run.events() if run else ():
+        if "loss" in event:
+            smooth = event["loss"] if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * event["loss"]
+            losses.append({"step": event["step"], "loss": smooth})
+        elif "score" in event:
+            scores.append({"epoch": event["epoch"], "score": event["score"] * 100})
+    every = max(1, len(losses) // 300)
+    return (pd.DataFrame(losses[::-1][::every][::-1], columns=["step", "loss"]),
+            pd.DataFrame(scores, columns=["epoch", "score"]))
+
+
+def history(runs: list[Run]) -> pd.DataFrame:
+    """All runs, newest first."""
+    rows = []
+    for run in reversed(runs):
+        metrics, swap = run.metrics, run.swap or {}
+        rows.append([checkpoint.of_run(run).name, run.state, share(metrics.get("before")), share(metrics.get("after")),
+                     swap.get("outcome", ""), f"{run.size() / 2**20:.1f} MB",
+                     time.strftime("%d %b %H:%M", time.localtime(run.settings.get("created", 0))), run.id])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def report(run: Run | None) -> str:
+    """Before and after on both data sets, per class, the confusion, and the surest mistakes as pictures."""
+    if run is None or not (metrics := run.metrics):
+        return ""
+    if "after" not in metrics:
+        held = metrics.get("held_out_score")
+        return page.notice("This run was stopped before its test pictures were read, so it has no score"
+                           + (f"; on its held-out part of train it reached {held:.1%}." if held else "."))
+    parts = [_before_and_after(metrics), "<div class='cols'><div>", _per_class(metrics), "</div><div>"]
+    confusion = run.path / "report" / "confusion.png"
+    if confusion.exists():
+        uri = base64.b64encode(confusion.read_bytes()).decode()
+        parts.append(f'<h4>What it takes for what</h4><img class="confusion" alt="Confusion of the classes" '
+                     f'src="data:image/png;base64,{uri}">')
+    parts += ["</div></div>", _mistakes(run, metrics)]
+    if metrics.get("problems"):
+        listed = "".join(f"<li>{html.escape(p)}</li>" for p in metrics["problems"][:50])
+        parts.append(f"<h4>Left out of the data</h4><ul>{listed}</ul>")
+    return f'<div class="report">{"".join(parts)}</div>'
+
+
+def _scored(part: dict[str, Any] | None) -> str:
+    if not part:
+        return "none: it did not know these classes"
+    low, high = part["interval"]
+    return (f'<span class="meter"><i style="width:{part["accuracy"]:.1%}"></i></span><b>{part["accuracy"]:.1%}</b> '
+            f"({low:.1%} to {high:.1%})")
+
+
+def _before_and_after(metrics: dict[str, Any]) -> str:
+    rows = [(metrics["data"], metrics.get("before"), metrics["after"])]
+    if other := metrics.get("other"):
+        rows.append((other["data"], other["before"], other["after"]))
+    body = "".join(f"<tr><td>{html.escape(name)}</td><td>{_scored(before)}</td><td>{_scored(after)}</td></tr>"
+                   for name, before, after in rows)
+    return ("<div class='wide'><table><tr><th>Accuracy on</th><th>Before</th><th>After</th></tr>"
+            f"{body}</table></div><p>{_story(metrics)}</p>")
+
+
+def _story(metrics: dict[str, Any]) -> str:
+    """What was gained and what was forgotten, in a sentence, with what chance would give."""
+    after, before, other = metrics["after"], metrics.get("before"), metrics.get("other")
+    text = f"Measured on {html.escape(metrics['held_out'])}; chance is {metrics['chance']:.0%}, intervals are 95%. "
+    if before:
+        gain = after["accuracy"] - before["accuracy"]
+        text += f"It {'gained' if gain >= 0 else 'lost'} {abs(gain) * 100:.1f} points. "
+    if other and other["before"]["accuracy"] > 2 * metrics["chance"]:
+        lost = other["before"]["accuracy"] - other["after"]["accuracy"]
+        text += (f"On {html.escape(other['data'])}, which it knew before, it forgot {lost * 100:.1f} points."
+                 if lost > 0 else f"On {html.escape(other['data'])}, which it knew before, it forgot nothing.")
+    return text
+
+
+def _per_class(metrics: dict[str, Any]) -> str:
+    before = (metrics.get("before") or {}).get("per_class", {})
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{_percent(before.get(name))}</td><td>"
+        f'<span class="meter"><i style="width:{(value or 0):.1%}"></i></span>{_percent(value)}</td></tr>'
+        for name, value in metrics["after"]["per_class"].items())
+    return ("<h4>Each class: share found</h4><div class='wide'><table><tr><th>Class</th><th>Before</th><th>After</th>"
+            f"</tr>{rows}</table></div>")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _mistakes(run: Run, metrics: dict[str, Any]) -> str:
+    figures = []
+    for mistake in metrics.get("mistakes", []):
+        path = run.path / "report" / mistake["picture"]
+        if path.exists():
+            uri = base64.b64encode(path.read_bytes()).decode()
+            figures.append(
+                f'<figure><img alt="{html.escape(mistake["truth"])}" src="data:image/png;base64,{uri}"><figcaption>'
+                f"said <b>{html.escape(mistake['said'])}</b>, {mistake['confidence']:.0%} sure; it is "
+                f"<b>{html.escape(mistake['truth'])}</b></figcaption></figure>")
+    if not figures:
+        return "<h4>Mistakes</h4><p>None on the test pictures.</p>"
+    return f"<h4>Its surest mistakes</h4><div class='mistakes'>{''.join(figures)}</div>"
+
+
+def can(run: Run | None) -> dict[str, bool]:
+    """Which buttons make sense for a run."""
+    if run is None:
+        return dict.fromkeys(("stop", "go_on", "use", "delete"), False)
+    state, saved = run.state, run.path / "resume"
+    return {"stop": state in ("queued", "running"), "delete": state in ENDED,
+            "go_on": state in ENDED and saved.is_dir() and any(saved.iterdir()),
+            "use": run.has_checkpoint and state in ENDED}
+
+
+def signature(runs: list[Run]) -> str:
+    """Changes when the history or a report would: states, sizes apart."""
+    return repr([(r.id, r.state, (r.swap or {}).get("outcome")) for r in runs])
+
+
+def listed(runs_path: Any) -> list[Run]:
+    return Run.all(runs_path) if runs_path.exists() else []
+
+
+def current(runs: list[Run], selected: str | None) -> Run | None:
+    """The run that a person chose, else the one running, else the next queued, else the newest."""
+    by_id = {r.id: r for r in runs}
+    if selected in by_id:
+        return by_id[selected]
+    if not runs:
+        return None
+    return job.running(runs[0].path.parent) or runs[-1]
