@@ -26,7 +26,7 @@ DONE, FAILED, SETTINGS, STOPPED = 0, 1, 2, 130
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m training", description="Fine-tunes one of the models.",
                                   epilog="Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.")
-    commands = top.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
+    commands = top.add_subparsers(dest="recipe", metavar="RECIPE")
     for name in recipe.names():
         made = recipe.load(name)
         command = commands.add_parser(name, help=made.title, description=f"Fine-tunes {made.title}.")
@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     given = vars(parser().parse_args(argv))
+    if given["recipe"] is None:
+        parser().print_help()
+        return DONE
     name, runs = given.pop("recipe"), Path(given.pop("runs", None) or runs_dir()).resolve()
     spawned, continued = given.pop("run", None), given.pop("continue_", None)
     rank = int(os.environ.get("RANK", 0))
@@ -52,11 +55,15 @@ def main(argv: list[str] | None = None) -> int:
                 raise recipe.SettingsError(f"There is no run {spawned!r} in {runs}.")
         elif rank == 0:
             run = job.continued(runs, continued, given) if continued else job.create(runs, name, given)
+            made = recipe.load(run.recipe)
         else:
             run = Run(Path("."), main=False)
     except recipe.SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS
+    except OSError as error:
+        print(f"error: nothing can be written to {runs}: {job.explain(error)}", file=sys.stderr)
+        return FAILED
     _obey_signals(run)
     if not spawned and run.main and not job.wait_for_turn(run):
         print("Stopped before it began: nothing was published.")
@@ -91,16 +98,19 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         run.publish()
         return _finish(run, metrics, time.time() - began)
     except (recipe.SettingsError, CheckpointError) as error:
+        run.discard()
         run.set_status("failed", reason=str(error), stage="")
-        run.say(f"error: {error}")
+        run.say(f"error: {error}", error=True)
         return SETTINGS
     except KeyboardInterrupt:
+        run.discard()
         run.set_status("stopped", reason="ended at once by a second Ctrl-C: nothing was published", stage="")
         return STOPPED
     except Exception as error:  # the last word on any failure: a reason in a sentence, the rest in the log
-        text = traceback.format_exc()
-        run.set_status("failed", reason=job.explain(error), stage="")
-        run.say(f"{text}\nfailed: {job.explain(error)}")
+        text, reason = traceback.format_exc(), job.explain(error)
+        run.discard()
+        run.set_status("failed", reason=reason, stage="")
+        run.say(f"{text}\nfailed: {reason}", error=True)
         return FAILED
 
 

@@ -71,7 +71,7 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
     if run is None:
         raise CheckpointError(f"There is no checkpoint {checkpoint_id!r}. It may have been deleted.")
     if not run.has_checkpoint:
-        raise CheckpointError(f"{checkpoint_id} published no checkpoint: it {run.state}.")
+        raise CheckpointError(f"{checkpoint_id} published no checkpoint (its state: {run.state}).")
     return of_run(run)
 
 

@@ -21,13 +21,18 @@ def bucket(content: bytes) -> float:
 
 def split(buckets: np.ndarray, labels: np.ndarray, low: float, high: float, at_least_one: bool = False) -> np.ndarray:
     """True where an example's bucket lies in [low, high). With `at_least_one`, a class of which chance put
-    none there gives its nearest one."""
+    none there gives its nearest one, and one that would give all keeps its farthest; a single example stays
+    outside. Equal contents are never parted."""
     chosen = (buckets >= low) & (buckets < high)
     if at_least_one:
         for label in np.unique(labels):
-            members = np.flatnonzero(labels == label)
-            if not chosen[members].any():
-                chosen[members[np.argmin(np.abs(buckets[members] - low))]] = True
+            members = labels == label
+            own = np.unique(buckets[members])
+            distance = np.abs(own - low)
+            if len(own) == 1 or chosen[members].all():
+                chosen[members & (buckets == own[distance.argmax()])] = False
+            elif not chosen[members].any():
+                chosen[members & (buckets == own[distance.argmin()])] = True
     return chosen
 
 
@@ -42,6 +47,10 @@ def stratified(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
     take[np.argsort(take - exact, kind="stable")[:limit - take.sum()]] += 1
     picked = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, take, strict=True)]
     return rng.permutation(np.concatenate(picked))
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 @dataclass
@@ -66,7 +75,7 @@ def class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Fol
                 problems.append(f"{sub.name}: lies beside the class folders and was left out")
             continue
         found = []
-        for path in sorted(p for p in sub.rglob("*") if p.is_file() and not p.name.startswith(".")):
+        for path in sorted(p for p in sub.rglob("*") if p.is_file() and not _hidden(p, sub)):
             if path.suffix.lower() in endings:
                 found.append(path)
             elif path.name.lower() not in STRAY:

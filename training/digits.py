@@ -16,23 +16,23 @@ from training.recipe import Metrics, Recipe, SettingsError, setting
 @dataclass(frozen=True)
 class Config:
     dataset: str = setting("mnist", "Which pictures: handwritten digits, or garments.",
-                           choices=("mnist", "fashion_mnist"), label="Data set")
+                           choices=("mnist", "fashion_mnist"), label="Data set", lasting=True)
     source: str = setting("sample", "sample: small, comes with the app, needs no network. hub: the whole data set, "
                           "70,000 pictures, downloaded once. folder: your own pictures, one subfolder a class "
-                          "(command line only).", choices=("sample", "hub", "folder"))
-    folder: str = setting("", "Folder of your own pictures, with --source folder.", local=True)
+                          "(command line only).", choices=("sample", "hub", "folder"), lasting=True)
+    folder: str = setting("", "Folder of your own pictures, with --source folder.", local=True, lasting=True)
     start: str = setting("embedded", "The checkpoint to start from: embedded (the digits one), embedded-fashion, "
-                         "a run's id, or scratch.", label="Start from")
+                         "a run's id, or scratch.", label="Start from", lasting=True)
     method: str = setting("full", "full: every weight learns. frozen: only the last layer learns, on the features "
-                          "that the start has.", choices=("full", "frozen"))
+                          "that the start has.", choices=("full", "frozen"), lasting=True)
     epochs: int = setting(3, "How often each picture is seen.", low=1, high=500)
     learning_rate: float = setting(0.002, "Size of the steps at their largest.", low=1e-6, high=1.0)
-    batch_size: int = setting(128, "Pictures a step, over all processes.", low=1, high=8192)
+    batch_size: int = setting(128, "Pictures a step, over all processes.", low=1, high=8192, lasting=True)
     name: str = setting("", "A name for the history; empty: described by its settings.")
     swap: str = setting("better", "Swap the checkpoint in when it ends: if it scores better than the active one, "
                         "always, or never.", choices=("better", "always", "never"), label="Swap in when it ends")
     arch: str = setting("cnn", "The network, when starting from scratch.", choices=("cnn", "mlp"), rare=True,
-                        label="Network")
+                        label="Network", lasting=True)
     schedule: str = setting("cosine", "How the learning rate falls after its warm-up.",
                             choices=("cosine", "linear", "constant"), rare=True)
     warmup: float = setting(0.1, "Share of the steps in which the learning rate rises.", low=0, high=0.9, rare=True,
@@ -49,10 +49,11 @@ class Config:
     accumulate: int = setting(1, "Parts that a step's batch is cut into, to need less memory.", low=1, high=256,
                               rare=True, label="Gradient accumulation")
     holdout: float = setting(0.08, "Share of the training pictures held out to choose the best epoch; 0: train on "
-                             "all, take the last.", low=0, high=0.5, rare=True, label="Held out")
+                             "all, take the last.", low=0, high=0.5, rare=True, label="Held out", lasting=True)
     limit: int = setting(0, "At most so many training pictures, every class in its share; 0: all.", low=0,
-                         high=1_000_000, rare=True, label="Limit on samples")
-    seed: int = setting(0, "Two runs with one seed and settings give the same result.", low=0, high=2**31, rare=True)
+                         high=1_000_000, rare=True, label="Limit on samples", lasting=True)
+    seed: int = setting(0, "Two runs with one seed and settings give the same result.", low=0, high=2**31, rare=True,
+                      lasting=True)
 
     def check(self, local: bool) -> None:
         if (self.source == "folder") != bool(self.folder):
@@ -82,8 +83,8 @@ def train(config: Config, run: Any) -> Metrics:
 
 
 def evaluate(path: Path, config: Config) -> Metrics:
-    from training import digits_loop
-    return digits_loop.evaluate(path, config)
+    from training import digits_score
+    return digits_score.evaluate(path, config)
 
 
 RECIPE = Recipe("digits", "Digits & fashion", Config, "accuracy", ("digits", "fashion"), train, evaluate, slot,

@@ -1,12 +1,13 @@
 """The data of the digits recipe: 28x28 greys, light on dark, from the Hub, from samples or from a folder."""
+import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from training.data import bucket, class_folders, split
+from training.data import Folder, bucket, class_folders, split
+from training.recipe import SettingsError
 
 CLASSES = {
     "mnist": [str(i) for i in range(10)],
@@ -17,6 +18,7 @@ HUB = {"mnist": "ylecun/mnist", "fashion_mnist": "zalando-datasets/fashion_mnist
 SAMPLE = {"mnist": "scikit-learn's 1,797 handwritten digits, enlarged from 8x8",
           "fashion_mnist": "2,000 garments drawn by this project's code"}
 FRAMING = {"mnist": "digit", "fashion_mnist": "garment"}
+LEAST = 5  # pictures of a class in a person's own folder
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -69,10 +71,8 @@ def _part(pictures: Pictures, classes: list[str], about: str, revision: str, pro
 def _sample(dataset: str) -> Data:
     if dataset == "mnist":
         from sklearn.datasets import load_digits
-
-        from training.digits_picture import to_28x28
         raw = load_digits()
-        images = np.stack([to_28x28(_enlarged(x), "digit") for x in raw.images])
+        images = np.stack([_digit(x) for x in raw.images])
         pictures, revision = Pictures(images, raw.target.astype(np.int64)), "scikit-learn load_digits"
     else:
         from training.samples.garments import garments
@@ -80,13 +80,13 @@ def _sample(dataset: str) -> Data:
     return _part(pictures, CLASSES[dataset], SAMPLE[dataset], revision, [])
 
 
-def _enlarged(grey: np.ndarray) -> Any:
-    """8x8 greys of 0 to 16, filled to the edge, as a picture with room around the digit."""
+def _digit(grey: np.ndarray) -> np.ndarray:
+    """8x8 greys of 0 to 16, which are ink already, to MNIST's framing."""
     from PIL import Image
-    large = Image.fromarray(np.uint8(np.clip(grey * 16, 0, 255))).resize((80, 80), Image.Resampling.BICUBIC)
-    canvas = Image.new("L", (120, 120))
-    canvas.paste(large, (20, 20))
-    return canvas
+
+    from training.digits_picture import framed
+    large = Image.fromarray((grey / 16).astype(np.float32)).resize((40, 40), Image.Resampling.BICUBIC)
+    return framed(np.asarray(large).clip(0, 1))
 
 
 def _hub(dataset: str) -> Data:
@@ -107,7 +107,7 @@ def _hub(dataset: str) -> Data:
 def _folder(folder: Path, framing: str) -> Data:
     from training.digits_picture import to_28x28
     from training.pictures import PictureError, load_picture
-    found = class_folders(folder, PICTURES)
+    found = class_folders(folder, PICTURES, LEAST)
     images, labels, seen = [], [], set()
     for path, label in zip(found.files, found.labels, strict=True):
         try:
@@ -121,5 +121,22 @@ def _folder(folder: Path, framing: str) -> Data:
         seen.add(key)
         images.append(image)
         labels.append(label)
-    pictures = Pictures(np.stack(images), np.array(labels, dtype=np.int64))
-    return _part(pictures, found.classes, f"the folder {folder.name}", "folder", found.problems)
+    classes, pictures = _usable(folder, found, images, np.array(labels, dtype=np.int64))
+    # The content is the revision: a folder has no other, and changes without a word.
+    revision = f"content {hashlib.blake2b(pictures.images.tobytes(), digest_size=6).hexdigest()}"
+    return _part(pictures, classes, f"the folder {folder.name}", revision, found.problems)
+
+
+def _usable(folder: Path, found: Folder, images: list[np.ndarray], labels: np.ndarray) -> tuple[list[str], Pictures]:
+    """The classes of which enough pictures could be read, numbered anew. Raises SettingsError."""
+    counts = np.bincount(labels, minlength=len(found.classes))
+    keep = np.flatnonzero(counts >= LEAST)
+    found.problems += [f"{found.classes[c]}: {counts[c]} different pictures could be read, at least {LEAST} are "
+                       "needed; left out" for c in np.flatnonzero(counts < LEAST)]
+    if len(keep) < 2:
+        raise SettingsError(f"{folder} holds {len(keep)} class{'es' * (len(keep) != 1)} with at least {LEAST} "
+                            "different pictures that can be read; 2 such classes are needed. "
+                            + " ".join(found.problems[:3]))
+    chosen = np.isin(labels, keep)
+    return ([found.classes[c] for c in keep],
+            Pictures(np.stack(images)[chosen], np.searchsorted(keep, labels[chosen]).astype(np.int64)))

@@ -1,25 +1,32 @@
 """The Hub, asked only when a person chooses it. When it does not answer, that is said within seconds.
 
-huggingface_hub retries for minutes without a network, also with `local_files_only`; so one HEAD of a second
+huggingface_hub retries for minutes without a network, also with `local_files_only`; so one HEAD of two seconds
 decides, and after a failure the libraries are set offline, where what is cached still loads at once.
 """
+import contextlib
+import threading
 from typing import Any
 
 from training.recipe import SettingsError
 
 
-def reachable(seconds: float = 1.0) -> bool:
+def reachable(seconds: float = 2.0) -> bool:
     """Whether the Hub (HF_ENDPOINT) answers; sets the libraries on- or offline accordingly."""
     import datasets
     import huggingface_hub.constants as hub
     import requests
-    try:
-        requests.head(hub.ENDPOINT, timeout=seconds)
-        answered = True
-    except requests.RequestException:
-        answered = False
-    hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not answered
-    return answered
+    answers = []
+
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException):
+            answers.append(requests.head(hub.ENDPOINT, timeout=seconds))
+
+    # In a thread, since the timeout of requests covers neither the name's resolution nor its second address.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not answers
+    return bool(answers)
 
 
 def dataset(name: str, split: str, config: str | None = None) -> tuple[Any, str]:

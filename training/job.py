@@ -32,13 +32,16 @@ _children: list[subprocess.Popen] = []  # kept so that ended supervisors are rea
 def create(runs: Path, name: str, settings: dict[str, Any], local: bool = True, **more: Any) -> Run:
     """A queued run from loose settings. `local`: the caller is this machine's command line, which waits for
     its own turn; otherwise the app starts it. Raises SettingsError."""
-    made = recipe.load(name)
-    config = recipe.parse(made.config, settings, local)
+    config = recipe.parse(recipe.load(name).config, settings, local)
     with lock(runs):
-        run = Run.create(runs, name, dataclasses.asdict(config), slot=made.slot(config), versions=_versions(),
-                         commit=_commit(), **more)
-        if local:
-            run.set_status("queued", worker=process_identity(), terminal=True)
+        return _queue_up(runs, name, config, local, **more)
+
+
+def _queue_up(runs: Path, name: str, config: Any, local: bool, **more: Any) -> Run:
+    run = Run.create(runs, name, dataclasses.asdict(config), slot=recipe.load(name).slot(config),
+                     versions=_versions(), commit=_commit(), **more)
+    if local:
+        run.set_status("queued", worker=process_identity(), terminal=True)
     return run
 
 
@@ -50,20 +53,32 @@ def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = Tr
         raise recipe.SettingsError(f"There is no run {run_id!r} to continue.")
     if old.state not in ENDED:
         raise recipe.SettingsError(f"{run_id} is {old.state}: it can be continued when it has ended.")
-    if not any(old.resume.iterdir()):
+    if not old.saved:
         raise recipe.SettingsError(f"{run_id} ended before it saved anything: start it anew.")
     settings = {**old.config, **changes}
     if old.state == "done" and "epochs" not in changes and "epochs" in settings:
         settings["epochs"] = 2 * settings["epochs"]
+    made = recipe.load(old.recipe)
+    config = recipe.parse(made.config, settings, local)
+    _refuse_changed(run_id, recipe.parse(made.config, old.config, local), config)
     with lock(runs):
-        run = create(runs, old.recipe, settings, local, continues=run_id)
-        for path in old.resume.iterdir():
+        run = _queue_up(runs, old.recipe, config, local, continues=run_id)
+        for path in old.saved:
             # A save replaces the file, so the two runs may share it until one of them saves.
             try:
                 os.link(path, run.resume / path.name)
             except OSError:
                 shutil.copy2(path, run.resume / path.name)
     return run
+
+
+def _refuse_changed(run_id: str, old: Any, new: Any) -> None:
+    """A step's place in its epoch, and the shapes of what was saved, hang on the lasting settings."""
+    for f in dataclasses.fields(old):
+        before, after = getattr(old, f.name), getattr(new, f.name)
+        if f.metadata["lasting"] and before != after:
+            raise recipe.SettingsError(f"{f.name} cannot change from {before!r} to {after!r} while {run_id} is "
+                                       f"continued. Start a new run from its checkpoint: start {run_id}.")
 
 
 def _versions() -> dict[str, str]:
@@ -96,12 +111,15 @@ def reconcile(runs: Path) -> None:
     for run in Run.all(runs):
         status = run.status
         if status["state"] == "running" or (status["state"] == "queued" and status.get("terminal")):
-            if not is_alive(status.get("worker")) and not is_alive(status.get("supervisor")):
+            dead = not is_alive(status.get("worker")) and not is_alive(status.get("supervisor"))
+            # Read again: between the two looks its last word may have been written, and now no other can come.
+            if dead and run.status["state"] == status["state"]:
                 run.set_status("lost", reason="its processes ended without a word (was the machine restarted?)")
 
 
 def pump(runs: Path) -> None:
-    """Starts the first queued run if none is running. Called by the app every second."""
+    """Starts the first queued run if none is running. Called by the app every second, and by a terminal that
+    waits for its turn."""
     with lock(runs):
         reconcile(runs)
         waiting = queue(runs)
@@ -119,6 +137,7 @@ def pump(runs: Path) -> None:
         while run.status["state"] == "queued" and child.poll() is None and time.time() < deadline:
             time.sleep(0.02)
         if run.status["state"] == "queued":
+            child.kill()
             run.set_status("failed", reason="its supervisor did not start: see its log")
 
 
@@ -136,6 +155,7 @@ def wait_for_turn(run: Run) -> bool:
             before = now.id if now else waiting[0].id
             run.say(f"{before} comes first; waiting for its end (Ctrl-C leaves the queue)")
             told = True
+        pump(runs)  # no app may be up to start the runs that come first
         time.sleep(0.5)
     run.set_status("stopped", reason="taken out of the queue")
     return False
@@ -152,8 +172,9 @@ def stop(run: Run) -> str:
 
 
 # -- the supervisor --------------------------------------------------------------------------------------
-def supervise(run: Run) -> None:
+def supervise(run: Run, term_after: float = TERM_AFTER, kill_after: float = KILL_AFTER) -> None:
     """Runs the worker, stops it by degrees when asked, and writes the last word that it could not."""
+    signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
     run.set_status("running", supervisor=process_identity(), stage="starting")
     if hasattr(os, "nice"):
         os.nice(10)  # the demo keeps answering
@@ -161,21 +182,20 @@ def supervise(run: Run) -> None:
     with open(run.log_file, "ab") as log:
         worker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                   env={**os.environ, "TRANSFER_LAB_JOB": run.id}, process_group=0)
-    signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
     while worker.poll() is None:
-        _escalate(run, worker)
+        _escalate(run, worker, term_after, kill_after)
         time.sleep(POLL)
     last_word(run, worker.returncode)
 
 
-def _escalate(run: Run, worker: subprocess.Popen) -> None:
+def _escalate(run: Run, worker: subprocess.Popen, term_after: float, kill_after: float) -> None:
     """The stop file, then SIGTERM, then SIGKILL only if it no longer shows any sign of life."""
     age, sent = run.stop_age, run.escalation
-    if age > TERM_AFTER and not sent:
+    if age > term_after and not sent:
         run.escalate("SIGTERM")
         worker.terminate()
-    elif sent == "SIGTERM" and time.time() - run.status.get("heartbeat", 0) > KILL_AFTER and \
-            age > TERM_AFTER + KILL_AFTER:
+    elif sent == "SIGTERM" and time.time() - run.status.get("heartbeat", 0) > kill_after and \
+            age > term_after + kill_after:
         run.escalate("SIGKILL")
         os.killpg(worker.pid, signal.SIGKILL)
 
@@ -186,7 +206,7 @@ def last_word(run: Run, code: int) -> None:
         return
     if code < 0:
         reason = f"killed by signal {-code}"
-        if run.escalation == "SIGKILL":
+        if run.escalation:
             run.set_status("stopped", reason="did not answer, so it was ended by force: nothing was published")
             return
         if -code == signal.SIGKILL:

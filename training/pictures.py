@@ -10,6 +10,7 @@ transparent) and no larger than asked for. What it does not do: colour profiles 
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ Image.MAX_IMAGE_PIXELS = None
 MAX_PIXELS = 200_000_000
 # Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a second,
 # unchecked picture inside (ICO).
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,8 +70,8 @@ def load_picture(path: str | Path, longest: int = 1024) -> Image.Image:
 
 def flatten(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
     """The picture as RGB, with what is transparent laid over `background`."""
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture
+    if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+        return picture.convert("RGB")
     layer = picture.convert("RGBA")
     under = Image.new("RGBA", layer.size, (*background, 255))
     return Image.alpha_composite(under, layer).convert("RGB")
@@ -112,13 +113,13 @@ def _decode(image: Image.Image, longest: int) -> Image.Image:
     """Decode, shrink, bring to RGB or RGBA, turn upright."""
     size = _within(image.size, longest)
     if image.format in ("JPEG", "MPO"):
-        image.draft(None, size)  # the decoder itself skips detail: a 50-megapixel photo in a tenth of the time
+        image.draft(None, size)  # the decoder skips detail: a 50-megapixel photo in a fraction of the time
     image.load()
     turn = _orientation(image)
     picture = _eight_bits(image)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if picture.mode == "RGBA" and picture.getextrema()[3][0] == 255:
+    if picture.mode != "RGBA" or picture.getextrema()[3][0] == 255:
         picture = picture.convert("RGB")
     return picture.transpose(turn) if turn is not None else picture
 
@@ -133,23 +134,25 @@ def _orientation(image: Image.Image) -> Image.Transpose | None:
     """How the camera's orientation mark says to turn the picture; None where it says nothing sensible."""
     try:
         return TURNS.get(image.getexif().get(0x0112))
-    except Exception:  # a broken EXIF block says nothing about the pixels, which are good: keep them as stored
-        return None
+    except (SyntaxError, ValueError, KeyError, TypeError, OSError, struct.error):
+        return None  # a broken EXIF block says nothing about the pixels, which are good: keep them as stored
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """RGB or RGBA with 8 bits a channel, whatever the mode; deep greys are scaled by their range, not clipped."""
+    """8 bits a channel, in a mode that can be resized and has no palette; deep greys are scaled, not clipped."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_deep_grey(np.asarray(image))).convert("RGB")
-    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return Image.fromarray(_deep_grey(np.asarray(image)))
+    if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
         return image.convert("RGBA")
-    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+    if image.mode == "1":
+        return image.convert("L")  # a third of the memory that RGB takes, which counts in a large plan
+    return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
 
 
 def _deep_grey(values: np.ndarray) -> np.ndarray:
-    """(h, w) of 16 or 32 bits, or float, as uint8: by the type's range for 16 bits, else by the values' own."""
+    """(h, w) of 16 or 32 bits, or float, as uint8: by the type's range for 16 bits, else the values'."""
     if values.dtype.itemsize == 2:
-        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        return np.rint(np.arange(65536) / 257).astype(np.uint8)[values]  # 257 is 65535 / 255
     values = np.nan_to_num(values.astype(np.float64))
     low, high = min(0.0, float(values.min())), float(values.max())
     # 32-bit integers and floats have no agreed white: take the smallest usual one that holds the values.

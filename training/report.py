@@ -11,7 +11,8 @@ def interval(share: float, n: int, z: float = 1.96) -> list[float]:
     if not n:
         return [0.0, 1.0]
     centre, spread = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return [round((centre - spread) / (1 + z * z / n), 5), round((centre + spread) / (1 + z * z / n), 5)]
+    low, high = (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
+    return [round(max(0.0, low), 5), round(min(1.0, high), 5)]
 
 
 def classification(probabilities: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:

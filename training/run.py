@@ -18,8 +18,10 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import string
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +44,8 @@ def is_alive(identity: dict[str, float] | None) -> bool:
         return False
     try:
         process = psutil.Process(int(identity["pid"]))
-        return (abs(process.create_time() - identity["started"]) < 1.0
+        # The system's clock, from which start times are counted, may be set right by a second meanwhile.
+        return (abs(process.create_time() - identity["started"]) < 2.5
                 and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD))
     except psutil.NoSuchProcess:
         return False
@@ -64,12 +67,12 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, default: Any = None) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: half-written
         return default
 
 
 def lock(runs: Path) -> FileLock:
-    """Held for queueing, claiming and deleting; shared by the app and the terminal command."""
+    """Held for queueing, claiming and deleting; shared by the app and the terminal command. Not reentrant."""
     runs.mkdir(parents=True, exist_ok=True)
     return FileLock(runs / ".lock", timeout=30)
 
@@ -97,7 +100,7 @@ class Run:
     @classmethod
     def find(cls, runs: Path, run_id: str) -> "Run | None":
         """By id, which is never a path."""
-        if not run_id or run_id != os.path.basename(run_id) or run_id.startswith("."):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
             return None
         return cls(runs / run_id) if (runs / run_id / "config.json").is_file() else None
 
@@ -133,7 +136,8 @@ class Run:
     # -- status -------------------------------------------------------------------------------------
     @property
     def status(self) -> dict[str, Any]:
-        return read_json(self.path / "status.json", {"state": "lost", "reason": "its status file is gone"})
+        status = read_json(self.path / "status.json")
+        return status if status and "state" in status else {"state": "lost", "reason": "its status file is gone"}
 
     @property
     def state(self) -> str:
@@ -143,7 +147,7 @@ class Run:
 
     def set_status(self, state: str, **more: Any) -> None:
         if self.main:
-            old = read_json(self.path / "status.json", {})
+            old = read_json(self.path / "status.json") or {}
             write_json(self.path / "status.json",
                        {**old, "state": state, "heartbeat": time.time(), **more})
 
@@ -177,11 +181,13 @@ class Run:
                 if isinstance(event, dict):
                     yield event
 
-    def say(self, text: str) -> None:
-        """One line for the person: on the terminal, and in log.txt (which is the output of a spawned job)."""
+    def say(self, text: str, error: bool = False) -> None:
+        """One line for the person: on the terminal, and in log.txt (which is the output of a spawned job).
+        Errors go to stderr, also those of a rank that otherwise writes nothing."""
+        if self.main or error:
+            print(text, file=sys.stderr if error else sys.stdout, flush=True)
         if not self.main:
             return
-        print(text, flush=True)
         if not self.spawned:
             with open(self.log_file, "a", encoding="utf-8") as f:
                 f.write(text + "\n")
@@ -202,11 +208,13 @@ class Run:
         except FileNotFoundError:
             return ""
         # A progress bar redraws its line with \r: only its last state is worth showing.
-        return "\n".join(line.rsplit("\r", 1)[-1] for line in text.splitlines()[-lines:])
+        shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.rstrip().split("\n")]
+        return "\n".join(shown[-lines:])
 
     # -- stopping -----------------------------------------------------------------------------------
     def request_stop(self) -> None:
-        (self.path / "stop").touch()
+        if not self.stop_requested:  # asking twice does not make the first time later
+            (self.path / "stop").touch()
 
     @property
     def stop_requested(self) -> bool:
@@ -250,6 +258,13 @@ class Run:
         if self.main:
             os.rename(self.staging, self.checkpoint)
 
+    def discard(self) -> None:
+        """What was not published goes, also because the disk may be full and its status must be written."""
+        if self.main:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            for path in self.path.glob("resume/*.partial"):
+                path.unlink()
+
     def _folder(self, name: str) -> Path:
         path = self.path / name
         if self.main:
@@ -259,6 +274,11 @@ class Run:
     @property
     def resume(self) -> Path:
         return self._folder("resume")
+
+    @property
+    def saved(self) -> list[Path]:
+        """What it left in resume/ for continuing it; empty before its first save."""
+        return [p for p in sorted(self.path.glob("resume/*")) if p.suffix != ".partial"]
 
     @property
     def report(self) -> Path:
