@@ -25,7 +25,7 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
                         help="port [GRADIO_SERVER_PORT, or 7860]")
     parser.add_argument("--share", action="store_true", default=env.get("GRADIO_SHARE", "").lower() in ("1", "true"),
                         help="also open a public link [GRADIO_SHARE]")
-    parser.add_argument("--runs", default=env.get("RUNS", "runs"), help="where runs are kept [RUNS, or ./runs]")
+    parser.add_argument("--runs", default=env.get("RUNS") or "runs", help="where runs are kept [RUNS, or ./runs]")
     parser.add_argument("--auth", default=env.get("AUTH", ""), metavar="USER:PASS",
                         help="ask for a name and a password [AUTH]")
     parser.add_argument("--training", choices=("on", "off"), default=env.get("TRAINING") or None,
@@ -44,7 +44,8 @@ def may_train(chosen: argparse.Namespace) -> tuple[bool, str]:
     if chosen.training == "off":
         return False, "Training is off (--training off)."
     if os.environ.get("SPACE_ID"):
-        return chosen.training == "on", "Training is off on a Space, unless its variable TRAINING is 'on'."
+        on = chosen.training == "on"
+        return on, "" if on else "Training is off on a Space, unless its variable TRAINING is 'on'."
     if (chosen.share or not _loopback(chosen.host)) and not chosen.auth:
         return False, "Training is off: others can reach this page, and there is no --auth USER:PASS."
     return True, ""
@@ -62,9 +63,10 @@ def build(training: bool = True) -> Any:
     import gradio as gr
 
     from demos import page, training_tab
+    from demos.actions import Actions, endpoints
     demos = [importlib.import_module(f"demos.{name}") for name in DEMOS]
     slots = {name: slot for demo in demos for name, slot in demo.SLOTS.items()}
-    actions = training_tab.Actions(slots, training)
+    actions = Actions(slots, training)
     with gr.Blocks(title="Transfer Lab", analytics_enabled=False) as blocks:
         with gr.Row(elem_id="title"):
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
@@ -76,10 +78,10 @@ def build(training: bool = True) -> Any:
                 with gr.Tab(demo.TITLE, id=demo.RECIPE):
                     parts.append(demo.build(training))
             with gr.Tab("Train", id="train"):
-                chooser, refresh, inputs, outputs = training_tab.build(actions, demos)
+                chooser, refresh, inputs, outputs = training_tab.build(actions, demos, tabs)
         for demo, (tune, _, _) in zip(demos, parts, strict=True):
             tune.click(lambda name=demo.RECIPE: (gr.Tabs(selected="train"), name), None, [tabs, chooser], **quiet)
-        training_tab.endpoints(actions)
+        endpoints(actions)
         clock, slow = gr.Timer(1), gr.Timer(2)
         gr.on([blocks.load, clock.tick], refresh, inputs, outputs, **quiet)
         gr.on([blocks.load, slow.tick], lambda: page.strip(training), None, strip, **quiet)
@@ -98,7 +100,8 @@ def launch(blocks: Any, chosen: argparse.Namespace, training: bool) -> Any:
     blocks.launch(server_name=chosen.host, server_port=int(chosen.port), share=chosen.share, show_error=True,
                   auth=(user, password) if user else None, prevent_thread_lock=True, quiet=True, ssr_mode=False,
                   max_file_size="100mb", footer_links=["api"], theme=page.theme(), css=page.CSS, js=page.JS)
-    Landing(blocks.slots, training).start()
+    blocks.landing = Landing(blocks.slots, training)
+    blocks.landing.start()
     for slot in blocks.slots.values():
         threading.Thread(target=slot.get, daemon=True).start()
     return blocks

@@ -32,6 +32,8 @@ class DigitsPredictor:
         self.model = load_checked(DigitsNet, path)
         self.labels = labels(path)
         self.framing, self.trained_on = self.model.config.framing, self.model.config.trained_on
+        if self.framing not in ("digit", "garment"):
+            raise SwapError(f"its framing is {self.framing!r}, and only 'digit' and 'garment' are known")
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """(labels,) probabilities of (28, 28) uint8, light on dark."""
@@ -131,15 +133,16 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
                 with gr.Tab("Draw"):
                     canvas = gr.Sketchpad(
                         type="pil", image_mode="RGBA", canvas_size=(320, 320), fixed_canvas=True, layers=False,
-                        label="Draw large, in one go", transforms=(), format="png",
+                        label="Draw", show_label=False, transforms=(), format="png",
                         brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"), elem_id="canvas")
                 with gr.Tab("Photo"):
                     photo = page.Photo(label="A photo of a digit or a garment", elem_id="photo",
                                        sources=["upload", "clipboard", "webcam"], height=320)
                     gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask")
+            tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
         answers, choosers, banners, backs = [], [], [], []
-        for slot, held in SLOTS.items():
+        for slot in SLOTS:
             with gr.Column(scale=3, min_width=260):
                 label = gr.Label(label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
                                  num_top_classes=4, elem_id=f"label-{slot}")
@@ -150,7 +153,6 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
                 backs.append(gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot}"))
                 answers += [label, seen]
                 choosers.append(chooser)
-    tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
     live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
     source = gr.State("canvas")  # which input a new checkpoint is asked about
 

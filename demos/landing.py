@@ -8,9 +8,9 @@ import threading
 
 from demos.model_slot import ModelSlot, SwapError
 from training import job
-from training.checkpoint import CheckpointError, runs_dir, slot_of
+from training.checkpoint import runs_dir, slot_of
 from training.recipe import SettingsError
-from training.run import Run
+from training.run import Run, lock
 
 EVERY = 1.0
 log = logging.getLogger(__name__)
@@ -59,21 +59,30 @@ class Landing(threading.Thread):
         self.slots, self.training, self.ended = slots, training, threading.Event()
 
     def run(self) -> None:
+        told = ""
         while not self.ended.wait(EVERY):
             try:
                 self.look()
-            except (OSError, SettingsError, CheckpointError, KeyError) as error:
-                log.warning("could not look after the runs this time: %s: %s", type(error).__name__, error)
+                told = ""
+            except Exception as error:  # whatever it is (a full disk, a run half deleted): the next look may succeed
+                if told != (told := f"{type(error).__name__}: {error}"):
+                    log.exception("could not look after the runs this time")
 
     def look(self) -> None:
         if not runs_dir().exists():
             return
         if self.training:
             job.pump(runs_dir())
+        else:
+            with lock(runs_dir()):
+                job.reconcile(runs_dir())
         for run in pending(Run.all(runs_dir())):
-            slot = self.slots.get(slot_of(run))
-            if slot is not None:
-                land(run, slot)
+            try:
+                slot = self.slots.get(slot_of(run))
+                if slot is not None:
+                    land(run, slot)
+            except (SettingsError, KeyError) as error:  # made by another version: the runs behind it still land
+                run.set_swap("offered", f"this version cannot read its settings or its scores ({error})")
 
     def stop(self) -> None:
         self.ended.set()

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from training import checkpoint
 from training.checkpoint import CheckpointError, runs_dir
+from training.recipe import SettingsError
+from training.run import Run
 
 BESIDE = 2  # checkpoints kept loaded beside the active one, for side-by-side comparison
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
@@ -41,13 +43,12 @@ class Held:
 
 
 def load_checked(model_class: Any, path: Path) -> Any:
-    """`from_pretrained` that refuses what it would only warn of. Raises SwapError with a sentence."""
+    """`from_pretrained` that refuses what it would only warn of. Raises SwapError with the reason."""
     import torch
     from safetensors import SafetensorError, safe_open
     from transformers.utils import logging
     logging.disable_progress_bar()
-    if not (path / "config.json").is_file():
-        raise SwapError("its config.json is missing, so it cannot be loaded")
+    _check_config(path / "config.json")
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         pickled = [p.name for p in path.iterdir() if p.suffix in PICKLES]
@@ -58,19 +59,32 @@ def load_checked(model_class: Any, path: Path) -> Any:
             with safe_open(file, "pt") as f:
                 f.keys()
         model, info = model_class.from_pretrained(path, use_safetensors=True, local_files_only=True,
-                                                  dtype=torch.float32, output_loading_info=True)
+                                                  dtype=torch.float32, output_loading_info=True,
+                                                  ignore_mismatched_sizes=True)  # told below, in our words
     except SafetensorError as error:
         raise SwapError(f"its weights are damaged or cut off ({error})") from error
-    except json.JSONDecodeError as error:
-        raise SwapError(f"its config.json is damaged ({error})") from error
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise SwapError(f"its weights do not fit its config: {str(error).splitlines()[0][:200]}") from error
-    wrong = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
+    wrong = [f"{name} is {tuple(its)} instead of {tuple(due)}" for name, its, due in sorted(info["mismatched_keys"])]
+    wrong += [f"{name} is missing" for name in sorted(info["missing_keys"])]
+    wrong += [f"{name} has no place in it" for name in sorted(info["unexpected_keys"])]
     if wrong:
-        raise SwapError(f"its weights do not fit its config: {wrong[0]} and {len(wrong) - 1} more")
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise SwapError(f"its weights do not fit its config: {wrong[0]}{more}")
     if not all(torch.isfinite(p).all() for p in model.parameters()):
         raise SwapError("some of its weights are not finite numbers: the training diverged (lower the learning rate)")
     return model.eval()
+
+
+def _check_config(file: Path) -> None:
+    if not file.is_file():
+        raise SwapError("its config.json is missing, so it cannot be loaded")
+    try:
+        config = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise SwapError(f"its config.json is damaged ({error})") from error
+    if not isinstance(config, dict) or not isinstance(config.get("id2label") or {}, dict):
+        raise SwapError("its config.json is damaged (it holds no table of settings, or none of labels)")
 
 
 class ModelSlot:
@@ -99,19 +113,37 @@ class ModelSlot:
             return self._load_beside(self.find(checkpoint_id))
 
     def find(self, checkpoint_id: str) -> checkpoint.Checkpoint:
+        """A checkpoint that belongs in this slot, by id. Raises SwapError."""
         try:
-            return checkpoint.find(self.runs, checkpoint_id, self.name)
-        except CheckpointError as error:
+            found = checkpoint.find(self.runs, checkpoint_id, self.name)
+            run = Run.find(self.runs, found.id)
+            slot = checkpoint.slot_of(run) if run else found.id.removeprefix("embedded-")
+        except (CheckpointError, SettingsError) as error:
             raise SwapError(str(error)) from error
+        if slot != self.name:
+            raise SwapError(f"{found.id} belongs in {slot}, not in {self.name}.")
+        return found
+
+    def _chosen(self) -> list[str]:
+        """The choices so far, the active one last, and the embedded one under them all."""
+        chosen, first = checkpoint.active(self.runs, self.name), f"embedded-{self.name}"
+        return chosen if chosen[0] == first else [first, *chosen]
 
     def _first(self) -> Held:
-        """The choice that the last session left; where it cannot be loaded, the embedded one."""
-        for wanted in reversed(checkpoint.active(self.runs, self.name)):
+        """The choice that the last session left; where it cannot be loaded, an earlier one, from now on."""
+        chosen = self._chosen()
+        while True:
             try:
-                return self._open(self.find(wanted))
+                held = self._open(self.find(chosen[-1]))
+                break
             except SwapError as error:
-                self.notice = f"{wanted} could not be loaded, so an earlier checkpoint answers: {error}"
-        return self._open(checkpoint.embedded(self.name))
+                self.notice = self.notice or f"{error} An earlier checkpoint answers in its place."
+                if len(chosen) == 1:
+                    raise
+                chosen.pop()
+        if self.notice:  # the gate must compare with what answers
+            checkpoint.set_active(self.runs, self.name, chosen)
+        return held
 
     def _load_beside(self, found: checkpoint.Checkpoint) -> Held:
         held = self._beside.pop(found.id, None) or self._open(found)
@@ -121,15 +153,24 @@ class ModelSlot:
         return held
 
     def _open(self, found: checkpoint.Checkpoint) -> Held:
-        """Loads, warms up and checks."""
+        """Loads, warms up and checks. Raises SwapError, whatever it is that fails."""
+        try:
+            return Held(found.id, found.name, self._checked(found.path))
+        except SwapError as error:
+            raise SwapError(f"{found.id} was refused: {error}.") from error
+        except Exception as error:  # files that a person changed can raise almost anything
+            what = " ".join(str(error).split())[:200]
+            raise SwapError(f"{found.id} was refused: it cannot be used ({type(error).__name__}: {what}).") from error
+
+    def _checked(self, path: Path) -> Predictor:
         import numpy as np
-        predictor = self.load(found.path)
+        predictor = self.load(path)
         scores = np.asarray(predictor.warm_up())
         if scores.shape[-1] != len(predictor.labels):
             raise SwapError(f"it gives {scores.shape[-1]} scores for {len(predictor.labels)} labels")
         if not np.isfinite(scores).all():
             raise SwapError("it answers with numbers that are not finite")
-        return Held(found.id, found.name, predictor)
+        return predictor
 
     # -- swapping -------------------------------------------------------------------------------------
     @property
@@ -139,42 +180,43 @@ class ModelSlot:
 
     @property
     def previous(self) -> str | None:
-        """What Roll back returns to: the last choice that is still there."""
-        for earlier in reversed(checkpoint.active(self.runs, self.name)[:-1]):
+        """What Roll back returns to: the last other choice that is still there."""
+        *chosen, active = self._chosen()
+        for earlier in reversed(chosen):
             try:
-                checkpoint.find(self.runs, earlier, self.name)
-            except CheckpointError:
+                if earlier != active:
+                    return self.find(earlier).id
+            except SwapError:
                 continue  # deleted since
-            return earlier
         return None
 
     def swap(self, checkpoint_id: str) -> Held:
         """Makes a checkpoint the active one, now and after a restart. Raises SwapError; then nothing changed."""
         with self._lock:
-            if self._held is not None and self._held.id == checkpoint_id:
+            found = self.find(checkpoint_id)
+            if self._held is not None and self._held.id == found.id:
                 return self._held
-            held = self._take(checkpoint_id)
-            checkpoint.set_active(self.runs, self.name, [*checkpoint.active(self.runs, self.name), held.id])
-            self._held, self.notice = held, ""
-            return held
+            chosen = self._chosen()
+            return self._take(found, chosen if chosen[-1] == found.id else [*chosen, found.id])
 
     def roll_back(self) -> Held:
-        """Returns to the choice before this one. Raises SwapError."""
+        """Returns to the choice before this one, past those that are gone or damaged. Raises SwapError."""
         with self._lock:
-            earlier = self.previous
-            if earlier is None:
-                raise SwapError("There is nothing to roll back to: this is the first checkpoint.")
-            held = self._take(earlier)
-            chosen = checkpoint.active(self.runs, self.name)[:-1]
-            while chosen[-1] != earlier:
+            *chosen, active = self._chosen()
+            refused = "There is nothing to roll back to: this is the first checkpoint."
+            while chosen:
+                try:
+                    if chosen[-1] != active:
+                        return self._take(self.find(chosen[-1]), chosen)
+                except SwapError as error:
+                    refused = str(error)
                 chosen.pop()
-            checkpoint.set_active(self.runs, self.name, chosen)
-            self._held, self.notice = held, ""
-            return held
+            raise SwapError(refused)
 
-    def _take(self, checkpoint_id: str) -> Held:
-        found = self.find(checkpoint_id)
-        try:
-            return self._beside.pop(found.id, None) or self._open(found)
-        except SwapError as error:
-            raise SwapError(f"{found.id} was refused: {error}.") from error
+    def _take(self, found: checkpoint.Checkpoint, chosen: list[str]) -> Held:
+        """Puts a checkpoint into the slot and `chosen` on disk; if it is refused, nothing changes."""
+        held = self._beside.get(found.id) or self._open(found)
+        checkpoint.set_active(self.runs, self.name, chosen)
+        self._beside.pop(found.id, None)
+        self._held, self.notice = held, ""
+        return held

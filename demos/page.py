@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
+from gradio.processing_utils import save_base64_to_cache
+from gradio.utils import is_in_or_equal
 
 from demos.model_slot import ModelSlot
 from training import checkpoint, device, job
@@ -37,8 +39,16 @@ class Photo(gr.Image):
         super().__init__(type="filepath", image_mode=None, **more)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        if payload is None or (payload.url and payload.url.startswith("data:")):
-            return super().preprocess(payload)
+        """The path of what was uploaded; Gradio alone would also read a server's file, named without `meta`."""
+        if payload is None:
+            return None
+        if payload.url and payload.url.startswith("data:"):
+            try:
+                return save_base64_to_cache(payload.url, self.GRADIO_CACHE)
+            except ValueError as error:
+                raise gr.Error("The picture's base64 text is damaged: send the picture as a file.") from error
+        if payload.path and not is_in_or_equal(payload.path, self.GRADIO_CACHE):
+            raise gr.Error("A path is not read here: upload the picture, and send what the upload returned.")
         return payload.path
 
 
@@ -119,8 +129,10 @@ def banner(slot: ModelSlot) -> str:
             name, why = html.escape(checkpoint.of_run(run).name), html.escape(swap["why"])
             if swap["outcome"] == "swapped" and slot.active_id == run.id:
                 return notice(f"<b>{name}</b> was swapped in. {why[0].upper()}{why[1:]}.", "good")
-            if swap["outcome"] in ("offered", "kept", "refused") and slot.active_id != run.id:
-                verb = {"offered": "is ready to use", "kept": "was not swapped in", "refused": "was refused"}
+            if swap["outcome"] == "refused":
+                return notice(why, "bad")  # names the checkpoint itself
+            if swap["outcome"] in ("offered", "kept") and slot.active_id != run.id:
+                verb = {"offered": "is ready to use", "kept": "was not swapped in"}
                 return notice(f"<b>{name}</b> {verb[swap['outcome']]}: {why}.", "note")
             return ""
     return ""

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from training import device, job, recipe
+from training.card import card
 from training.checkpoint import CheckpointError, runs_dir
-from training.run import Run, process_identity
+from training.process import process_identity
+from training.run import Run
 
 DONE, FAILED, SETTINGS, STOPPED = 0, 1, 2, 130
 
@@ -95,6 +97,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
             run.set_status("stopped", reason="stopped before the first step: nothing was published", stage="")
             run.say("Stopped before the first step: nothing was published.")
             return STOPPED
+        text = card(made, recipe.parse(made.config, run.config), run, metrics, time.time() - began)
+        (run.staging / "README.md").write_text(text, "utf-8")
         run.publish()
         return _finish(run, metrics, time.time() - began)
     except (recipe.SettingsError, CheckpointError) as error:

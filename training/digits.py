@@ -1,10 +1,11 @@
 """The digits recipe: a small network of our own on handwritten digits or garments, 28x28.
 
     python -m training digits --dataset fashion_mnist --start embedded --source sample --epochs 2
-    torchrun --standalone --nproc-per-node 2 -m training digits --source sample
+    torchrun --standalone --nproc-per-node 2 -m -- training digits --source sample
 
 A plain PyTorch loop with Accelerate. Every random draw (order, augmentation, dropout) is a function of
 (seed, epoch, index), so that a continued run gives the losses of an unbroken one: exactly on the CPU.
+(The `--` keeps torchrun from taking --start for its own --start-method.)
 """
 from dataclasses import dataclass
 from pathlib import Path

@@ -98,10 +98,10 @@ def _without_specks(ink: np.ndarray) -> np.ndarray | None:
         return None
     boxes = ndimage.find_objects(marks)
     areas = np.bincount(marks.ravel())[1:].astype(float)
-    tall, wide = ink.shape
+    largest, (tall, wide) = areas.max(), ink.shape
     for index, (rows, columns) in enumerate(boxes):
         edges = (rows.start == 0) + (columns.start == 0) + (rows.stop == tall) + (columns.stop == wide)
-        if edges and areas.max() > areas[index] or edges > 1:
+        if edges > 1 or (edges and areas[index] < largest):
             areas[index] *= 0.25  # more likely the edge of the sheet, or a ruled line
     spans = np.array([max(r.stop - r.start, c.stop - c.start) for r, c in boxes])
     main = int(np.argmax(areas))
@@ -184,8 +184,9 @@ def _garment(picture: Image.Image) -> np.ndarray | None:
     seen = light > 0.12 * light.max()  # the blurred rim that enlarging adds is not part of the box
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     box = light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    small = _scaled(box, SIDE, Image.Resampling.LANCZOS)  # a little sharper, as Fashion-MNIST's are
+    small = _scaled(box, SIDE, Image.Resampling.LANCZOS)  # a little sharper, as Fashion-MNIST's are,
+    small = np.minimum(small, box.max())  # but with no bright rim
     top, left = ((SIDE - side + 1) // 2 for side in small.shape)
     out = np.zeros((SIDE, SIDE), dtype=np.float32)
     out[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return np.rint(out * (255 / max(float(out.max()), 1e-6))).astype(np.uint8)
+    return np.rint(out * (255 / float(out.max()))).astype(np.uint8)

@@ -5,6 +5,7 @@
 Nothing here remembers anything: the queue, the processes and their states are read from `runs/`, under its
 lock, so that an app that is killed and started again, a second app, and the terminal agree.
 """
+import contextlib
 import dataclasses
 import errno
 import os
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from training import recipe
-from training.run import ENDED, Run, is_alive, lock, process_identity
+from training.process import is_alive, process_identity
+from training.run import ENDED, Run, lock
 
 ROOT = Path(__file__).parent.parent
 TERM_AFTER, KILL_AFTER = 15.0, 10.0   # seconds: after the stop file; then without a heartbeat
@@ -176,8 +178,7 @@ def supervise(run: Run, term_after: float = TERM_AFTER, kill_after: float = KILL
     """Runs the worker, stops it by degrees when asked, and writes the last word that it could not."""
     signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
     run.set_status("running", supervisor=process_identity(), stage="starting")
-    if hasattr(os, "nice"):
-        os.nice(10)  # the demo keeps answering
+    _give_way()
     command = [sys.executable, "-u", "-m", "training", run.recipe, "--run", run.id, "--runs", str(run.path.parent)]
     with open(run.log_file, "ab") as log:
         worker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -186,6 +187,17 @@ def supervise(run: Run, term_after: float = TERM_AFTER, kill_after: float = KILL
         _escalate(run, worker, term_after, kill_after)
         time.sleep(POLL)
     last_word(run, worker.returncode)
+
+
+def _give_way() -> None:
+    """The demo keeps answering. Linux weighs whole sessions against each other, and there `nice` counts only
+    within this job's own; its session's weight is in /proc (sched(7), autogroup)."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    autogroup = Path("/proc/self/autogroup")
+    if autogroup.exists():
+        with contextlib.suppress(OSError):  # not to be had in every container
+            autogroup.write_text("10")
 
 
 def _escalate(run: Run, worker: subprocess.Popen, term_after: float, kill_after: float) -> None:

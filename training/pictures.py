@@ -139,7 +139,7 @@ def _orientation(image: Image.Image) -> Image.Transpose | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """8 bits a channel, in a mode that can be resized and has no palette; deep greys are scaled, not clipped."""
+    """8 bits a channel, in a mode that can be resized; deep greys are scaled, not clipped."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_deep_grey(np.asarray(image)))
     if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
