@@ -136,7 +136,7 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
                         label="Draw", show_label=False, transforms=(), format="png",
                         brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"), elem_id="canvas")
                 with gr.Tab("Photo"):
-                    photo = page.Photo(label="A photo of a digit or a garment", elem_id="photo",
+                    photo = page.photo(label="A photo of a digit or a garment", elem_id="photo",
                                        sources=["upload", "clipboard", "webcam"], height=320)
                     gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask")
@@ -169,7 +169,7 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
             again, [source, canvas, photo, *choosers], answers, **live)
     with gr.Row(visible=False):  # the endpoints' own components: what they promise, whatever the page shows
         for slot, name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
-            gr.Button().click(_endpoint(slot), [page.Photo(label="picture"), gr.Textbox(label="checkpoint")],
+            gr.Button().click(_endpoint(slot), [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
                               [gr.Label(num_top_classes=10), gr.JSON()], api_name=name)
 
     def refresh() -> list[Any]:

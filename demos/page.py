@@ -29,27 +29,19 @@ def theme() -> gr.themes.Base:
     return gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono)
 
 
-class Photo(gr.Image):
-    """A picture as the file that was uploaded, untouched: 16-bit, CMYK, alpha and broken ones are for
-    `load_picture` to handle, where gr.Image would convert them or fail in words of its own."""
-
+class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
 
-    def __init__(self, **more: Any):
-        super().__init__(type="filepath", image_mode=None, **more)
-
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of what was uploaded; Gradio alone would also read a server's file, named without `meta`."""
-        if payload is None:
-            return None
-        if payload.url and payload.url.startswith("data:"):
-            try:
-                return save_base64_to_cache(payload.url, self.GRADIO_CACHE)
-            except ValueError as error:
-                raise gr.Error("The picture's base64 text is damaged: send the picture as a file.") from error
-        if payload.path and not is_in_or_equal(payload.path, self.GRADIO_CACHE):
-            raise gr.Error("A path is not read here: upload the picture, and send what the upload returned.")
+        if payload is None or (payload.url and payload.url.startswith("data:")):
+            return super().preprocess(payload)
         return payload.path
+
+
+def photo(**more: Any) -> gr.Image:
+    """A picture as the file that was uploaded, untouched: 16-bit, CMYK, alpha and broken ones are for
+    `load_picture` to handle, where gr.Image would convert them or fail in words of its own."""
+    return _Photo(type="filepath", image_mode=None, **more)
 
 
 def data_uri(picture: Any) -> str:

@@ -22,7 +22,7 @@ from training.digits_data import Data, Pictures
 from training.digits_model import DigitsNet, DigitsNetConfig
 from training.digits_score import load, predict, write_report
 from training.recipe import Metrics, SettingsError
-from training.run import Run, write_json
+from training.run import Run, Stopped, write_json
 
 SAVE_EVERY = 60  # seconds between saves of what continuing needs, within an epoch
 
@@ -147,10 +147,16 @@ def fit(model: Any, part: Pictures, validation: Pictures, config: Config, run: R
                 save()
                 last_save = time.monotonic()
         if not asked:
-            state["epoch"], state["at"] = epoch + 1, 0
-            # Only rank 0 judges: the others' batch statistics, and so their scores, may differ.
-            early = stop.any(_epoch_end(bare, validation, config, run, state, total) and run.main)
-            asked = stop()
+            try:
+                judged = _epoch_end(bare, validation, config, run, state, total)
+            except Stopped:  # in the midst of scoring: the epoch is scored when the run is continued
+                judged, asked = False, True
+            asked = stop.any(asked)
+            if not asked:
+                state["epoch"], state["at"] = epoch + 1, 0
+                # Only rank 0 judges: the others' batch statistics, and so their scores, may differ.
+                early = stop.any(judged and run.main)
+                asked = stop()
         save()
     if state["weights"] is not None:
         bare.load_state_dict(state["weights"])
@@ -183,14 +189,15 @@ def _step(model: Any, optimizer: Any, images: Tensor, labels: Tensor, mine: Tens
 def _epoch_end(bare: DigitsNet, validation: Pictures, config: Config, run: Run, state: dict[str, Any],
                total: int) -> bool:
     """Scores the held-out part, keeps the best weights; True to stop early."""
+    epoch = state["epoch"] + 1
     if not len(validation):
-        run.say(f"epoch {state['epoch']}/{config.epochs}")
+        run.say(f"epoch {epoch}/{config.epochs}")
         return False
     probabilities = predict(bare, validation.images, run)
     accuracy = float((probabilities.argmax(1) == validation.labels).mean())
     loss = float(-np.log(np.maximum(probabilities[np.arange(len(validation)), validation.labels], 1e-9)).mean())
-    run.log(step=state["step"], total=total, epoch=state["epoch"], score=round(accuracy, 6), score_loss=round(loss, 6))
-    run.say(f"epoch {state['epoch']}/{config.epochs}: accuracy {accuracy:.2%} on {len(validation):,} held out of train")
+    run.log(step=state["step"], total=total, epoch=epoch, score=round(accuracy, 6), score_loss=round(loss, 6))
+    run.say(f"epoch {epoch}/{config.epochs}: accuracy {accuracy:.2%} on {len(validation):,} held out of train")
     if state["best"] is None or accuracy >= state["best"]:
         state["best"], state["stale"] = accuracy, 0
         state["weights"] = {k: v.detach().cpu().clone() for k, v in bare.state_dict().items()}
@@ -235,6 +242,9 @@ def train(config: Config, run: Run) -> Metrics:
     metrics: Metrics = {"step": reached["step"], "total": reached["total"], "stopped": reached["stopped"],
                         "held_out_score": reached["best"]}
     if not reached["stopped"]:
-        metrics = {**write_report(config, run, data, base), **metrics}
+        try:
+            metrics = {**write_report(config, run, data, base), **metrics}
+        except Stopped:
+            metrics["stopped"] = True
     write_json(run.report / "metrics.json", metrics)
     return metrics

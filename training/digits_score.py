@@ -12,7 +12,7 @@ from training.digits import Config, slot
 from training.digits_data import Data, Pictures
 from training.digits_model import DigitsNet
 from training.recipe import Metrics, SettingsError
-from training.run import Run
+from training.run import Run, Stopped
 
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
 load = functools.lru_cache(maxsize=4)(digits_data.load)
@@ -20,13 +20,15 @@ load = functools.lru_cache(maxsize=4)(digits_data.load)
 
 @torch.inference_mode()
 def predict(model: DigitsNet, images: np.ndarray, run: Run | None = None) -> np.ndarray:
-    """Probabilities, (N, labels), of (N, 28, 28) uint8."""
+    """Probabilities, (N, labels), of (N, 28, 28) uint8. Raises Stopped when `run` is asked to stop."""
     model.eval()
     parts = []
     for piece in torch.from_numpy(images)[:, None].split(1000):
         parts.append(model(piece.to(model.device).float() / 255).logits.float().softmax(1).cpu())
         if run:
             run.beat()
+            if run.should_stop():
+                raise Stopped
     return torch.cat(parts).numpy() if parts else np.zeros((0, model.config.num_labels), np.float32)
 
 
