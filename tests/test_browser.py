@@ -1,0 +1,223 @@
+"""The page in a real browser: draw, train, reload in mid-run, see the swap, roll back.
+
+Skips where Chromium or Playwright is missing. `SCREENSHOTS=1 python -m pytest tests/test_browser.py` also
+writes the README's pictures to tests/screenshots/.
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from training.run import ENDED, Run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+ROOT = Path(__file__).parent.parent
+SHOTS = Path(__file__).parent / "screenshots"
+PATIENCE = 120_000  # milliseconds; only a hang takes so long
+
+
+class App:
+    """The real command, on a free port, with its own runs."""
+
+    def __init__(self, runs: Path, *options: str):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.runs, self.options, self.url = runs, options, f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(self.port), "--runs", str(self.runs), *self.options], cwd=ROOT,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={k: v for k, v in os.environ.items() if k not in ("TRAINING", "SPACE_ID", "AUTH")})
+        deadline = time.time() + 120
+        while time.time() < deadline:
+            try:
+                urllib.request.urlopen(self.url, timeout=2).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, "the app ended"
+                time.sleep(0.2)
+        raise AssertionError("the app did not answer")
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    app = App(tmp_path_factory.mktemp("browser") / "runs")
+    yield app
+    app.end()
+    for run in Run.all(app.runs):  # what a failed test left behind: jobs outlive the app, as they should
+        if run.state not in ENDED:
+            run.request_stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, app):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.outside = []
+    page.on("request", lambda r: page.outside.append(r.url) if r.url.startswith(("http", "ws"))
+            and "127.0.0.1" not in r.url else None)
+    page.goto(app.url)
+    yield page
+    context.close()
+
+
+def draw_seven(page) -> None:
+    page.wait_for_selector('#canvas button[aria-label="Brush Size"]')  # the brush is in hand, without a click
+    box = page.locator("#canvas canvas").first.bounding_box()
+    middle, side = box["x"] + box["width"] / 2, box["height"]
+    top = box["y"] + side * 0.3
+    page.mouse.move(middle - side * 0.18, top)
+    page.mouse.down()
+    page.mouse.move(middle + side * 0.18, top, steps=8)
+    page.mouse.move(middle - side * 0.05, top + side * 0.48, steps=8)
+    page.mouse.up()
+
+
+def shown_digit(page) -> str:
+    page.wait_for_function("document.querySelector('#label-digits [data-testid=label-output-value]')?.innerText")
+    return page.locator("#label-digits [data-testid=label-output-value]").inner_text().strip()
+
+
+def shot(page, name: str) -> None:
+    if os.environ.get("SCREENSHOTS"):
+        SHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SHOTS / name, full_page=True)
+
+
+def open_train(page) -> None:
+    page.get_by_role("tab", name="Train").click()
+    page.wait_for_selector("#start")
+
+
+def choose(page, element: str, option: str) -> None:
+    page.locator(f"#{element} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page):
+    draw_seven(page)
+    assert shown_digit(page) == "7"
+    seen = page.locator("#seen-digits")
+    assert "embedded" in seen.inner_text() and " ms" in seen.inner_text()
+    assert seen.locator("img").get_attribute("src").startswith("data:image/png")
+    page.wait_for_selector("#label-fashion [data-testid=label-output-value]")
+    shot(page, "digits.png")
+    page.locator('#canvas button[aria-label="Clear canvas"]').click()
+    page.wait_for_function("document.querySelector('#seen-digits').innerText.includes('Draw a digit')")
+    assert page.outside == []
+
+
+def test_an_example_photo_is_answered(page):
+    page.get_by_role("tab", name="Photo").click()
+    page.locator('.gallery-item:has(img[src*="five_on_black"])').click()
+    assert shown_digit(page) == "5"
+
+
+def test_a_broken_picture_gets_a_sentence(page, tmp_path):
+    page.get_by_role("tab", name="Photo").click()
+    broken = tmp_path / "holiday.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"not really" * 20)
+    page.locator("#photo input[type=file]").set_input_files(broken)
+    page.wait_for_selector("#seen-digits .notice.bad")
+    assert "Traceback" not in page.locator("#seen-digits").inner_text()
+
+
+def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_rolled_back(page, app):
+    open_train(page)
+    choose(page, "set-dataset", "fashion_mnist")
+    page.locator("#set-epochs input").fill("6")
+    page.locator("#start").click()
+    page.wait_for_selector("#status .state.running")
+    page.wait_for_function("/step \\d+ of \\d+/.test(document.querySelector('#status').innerText)")
+
+    page.reload()  # in mid-run
+    open_train(page)
+    page.wait_for_selector("#status .state.running")
+    shot(page, "training.png")
+    app.end(signal.SIGKILL)
+    app.start()
+    page.goto(app.url)
+    page.wait_for_selector("#strip .strip")
+    open_train(page)
+    page.wait_for_selector("#status .state.done")
+    page.wait_for_selector("#report .confusion")
+    assert "forgot" in page.locator("#report").inner_text()
+    assert page.locator("#history").get_by_text("done").count() == 1
+    shot(page, "report.png")
+
+    page.get_by_role("tab", name="Digits & fashion").click()
+    page.wait_for_selector("#banner-fashion .notice.good")
+    draw_seven(page)
+    run = Run.all(app.runs)[0]
+    page.wait_for_function(f"document.querySelector('#seen-fashion').innerText.includes('{run.id[-4:]}')")
+    page.locator("#back-fashion").click()
+    page.wait_for_function("document.querySelector('#seen-fashion').innerText.includes('embedded')")
+
+
+def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
+    open_train(page)
+    page.locator("#set-epochs input").fill("200")
+    page.locator("#start").click()
+    page.wait_for_function("/step \\d+ of \\d+/.test(document.querySelector('#status').innerText) && "
+                           "document.querySelector('#status .state.running')")
+    page.locator("#stop").click()
+    page.wait_for_selector("#status .state.stopped")
+    page.wait_for_function("!document.querySelector('#go_on').disabled")
+    assert Run.all(app.runs)[-1].has_checkpoint
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(app.url)
+    draw_seven(page)
+    assert shown_digit(page) == "7"
+    shot(page, "phone.png")
+    for tab in ("Digits & fashion", "Train"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth") <= 1, tab
+    shot(page, "phone-train.png")
+    context.close()
+
+
+def test_with_training_off_the_tab_says_how_to_get_it(browser, tmp_path):
+    app = App(tmp_path / "runs", "--training", "off")
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(app.url)
+        page.get_by_role("tab", name="Train").click()
+        page.get_by_text("Duplicate this Space").first.wait_for()
+        assert not page.locator("#start").is_visible()
+    finally:
+        context.close()
+        app.end()

@@ -1,0 +1,91 @@
+"""The README is tested: its commands, its tree, its tabs, its figures, its pictures."""
+import re
+import shlex
+from pathlib import Path
+
+from serving import fresh_app
+
+import app
+from training import __main__ as command
+from training import checkpoint
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M) if name == language]
+
+
+def test_the_two_commands_come_first_and_are_those_that_ci_runs():
+    first, second = blocks("bash")[:2]
+    assert first.strip() == "pip install -r requirements.txt && python app.py"
+    assert second.strip() == "pip install -r tests/requirements.txt && python -m pytest"
+    ci = (ROOT / ".ci" / "run").read_text("utf-8")
+    for part in (first + "&&" + second).split("&&"):
+        assert part.strip().removeprefix("pip install ") in ci
+
+
+def test_every_training_command_is_understood_by_the_parser():
+    found = [line for block in blocks("bash") for line in block.splitlines() if "-m training" in line]
+    assert len(found) >= 2
+    for line in found:
+        words = shlex.split(line)
+        given = command.parser().parse_args(words[words.index("training") + 1:])
+        assert given.recipe == "digits"
+
+
+def test_the_table_of_options_is_that_of_the_app(capsys):
+    told = set(re.findall(r"^\| `(--[a-z]+)", README, re.M))
+    try:
+        app.options(["--help"])
+    except SystemExit as end:
+        assert end.code == 0
+    known = set(re.findall(r"^  (--[a-z]+)", capsys.readouterr().out, re.M))
+    assert told == known
+    for variable in re.findall(r"^\| `--[^|]*\| `([A-Z_]+)`", README, re.M):
+        assert variable in (ROOT / "app.py").read_text("utf-8")
+
+
+def test_the_tree_is_the_top_level():
+    tree = next(block for block in blocks("") if "app.py" in block)
+    named = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.strip()}
+    assert named == {"app.py", "demos", "training", "tests", "requirements.txt", "README.md"}
+    assert all((ROOT / name).exists() for name in named)
+
+
+def test_every_tab_is_described():
+    import importlib
+    for name in app.DEMOS:
+        assert f"**{importlib.import_module(f'demos.{name}').TITLE}.**" in README
+
+
+def test_pictures_and_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_scores_are_those_of_the_model_cards():
+    rows = re.findall(r"^\| (digits|fashion) \|[^|]*\| ([\d.]+%)[^|]*\| ([\d.]+) MB", README, re.M)
+    assert {slot for slot, _, _ in rows} == {"digits", "fashion"}
+    for slot, score, size in rows:
+        folder = checkpoint.embedded(slot).path
+        # The first row of the card's table: what it was trained for, before and after.
+        after = re.search(r"\|[^|]*\(hub\) \|[^|]*\| ([\d.]+%)", (folder / "README.md").read_text("utf-8"))
+        assert after and after[1] == score, slot
+        assert round((folder / "model.safetensors").stat().st_size / 1e6, 1) == float(size), slot
+        assert float(size) <= 2
+
+
+def test_the_front_matter_is_what_a_space_needs():
+    front = dict(line.split(": ", 1) for line in README.split("---")[1].strip().splitlines())
+    assert front["sdk"] == "gradio" and (ROOT / front["app_file"]).is_file()
+    lowest = re.search(r"gradio>=([\d.]+)", (ROOT / "requirements.txt").read_text("utf-8"))[1]
+    assert [int(part) for part in front["sdk_version"].split(".")] >= [int(part) for part in lowest.split(".")]
+    assert front["python_version"].strip('"') in ("3.11", "3.12", "3.13")
+
+
+def test_endpoints_in_the_readme_exist_and_the_other_way_round(runs):
+    told = set(re.findall(r"`/([a-z_]+)`", README))
+    with fresh_app(runs) as page:
+        assert told == {f.api_name for f in page.fns.values() if f.api_name and f.api_visibility == "public"}
