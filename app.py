@@ -7,6 +7,7 @@ import argparse
 import importlib
 import ipaddress
 import os
+import sys
 import threading
 from typing import Any
 
@@ -19,9 +20,9 @@ DEMOS = ["digits"]
 def options(argv: list[str] | None = None) -> argparse.Namespace:
     env = os.environ
     parser = argparse.ArgumentParser(prog="python app.py", description="Opens Transfer Lab's page.")
-    parser.add_argument("--host", default=env.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+    parser.add_argument("--host", default=env.get("GRADIO_SERVER_NAME") or "127.0.0.1",
                         help="address to listen on [GRADIO_SERVER_NAME, or 127.0.0.1]")
-    parser.add_argument("--port", type=int, default=env.get("GRADIO_SERVER_PORT", 7860),
+    parser.add_argument("--port", type=int, default=env.get("GRADIO_SERVER_PORT") or 7860,
                         help="port [GRADIO_SERVER_PORT, or 7860]")
     parser.add_argument("--share", action="store_true", default=env.get("GRADIO_SHARE", "").lower() in ("1", "true"),
                         help="also open a public link [GRADIO_SHARE]")
@@ -34,6 +35,8 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(argv)
     if chosen.training not in (None, "on", "off"):
         parser.error(f"TRAINING is {chosen.training!r}: it must be 'on' or 'off'")
+    if not 0 < chosen.port < 65536:
+        parser.error(f"the port is {chosen.port}: it must be from 1 to 65535")
     if chosen.auth and not all(chosen.auth.partition(":")):
         parser.error("--auth takes USER:PASS, both not empty")
     return chosen
@@ -79,14 +82,14 @@ def build(training: bool = True) -> Any:
                     parts.append(demo.build(training))
             with gr.Tab("Train", id="train"):
                 chooser, refresh, inputs, outputs = training_tab.build(actions, demos, tabs)
-        for demo, (tune, _, _) in zip(demos, parts, strict=True):
+        for demo, (tune, *_) in zip(demos, parts, strict=True):
             tune.click(lambda name=demo.RECIPE: (gr.Tabs(selected="train"), name), None, [tabs, chooser], **quiet)
         endpoints(actions)
         clock, slow = gr.Timer(1), gr.Timer(2)
         gr.on([blocks.load, clock.tick], refresh, inputs, outputs, **quiet)
         gr.on([blocks.load, slow.tick], lambda: page.strip(training), None, strip, **quiet)
-        for _, refresh_demo, shown in parts:
-            gr.on([blocks.load, slow.tick], refresh_demo, None, shown, **quiet)
+        for _, refresh_demo, asked, shown in parts:
+            gr.on([blocks.load, slow.tick], refresh_demo, asked, shown, **quiet)
     blocks.slots = slots
     return blocks
 
@@ -97,7 +100,7 @@ def launch(blocks: Any, chosen: argparse.Namespace, training: bool) -> Any:
     from demos.landing import Landing
     user, _, password = chosen.auth.partition(":")
     blocks.queue(default_concurrency_limit=8, max_size=256)
-    blocks.launch(server_name=chosen.host, server_port=int(chosen.port), share=chosen.share, show_error=True,
+    blocks.launch(server_name=chosen.host, server_port=chosen.port, share=chosen.share, show_error=True,
                   auth=(user, password) if user else None, prevent_thread_lock=True, quiet=True, ssr_mode=False,
                   max_file_size="100mb", footer_links=["api"], theme=page.theme(), css=page.CSS, js=page.JS)
     blocks.landing = Landing(blocks.slots, training)
@@ -111,7 +114,11 @@ def main(argv: list[str] | None = None) -> None:
     chosen = options(argv)
     os.environ["RUNS"] = os.path.abspath(chosen.runs)
     training, why = may_train(chosen)
-    blocks = launch(build(training), chosen, training)
+    try:
+        blocks = launch(build(training), chosen, training)
+    except OSError as error:
+        sys.exit(f"error: {chosen.host}:{chosen.port} cannot be listened on; is another program there? Choose another "
+                 f"with --port. ({error})")
     print(f"Transfer Lab is at {blocks.local_url}" + (f" and {blocks.share_url}" if blocks.share_url else ""))
     print(why or f"Runs are kept in {os.environ['RUNS']}.", flush=True)
     blocks.block_thread()

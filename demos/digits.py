@@ -125,8 +125,8 @@ def from_photo(path: str | None, *chosen: str) -> list[Any]:
     return _both(picture, list(chosen))
 
 
-def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
-    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls to refresh what."""
+def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
+    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls, with inputs and outputs."""
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
             with gr.Tabs():
@@ -141,7 +141,7 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
                     gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
-        answers, choosers, banners, backs = [], [], [], []
+        answers, choosers, banners, backs, embedded = [], [], [], [], []
         for slot in SLOTS:
             with gr.Column(scale=3, min_width=260):
                 label = gr.Label(label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
@@ -150,7 +150,9 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
                 chooser = gr.Dropdown([("active", "active")], value="active", label="Answered by", interactive=True,
                                       elem_id=f"chooser-{slot}")
                 banners.append(gr.HTML(elem_id=f"banner-{slot}"))
-                backs.append(gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot}"))
+                with gr.Row():
+                    backs.append(gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot}"))
+                    embedded.append(gr.Button("Back to embedded", size="sm", visible=False, elem_id=f"own-{slot}"))
                 answers += [label, seen]
                 choosers.append(chooser)
     live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
@@ -164,27 +166,40 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any]]:
     photo.change(from_photo, [photo, *choosers], answers, **live).then(
         lambda: "photo", None, source, api_visibility="private", show_progress="hidden")
     gr.on([ask.click, *(c.input for c in choosers)], again, [source, canvas, photo, *choosers], answers, **live)
-    for slot, back in zip(SLOTS.values(), backs, strict=True):
-        back.click(_roll_back(slot, training), None, None, api_visibility="private").then(
-            again, [source, canvas, photo, *choosers], answers, **live)
-    with gr.Row(visible=False):  # the endpoints' own components: what they promise, whatever the page shows
+    for slot, back, own in zip(SLOTS.values(), backs, embedded, strict=True):
+        for button, act in ((back, slot.roll_back), (own, lambda slot=slot: slot.swap(f"embedded-{slot.name}"))):
+            button.click(_change(slot, act, training), None, None, api_visibility="private").then(
+                again, [source, canvas, photo, *choosers], answers, **live)
+    _endpoints()
+    seen = gr.State("")  # an open list of choices must not be redrawn under a person's hand
+    return tune, lambda seen: _refresh(seen, training), [seen], [seen, *choosers, *banners, *backs, *embedded]
+
+
+def _endpoints() -> None:
+    with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
         for slot, name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
             gr.Button().click(_endpoint(slot), [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
                               [gr.Label(num_top_classes=10), gr.JSON()], api_name=name)
 
-    def refresh() -> list[Any]:
-        slots = list(SLOTS.values())
-        return [*(gr.update(choices=page.choices(s)) for s in slots), *(page.banner(s) for s in slots),
-                *(gr.update(visible=training and s.previous is not None) for s in slots)]
 
-    return tune, refresh, [*choosers, *banners, *backs]
+def _refresh(seen: str, training: bool) -> list[Any]:
+    """Choices, banners and buttons of every slot; nothing where nothing changed."""
+    slots = list(SLOTS.values())
+    choices, told = [page.choices(s) for s in slots], [page.banner(s) for s in slots]
+    now = repr((choices, told, [s.previous for s in slots]))
+    if now == seen:
+        return [gr.skip()] * (1 + 4 * len(slots))
+    return [now, *(gr.update(choices=c) for c in choices), *told,
+            *(gr.update(visible=training and s.previous is not None) for s in slots),
+            *(gr.update(visible=training and s.active_id != f"embedded-{s.name}") for s in slots)]
 
 
-def _roll_back(slot: ModelSlot, training: bool) -> Any:
-    def back() -> None:
+def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
+    """A button's handler that puts another checkpoint in the slot, for everybody."""
+    def change() -> None:
         page.refuse_unless(training)
         try:
-            gr.Info(f"{slot.name}: {slot.roll_back().name} answers again.")
+            gr.Info(f"{slot.name}: {act().name} answers now.")
         except SwapError as error:
             raise gr.Error(str(error)) from error
-    return back
+    return change

@@ -30,6 +30,8 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
         return "offered", f"it was compared with {gate['id']}, which no longer answers"
     if not gate["same_labels"]:
         return "offered", "it knows other classes than the one that answers now"
+    if gate["accuracy"] is None:
+        return "offered", "the one that answers now could not be scored"
     new, old = metrics["after"]["accuracy"], gate["accuracy"]
     what = f"{new:.1%} against {old:.1%} on {metrics['held_out']}"
     return ("swap", f"better: {what}") if new > old else ("kept", f"not better: {what}")
@@ -79,7 +81,9 @@ class Landing(threading.Thread):
         for run in pending(Run.all(runs_dir())):
             try:
                 slot = self.slots.get(slot_of(run))
-                if slot is not None:
+                if slot is None:
+                    run.set_swap("offered", f"this version has no place for {slot_of(run) or 'it'}")
+                else:
                     land(run, slot)
             except (SettingsError, KeyError) as error:  # made by another version: the runs behind it still land
                 run.set_swap("offered", f"this version cannot read its settings or its scores ({error})")

@@ -121,7 +121,7 @@ class ModelSlot:
         except (CheckpointError, SettingsError) as error:
             raise SwapError(str(error)) from error
         if slot != self.name:
-            raise SwapError(f"{found.id} belongs in {slot}, not in {self.name}.")
+            raise SwapError(f"{found.id} belongs in {slot or 'no slot of this version'}, not in {self.name}.")
         return found
 
     def _chosen(self) -> list[str]:

@@ -33,8 +33,16 @@ class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        if payload is None or (payload.url and payload.url.startswith("data:")):
-            return super().preprocess(payload)
+        """The path of what was uploaded; Gradio alone would also read a server's file, named without `meta`."""
+        if payload is None:
+            return None
+        if payload.url and payload.url.startswith("data:"):
+            try:
+                return save_base64_to_cache(payload.url, self.GRADIO_CACHE)
+            except ValueError as error:
+                raise gr.Error("The picture's base64 text is damaged: send the picture as a file.") from error
+        if payload.path and not is_in_or_equal(payload.path, self.GRADIO_CACHE):
+            raise gr.Error("A path is not read here: upload the picture, and send what the upload returned.")
         return payload.path
 
 

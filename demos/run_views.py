@@ -157,9 +157,9 @@ def can(run: Run | None) -> dict[str, bool]:
     """Which buttons make sense for a run."""
     if run is None:
         return dict.fromkeys(("stop", "go_on", "use", "delete"), False)
-    state, saved = run.state, run.path / "resume"
+    state = run.state
     return {"stop": state in ("queued", "running"), "delete": state in ENDED,
-            "go_on": state in ENDED and saved.is_dir() and any(saved.iterdir()),
+            "go_on": state in ENDED and bool(run.saved),
             "use": run.has_checkpoint and state in ENDED}
 
 

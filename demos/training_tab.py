@@ -180,7 +180,8 @@ def _refresh(selected: str | None, seen: str, names: list[str], actions: Actions
     changed = not seen.endswith(listing) or seen.split("|")[0] != (run.id if run else "")
     loss, score = run_views.curves(run) if now != seen else (gr.skip(), gr.skip())
     can = run_views.can(run)
-    can["back"] = run is not None and actions.slots[slot_of(run)].previous is not None
+    slot = actions.slots.get(slot_of(run)) if run else None
+    can["back"] = slot is not None and slot.previous is not None
     return [now, run_views.status(run), loss, score, run.log_tail() if run else "", run_views.queue(
                 job.queue(runs_dir()) if runs else []),
             run_views.history(runs) if changed else gr.skip(), run_views.report(run) if changed else gr.skip(),

@@ -1,11 +1,23 @@
 """What tests share: a place for runs, quick settings for real ones, and a first trained checkpoint."""
+import contextlib
+import functools
+import os
+import shutil
+import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 
-from training import device  # noqa: F401  first: it sets what torch reads when it loads
+import training
 from training import __main__ as command
-from training import job, recipe
+from training import (
+    device,  # noqa: F401  it sets what torch reads when it loads
+    job,
+    recipe,
+)
+from training.process import is_alive
 from training.run import Run
 
 # Two optimizer steps on real sample data, from nothing.
@@ -33,7 +45,7 @@ def train(runs, **settings) -> Run:
     return run
 
 
-def wait_for(what, seconds: float = 60.0):
+def wait_for(what, seconds: float = 120.0):
     """Returns the first true answer of `what()`; the deadline only catches a hang."""
     end = time.monotonic() + seconds
     while not (answer := what()):
@@ -58,3 +70,76 @@ def trained(lab) -> Run:
 def trained_cnn(lab) -> Run:
     """A convolutional network after two steps: with batch statistics, and knowing next to nothing."""
     return train(lab, arch="cnn")
+
+
+@pytest.fixture
+def quick_picture(monkeypatch):
+    """Drawing the confusion takes longer than two steps; tests/test_report.py draws it, and the command's tests."""
+    from training import report
+    monkeypatch.setattr(report, "confusion_picture", lambda path, *_: path.write_bytes(b""))
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """Own pictures of ten classes: fewer to score than the sample has."""
+    from learning import bars, folder_of
+    return folder_of(bars(10, 18), tmp_path_factory.mktemp("data") / "shapes")
+
+
+@pytest.fixture
+def active(lab):
+    """Sets what answers in the digits slot, until the test ends."""
+    from training import checkpoint
+    yield lambda run_id: checkpoint.set_active(lab, "digits", [run_id])
+    (lab / "active.json").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A copy of `training/` with the recipe `clockwork` in it, which jobs execute; returns its folder."""
+    copy = tmp_path / "app" / "training"
+    copy.mkdir(parents=True)
+    for path in [*recipe.HERE.glob("*.py"), Path(__file__).with_name("clockwork.py")]:
+        shutil.copy(path, copy)
+    # A clock computes nothing, and its model card must not make every job load torch to name the device.
+    with open(copy / "device.py", "a", encoding="utf-8") as f:
+        f.write('\n\ndef device() -> str:\n    return "cpu"\n')
+    monkeypatch.setattr(job, "ROOT", copy.parent)
+    monkeypatch.setattr(recipe, "HERE", copy)
+    monkeypatch.setattr(training, "__path__", [*training.__path__, str(copy)])
+    yield copy.parent
+    sys.modules.pop("training.clockwork", None)
+
+
+@pytest.fixture
+def no_survivors(runs):
+    """Ends the processes that a test left behind, by what their runs say."""
+    yield
+    for run in Run.all(runs):
+        for who in ("supervisor", "worker"):
+            identity = run.status.get(who)
+            if is_alive(identity) and identity["pid"] != os.getpid():
+                process = psutil.Process(int(identity["pid"]))
+                # A worker that has just been started has not yet written down who it is.
+                for each in [process, *process.children(recursive=True)]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()
+    for child in job._children:
+        child.wait(30)
+    job._children.clear()
+
+
+@pytest.fixture
+def ended(runs):
+    """Makes runs that ended with a checkpoint, without training: ended(seed=1, slot="fashion")."""
+    from serving import ended_run
+    return functools.partial(ended_run, runs)
+
+
+@pytest.fixture
+def slots(runs, monkeypatch):
+    """The slots of the digits tab, as if the app had just been started."""
+    from demos import digits
+    for name in digits.SLOTS:
+        monkeypatch.setitem(digits.SLOTS, name, digits.ModelSlot(name, digits.DigitsPredictor))
+    return digits.SLOTS

@@ -38,18 +38,17 @@ def embedded(slot: str) -> Checkpoint:
 
 def of_run(run: Run) -> Checkpoint:
     from training import recipe
-    made = recipe.load(run.recipe)
     try:
+        made = recipe.load(run.recipe)
         name = run.config.get("name") or made.describe(recipe.parse(made.config, run.config))
-    except recipe.SettingsError:  # made by another version, whose settings were others
+    except recipe.SettingsError:  # made by another version, whose recipes or settings were others
         name = run.recipe
     return Checkpoint(run.id, f"{name} · {run.id[-4:]}", run.checkpoint)
 
 
 def slot_of(run: Run) -> str:
-    from training import recipe
-    made = recipe.load(run.recipe)
-    return run.settings.get("slot") or made.slot(recipe.parse(made.config, run.config))
+    """Where a run's checkpoint belongs: written when the run was made."""
+    return run.settings.get("slot", "")
 
 
 def listing(runs: Path, slot: str) -> Iterator[Checkpoint]:

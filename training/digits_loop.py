@@ -106,15 +106,7 @@ def fit(model: Any, part: Pictures, validation: Pictures, config: Config, run: R
                                   weight_decay=config.weight_decay)
     per_epoch = len(steps_of(torch.arange(len(part)), config.batch_size, world))
     total, framing, stop = per_epoch * config.epochs, bare.config.framing, Stop(run, accelerator)
-    data = zlib.crc32(part.labels.tobytes(), zlib.crc32(part.images.tobytes()))
-    state = {"epoch": 0, "at": 0, "step": 0, "best": None, "weights": None, "stale": 0, "data": data}
-    if saved:
-        if saved["state"]["data"] != data:
-            raise SettingsError("The training pictures are not those that this run began with, so it cannot be "
-                                "continued. Start a new run from its checkpoint.")
-        bare.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
+    state = _begin(bare, optimizer, part, saved)
     log_every, last_save, asked, early = max(1, total // 400), time.monotonic(), False, False
 
     def save() -> None:
@@ -161,6 +153,19 @@ def fit(model: Any, part: Pictures, validation: Pictures, config: Config, run: R
     if state["weights"] is not None:
         bare.load_state_dict(state["weights"])
     return {**state, "total": total, "stopped": asked and not early and state["step"] < total}
+
+
+def _begin(bare: DigitsNet, optimizer: Any, part: Pictures, saved: dict[str, Any] | None) -> dict[str, Any]:
+    """Where training stands: at the start, or where `saved` left it. Raises SettingsError on other pictures."""
+    data = zlib.crc32(part.labels.tobytes(), zlib.crc32(part.images.tobytes()))
+    if not saved:
+        return {"epoch": 0, "at": 0, "step": 0, "best": None, "weights": None, "stale": 0, "data": data}
+    if saved["state"]["data"] != data:
+        raise SettingsError("The training pictures are not those that this run began with, so it cannot be "
+                            "continued. Start a new run from its checkpoint.")
+    bare.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["state"]
 
 
 def _step(model: Any, optimizer: Any, images: Tensor, labels: Tensor, mine: Tensor, whole: int, table: Tensor,

@@ -80,7 +80,7 @@ def _forgotten(config: Config, run: Run, base: checkpoint.Checkpoint) -> Metrics
 
 
 def _gate(config: Config, run: Run, data: Data, base: Any, before: Metrics | None, active_id: str) -> Metrics:
-    """The active checkpoint on the same pictures; `accuracy` is None where its labels are others."""
+    """The active checkpoint on the same pictures; `accuracy` is None where it could not be scored."""
     if base is not None and active_id == base.id and before and checkpoint.labels(base.path) == data.classes:
         return {"same_labels": True, "accuracy": before["accuracy"]}
     try:
@@ -90,7 +90,7 @@ def _gate(config: Config, run: Run, data: Data, base: Any, before: Metrics | Non
         return {"same_labels": True, "accuracy": _scored(found.path, data.test, data.classes, run)[0]["accuracy"]}
     except (checkpoint.CheckpointError, OSError) as error:
         run.say(f"{active_id}, now in the slot, could not be scored: {error}")
-        return {"same_labels": False, "accuracy": None}
+        return {"same_labels": True, "accuracy": None}
 
 
 def _mistakes(run: Run, data: Data, probabilities: np.ndarray) -> list[dict[str, Any]]:

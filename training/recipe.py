@@ -7,6 +7,7 @@ the config, with their types, defaults, ranges and help texts, are the command's
 """
 import argparse
 import dataclasses
+import functools
 import importlib
 import json
 import math
@@ -48,7 +49,13 @@ def setting(default: Any, help: str, *, low: float | None = None, high: float | 
 
 def names() -> list[str]:
     """The recipes that there are, found without importing them."""
-    return sorted(p.stem for p in HERE.glob("*.py") if re.search(r"^RECIPE = ", p.read_text("utf-8"), re.M))
+    return list(_names(HERE))
+
+
+@functools.cache
+def _names(folder: Path) -> tuple[str, ...]:
+    found = (p.stem for p in folder.glob("*.py") if re.search(r"^RECIPE = ", p.read_text("utf-8"), re.M))
+    return tuple(sorted(found))
 
 
 def load(name: str) -> Recipe:

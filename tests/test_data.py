@@ -1,0 +1,179 @@
+"""Splits that depend on content alone, and a person's own folders with all that people put into them."""
+import numpy as np
+import pytest
+from learning import bars, folder_of
+
+from training import digits_data
+from training.data import bucket, class_folders, split, stratified
+from training.digits_data import Pictures, holdout
+from training.recipe import SettingsError
+
+
+def contents(pictures: Pictures) -> set[bytes]:
+    return {p.tobytes() for p in pictures.images}
+
+
+# -- splits ----------------------------------------------------------------------------------------------
+def test_a_bucket_is_a_number_from_0_to_1_that_follows_the_content_alone():
+    assert bucket(b"seven") == bucket(bytes(bytearray(b"seven"))) != bucket(b"eight")
+    values = np.array([bucket(str(i).encode()) for i in range(2000)])
+    assert values.min() >= 0 and values.max() < 1 and 0.17 < (values < 0.2).mean() < 0.23
+
+
+def test_the_test_part_is_the_same_in_every_order_and_among_more_pictures():
+    few, order = bars(4, 50), np.random.default_rng(1).permutation(200)
+    more = bars(4, 50, seed=2)
+    both = Pictures(np.concatenate([few.images, more.images]), np.concatenate([few.labels, more.labels]))
+    plain, shuffled, larger = (digits_data._part(p, list("abcd"), "", "", []) for p in (few, few[order], both))
+    assert contents(plain.test) == contents(shuffled.test) == contents(larger.test) & contents(few)
+
+
+def test_train_validation_and_test_share_no_content_and_hold_every_class():
+    data = digits_data._part(bars(10, 40), [str(i) for i in range(10)], "", "", [])
+    train, validation = holdout(data.train, 0.1)
+    parts = [train, validation, data.test]
+    assert sum(len(p) for p in parts) == 400 == len(set().union(*map(contents, parts)))
+    assert all(set(p.labels) == set(range(10)) for p in parts)
+
+
+def test_nothing_is_held_out_when_nothing_is_asked_for():
+    train, validation = holdout(bars(2, 5), 0)
+    assert len(train) == 10 and len(validation) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_five_pictures_a_class_are_enough_for_all_three_parts_but_train_never_goes_without(seed):
+    data = digits_data._part(bars(3, 5, seed), list("abc"), "", "", [])
+    train, validation = holdout(data.train, 0.1)
+    assert set(data.test.labels) == set(train.labels) == {0, 1, 2}
+
+
+def test_a_class_that_chance_left_out_gives_its_nearest_and_one_that_would_give_all_keeps_its_farthest():
+    buckets, labels = np.array([0.3, 0.6, 0.01, 0.05, 0.9]), np.array([0, 0, 1, 1, 2])
+    assert split(buckets, labels, 0, 0.2).tolist() == [False, False, True, True, False]
+    assert split(buckets, labels, 0, 0.2, at_least_one=True).tolist() == [True, False, True, False, False]
+
+
+def test_equal_contents_are_never_parted():
+    buckets, labels = np.array([0.3, 0.3, 0.6, 0.1, 0.1]), np.array([0, 0, 0, 1, 1])
+    assert split(buckets, labels, 0, 0.2, at_least_one=True).tolist() == [True, True, False, False, False]
+
+
+def test_a_limit_gives_every_class_its_share():
+    labels = np.repeat([0, 1, 2], [600, 300, 100])
+    chosen = stratified(labels, 50, seed=0)
+    assert len(set(chosen)) == 50 and np.bincount(labels[chosen]).tolist() == [30, 15, 5]
+
+
+def test_a_limit_that_does_not_divide_is_met_exactly():
+    labels = np.repeat([0, 1, 2], [10, 10, 10])
+    chosen = stratified(labels, 20, seed=0)
+    assert len(set(chosen)) == 20 and sorted(np.bincount(labels[chosen])) == [6, 7, 7]
+
+
+@pytest.mark.parametrize("limit", [0, 30, 99])
+def test_without_a_limit_that_bites_all_come_shuffled(limit):
+    chosen = stratified(np.repeat([0, 1, 2], 10), limit, seed=0)
+    assert sorted(chosen) == list(range(30)) != chosen.tolist()
+
+
+def test_the_seed_alone_decides_the_choice():
+    labels = np.repeat([0, 1], 50)
+    first, again, other = (stratified(labels, 20, seed).tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+# -- folders ---------------------------------------------------------------------------------------------
+def test_a_folder_gives_its_classes_in_the_order_of_their_names(tmp_path):
+    found = class_folders(folder_of(bars(3, 5), tmp_path, "cab"), (".png",))
+    assert found.classes == ["a", "b", "c"] and len(found.files) == 15 and found.problems == []
+    assert all(path.parent.name == found.classes[label] for path, label in zip(found.files, found.labels, strict=True))
+
+
+def test_stray_files_are_told_or_silently_skipped_when_a_system_made_them(tmp_path):
+    folder = folder_of(bars(2, 5), tmp_path)
+    for name in ("notes.txt", ".DS_Store", "Thumbs.db", "a/list.csv", "a/desktop.ini", "a/._0.png"):
+        (folder / name).write_bytes(b"x")
+    (folder / ".git").mkdir()
+    (folder / "a" / ".checkpoints").mkdir()
+    (folder / "a" / ".checkpoints" / "0.png").write_bytes((folder / "a" / "000.png").read_bytes())
+    (folder / "__MACOSX").mkdir()
+    found = class_folders(folder, (".png",))
+    assert found.classes == ["a", "b"] and len(found.files) == 10
+    assert sorted(p.split(":")[0] for p in found.problems) == ["__MACOSX", "a/list.csv", "notes.txt"]
+
+
+def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
+    folder = folder_of(bars(2, 5), tmp_path)
+    (folder / "a" / "more").mkdir()
+    (folder / "a" / "000.png").rename(folder / "a" / "more" / "000.PNG")
+    assert len(class_folders(folder, (".png",)).files) == 10
+
+
+@pytest.mark.parametrize("classes, each, words", [
+    (1, 8, "holds 1 usable class:"), (0, 0, "holds 0 usable classes:"), (3, 4, "a: 4 usable files, at least 5")])
+def test_too_little_is_refused_with_what_is_needed(tmp_path, classes, each, words):
+    folder = folder_of(bars(classes, each), tmp_path)
+    with pytest.raises(SettingsError, match="2 subfolders with 5 files each are needed") as error:
+        class_folders(folder, (".png",))
+    assert words in str(error.value)
+
+
+def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
+    folder = folder_of(bars(2, 6), tmp_path)
+    (folder / "few").mkdir()
+    (folder / "a" / "000.png").rename(folder / "few" / "0.png")
+    found = class_folders(folder, (".png",))
+    assert found.classes == ["a", "b"] and found.problems == ["few: 1 usable files, at least 5 are needed; left out"]
+
+
+@pytest.mark.parametrize("name", ["nothing-here", "a-file"])
+def test_what_is_no_folder_is_refused(tmp_path, name):
+    (tmp_path / "a-file").write_text("x")
+    with pytest.raises(SettingsError, match="is not a folder"):
+        class_folders(tmp_path / name, (".png",))
+
+
+def test_broken_pictures_and_duplicates_are_told_and_left_out(tmp_path):
+    folder = folder_of(bars(2, 8), tmp_path)
+    (folder / "a" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (folder / "a" / "empty.png").write_bytes(b"")
+    (folder / "b" / "twin.png").write_bytes((folder / "b" / "008.png").read_bytes())
+    (folder / "b" / "elsewhere.png").write_bytes((folder / "a" / "001.png").read_bytes())
+    data = digits_data.load("mnist", "folder", str(folder))
+    told = {p.split(":")[0] for p in data.problems}
+    assert told == {"a/000.png", "a/empty.png", "b/twin.png", "b/elsewhere.png"}
+    assert len(data.train) + len(data.test) == 15 == len(contents(data.train) | contents(data.test))
+
+
+def test_the_split_of_a_folder_does_not_hang_on_its_file_names(tmp_path):
+    pictures = bars(3, 20)
+    parts = []
+    for name, order in (("one", np.arange(60)), ("two", np.arange(60)[::-1])):
+        data = digits_data.load("mnist", "folder", str(folder_of(pictures[order], tmp_path / name)))
+        parts.append(contents(data.test))
+    assert parts[0] == parts[1]
+
+
+def test_a_class_of_which_too_few_can_be_read_is_left_out_and_the_others_numbered_anew(tmp_path):
+    folder = folder_of(bars(3, 6), tmp_path)
+    for path in sorted((folder / "a").iterdir())[:3]:
+        path.write_bytes(b"no picture")
+    data = digits_data.load("mnist", "folder", str(folder))
+    assert data.classes == ["b", "c"] and set(data.train.labels) == set(data.test.labels) == {0, 1}
+    assert any(p.startswith("a: 3 different pictures") for p in data.problems)
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_refused_in_a_sentence(tmp_path):
+    folder = folder_of(bars(2, 6), tmp_path)
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(SettingsError, match="holds 0 classes with at least 5 different pictures"):
+        digits_data.load("mnist", "folder", str(folder))
+
+
+def test_the_revision_of_a_folder_changes_with_its_content(tmp_path):
+    folder = folder_of(bars(2, 6), tmp_path)
+    before, again = (digits_data.load("mnist", "folder", str(folder)).revision for _ in range(2))
+    folder_of(bars(2, 7, seed=9), folder)
+    assert before == again != digits_data.load("mnist", "folder", str(folder)).revision

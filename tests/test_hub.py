@@ -1,0 +1,130 @@
+"""The Hub: asked only when chosen, refused within seconds when it does not answer, in words that say what to do."""
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from training import digits_data, hub, recipe
+
+CHOOSE = """
+import json, time
+import datasets, huggingface_hub, requests  # the wait is measured, not the imports
+from training import digits_data
+from training.recipe import SettingsError
+began = time.monotonic()
+try:
+    digits_data.load("mnist", "hub")
+except SettingsError as error:
+    print(json.dumps([time.monotonic() - began, str(error)]))
+"""
+
+
+def stand_in() -> bool:
+    """Whether HF_ENDPOINT is a Hub on this machine that answers."""
+    place = urlsplit(os.environ.get("HF_ENDPOINT", ""))
+    if place.hostname not in ("127.0.0.1", "localhost", "::1"):
+        return False
+    with socket.socket() as one:
+        one.settimeout(2)
+        return one.connect_ex((place.hostname, place.port or 80)) == 0
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed():
+    """An address at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_a_hub_that_does_not_answer_is_refused_within_seconds_with_what_to_do(silent, closed, tmp_path):
+    children = [subprocess.Popen([sys.executable, "-c", CHOOSE], cwd=recipe.HERE.parent, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True,
+                                 env={**os.environ, "HF_ENDPOINT": place, "HF_HOME": str(tmp_path / str(i))})
+                for i, place in enumerate((silent, closed))]
+    for child in children:
+        out, err = child.communicate(timeout=120)
+        assert child.returncode == 0 and out, err
+        seconds, text = json.loads(out)
+        assert seconds < 5, "a hang, not a refusal"
+        assert "The Hub does not answer" in text and "choose the source 'sample'" in text
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Puts back what a look at the Hub sets for the whole process."""
+    import datasets
+    import huggingface_hub.constants as constants
+    for place in (constants, datasets.config):
+        monkeypatch.setattr(place, "HF_HUB_OFFLINE", place.HF_HUB_OFFLINE)
+    return lambda address: monkeypatch.setattr(constants, "ENDPOINT", address)
+
+
+def test_a_resolver_that_hangs_does_not_make_a_person_wait(in_process, monkeypatch):
+    release = threading.Event()
+
+    def hang(*_, **__):
+        release.wait(60)
+        raise socket.gaierror("gave up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    in_process("http://hub.invalid")
+    began = time.monotonic()
+    assert not hub.reachable(0.2)
+    assert time.monotonic() - began < 20, "a hang"
+    release.set()
+
+
+def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_not_offline(in_process, closed):
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    import datasets
+    import huggingface_hub.constants as constants
+
+    class Nothing(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        in_process(f"http://127.0.0.1:{server.server_port}")
+        assert hub.reachable() and not constants.HF_HUB_OFFLINE and not datasets.config.HF_HUB_OFFLINE
+        server.shutdown()
+    in_process(closed)
+    assert not hub.reachable(0.5) and constants.HF_HUB_OFFLINE and datasets.config.HF_HUB_OFFLINE
+
+
+@pytest.mark.skipif(not stand_in(), reason="HF_ENDPOINT is not a Hub on this machine that answers")
+class TestWithAHub:
+    def test_the_whole_data_set_loads_and_its_revision_is_recorded(self, in_process):
+        data = digits_data.load("mnist", "hub")
+        assert data.train.images.shape == (60_000, 28, 28) and data.test.images.shape == (10_000, 28, 28)
+        assert set(data.train.labels) == set(data.test.labels) == set(range(10))
+        assert re.fullmatch("[0-9a-f]{40}", data.revision) and "ylecun/mnist" in data.about
+
+    def test_what_is_cached_loads_at_once_when_the_hub_is_gone(self, in_process, closed):
+        rows, _ = hub.dataset(digits_data.HUB["mnist"], "test")
+        in_process(closed)
+        again, revision = hub.dataset(digits_data.HUB["mnist"], "test")
+        assert len(again) == len(rows) and revision == "cached"
+
+    def test_a_data_set_that_there_is_not_is_refused_by_name(self, in_process):
+        with pytest.raises(recipe.SettingsError, match="nobody/nothing could not be loaded from the Hub"):
+            hub.dataset("nobody/nothing", "train")
