@@ -52,9 +52,9 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     for event in run.events() if run else ():
         if "loss" in event:
             smooth = event["loss"] if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * event["loss"]
-            losses.append({"step": event["step"], "loss": smooth})
+            losses.append({"step": event["step"], "loss": round(smooth, 4)})
         elif "score" in event:
-            scores.append({"epoch": event["epoch"], "score": event["score"] * 100})
+            scores.append({"epoch": event["epoch"], "score": round(event["score"] * 100, 2)})
     every = max(1, len(losses) // 300)
     return (pd.DataFrame(losses[::-1][::every][::-1], columns=["step", "loss"]),
             pd.DataFrame(scores, columns=["epoch", "score"]))

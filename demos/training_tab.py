@@ -82,7 +82,7 @@ def build(actions: Actions, demos: list[Any], tabs: gr.Tabs) -> tuple[gr.Dropdow
             view = _live_view(actions.training)
     gr.Markdown("### History")
     table = gr.Dataframe(headers=run_views.COLUMNS, interactive=False, wrap=True, elem_id="history", max_height=320,
-                         show_label=False, column_widths=["30%", 90, 80, 80, 100, 90, 120, 210])
+                         show_label=False, column_widths=[260, 90, 80, 80, 100, 90, 120, 210])
     report = gr.HTML(elem_id="report")
     _wire_form(actions, chooser, forms, start, selected)
     buttons = [view[name] for name in BUTTONS]
@@ -109,7 +109,7 @@ def _live_view(training: bool) -> dict[str, Any]:
                                    variant="stop" if name == "stop" else "secondary")
     with gr.Row():
         view["loss"] = gr.LinePlot(x="step", y="loss", title="Loss", height=200, elem_id="loss", min_width=220)
-        view["score"] = gr.LinePlot(x="epoch", y="score", title="Score on held-out pictures, %", height=200,
+        view["score"] = gr.LinePlot(x="epoch", y="score", title="Held-out score, %", height=200,
                                     elem_id="score", min_width=220)
     view["queue"] = gr.HTML(elem_id="queue")
     with gr.Accordion("Last lines of the log", open=False):

@@ -168,7 +168,7 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
     page.wait_for_selector("#status .state.done")
     page.wait_for_selector("#report .confusion")
     assert "forgot" in page.locator("#report").inner_text()
-    assert page.locator("#history").get_by_text("done").first.is_visible()
+    assert "done" in page.locator("#history").inner_text()
     shot(page, "report.png")
 
     page.get_by_role("tab", name="Digits & fashion").click()
@@ -203,7 +203,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
     for tab in ("Digits & fashion", "Train"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(500)
-        assert page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth") <= 1, tab
+        # A phone zooms out where a page is too wide, and the window's inner width with it.
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, tab
     shot(page, "phone-train.png")
     context.close()
 

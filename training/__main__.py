@@ -130,7 +130,7 @@ def _share(run: Run) -> None:
 def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
     if metrics.get("stopped"):
         where = f"stopped at step {metrics['step']:,} of {metrics['total']:,}"
-        run.set_status("stopped", reason=where, stage="", seconds=seconds)
+        run.set_status("stopped", reason=where, stage="", step=metrics["step"], seconds=seconds)
         run.say(f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
                 f"Go on with: python -m training {run.recipe} --continue {run.id}")
         return STOPPED
