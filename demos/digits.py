@@ -4,7 +4,6 @@ The handler is plain: `classify(load_picture("seven.png"), "digits")` needs no p
 """
 import html
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos import page
+from demos import page, slot_view
+from demos.answer import Answer
 from demos.model_slot import ModelSlot, SwapError, load_checked
+from demos.slot_view import SlotView
 from training.checkpoint import labels
 from training.pictures import PictureError, load_picture
 
@@ -49,21 +50,6 @@ class DigitsPredictor:
 SLOTS = {name: ModelSlot(name, DigitsPredictor) for name in ("digits", "fashion")}
 
 
-@dataclass(frozen=True)
-class Answer:
-    confidences: dict[str, float]       # words to share, the surest first
-    label: str                          # the data set's own name
-    checkpoint: str
-    name: str
-    trained_on: str
-    milliseconds: float                 # preprocessing and prediction
-    pixels: np.ndarray                  # (28, 28) uint8: what the model saw
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return {"label": self.label, "checkpoint": self.checkpoint, "milliseconds": round(self.milliseconds, 2)}
-
-
 def classify(picture: Image.Image, slot: str, checkpoint: str | None = None) -> Answer:
     """What one slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a sentence."""
     from training.digits_picture import to_28x28
@@ -71,11 +57,7 @@ def classify(picture: Image.Image, slot: str, checkpoint: str | None = None) -> 
     began = time.perf_counter()
     pixels = to_28x28(picture, held.predictor.framing)
     scores = held.predictor.scores(pixels)
-    took = (time.perf_counter() - began) * 1000
-    order = np.argsort(-scores)
-    names = held.predictor.labels
-    return Answer({WORDS.get(names[i], names[i]): float(scores[i]) for i in order}, names[order[0]], held.id, held.name,
-                  held.predictor.trained_on, took, pixels)
+    return Answer.of(held, scores, time.perf_counter() - began, pixels, lambda name: WORDS.get(name, name))
 
 
 # -- the page --------------------------------------------------------------------------------------------
@@ -92,11 +74,9 @@ def _endpoint(slot: str) -> Any:
 
 
 def _seen(answer: Answer) -> str:
-    picture = page.data_uri(Image.fromarray(answer.pixels))
-    about = f"<br>trained on {html.escape(answer.trained_on)}" if answer.trained_on else ""
+    picture = page.data_uri(Image.fromarray(answer.seen))
     return (f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model sees">'
-            f"<div>what the model sees, 28×28<br><b>{html.escape(answer.name)}</b>, "
-            f"{answer.milliseconds:.0f} ms{about}</div></div>")
+            f'{answer.caption("what the model sees, 28×28")}</div>')
 
 
 def _both(picture: Image.Image | None, chosen: list[str]) -> list[Any]:
@@ -141,20 +121,15 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
                     gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
-        answers, choosers, banners, backs, embedded = [], [], [], [], []
+        answers, views = [], []
         for slot in SLOTS:
             with gr.Column(scale=3, min_width=260):
                 label = gr.Label(label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
                                  num_top_classes=4, elem_id=f"label-{slot}")
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{slot}")
-                chooser = gr.Dropdown([("active", "active")], value="active", label="Answered by", interactive=True,
-                                      elem_id=f"chooser-{slot}")
-                banners.append(gr.HTML(elem_id=f"banner-{slot}"))
-                with gr.Row():
-                    backs.append(gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot}"))
-                    embedded.append(gr.Button("Back to embedded", size="sm", visible=False, elem_id=f"own-{slot}"))
+                views.append(SlotView(SLOTS[slot]))
                 answers += [label, seen]
-                choosers.append(chooser)
+    choosers = [view.chooser for view in views]
     live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
     source = gr.State("canvas")  # which input a new checkpoint is asked about
 
@@ -166,13 +141,11 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
     photo.change(from_photo, [photo, *choosers], answers, **live).then(
         lambda: "photo", None, source, api_visibility="private", show_progress="hidden")
     gr.on([ask.click, *(c.input for c in choosers)], again, [source, canvas, photo, *choosers], answers, **live)
-    for slot, back, own in zip(SLOTS.values(), backs, embedded, strict=True):
-        for button, act in ((back, slot.roll_back), (own, lambda slot=slot: slot.swap(f"embedded-{slot.name}"))):
-            button.click(_change(slot, act, training), None, None, api_visibility="private").then(
-                again, [source, canvas, photo, *choosers], answers, **live)
+    for view in views:
+        view.wire(training, again, [source, canvas, photo, *choosers], answers, **live)
     _endpoints()
-    seen = gr.State("")  # an open list of choices must not be redrawn under a person's hand
-    return tune, lambda seen: _refresh(seen, training), [seen], [seen, *choosers, *banners, *backs, *embedded]
+    seen = gr.State("")
+    return (tune, lambda seen: slot_view.refresh(views, seen, training), [seen], [seen, *slot_view.outputs(views)])
 
 
 def _endpoints() -> None:
@@ -180,26 +153,3 @@ def _endpoints() -> None:
         for slot, name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
             gr.Button().click(_endpoint(slot), [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
                               [gr.Label(num_top_classes=10), gr.JSON()], api_name=name)
-
-
-def _refresh(seen: str, training: bool) -> list[Any]:
-    """Choices, banners and buttons of every slot; nothing where nothing changed."""
-    slots = list(SLOTS.values())
-    choices, told = [page.choices(s) for s in slots], [page.banner(s) for s in slots]
-    now = repr((choices, told, [s.previous for s in slots]))
-    if now == seen:
-        return [gr.skip()] * (1 + 4 * len(slots))
-    return [now, *(gr.update(choices=c) for c in choices), *told,
-            *(gr.update(visible=training and s.previous is not None) for s in slots),
-            *(gr.update(visible=training and s.active_id != f"embedded-{s.name}") for s in slots)]
-
-
-def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
-    """A button's handler that puts another checkpoint in the slot, for everybody."""
-    def change() -> None:
-        page.refuse_unless(training)
-        try:
-            gr.Info(f"{slot.name}: {act().name} answers now.")
-        except SwapError as error:
-            raise gr.Error(str(error)) from error
-    return change

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components.label import LabelData
 from gradio.data_classes import ImageData
 from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import is_in_or_equal
@@ -50,6 +51,25 @@ def photo(**more: Any) -> gr.Image:
     """A picture as the file that was uploaded, untouched: 16-bit, CMYK, alpha and broken ones are for
     `load_picture` to handle, where gr.Image would convert them or fail in words of its own."""
     return _Photo(type="filepath", image_mode=None, **more)
+
+
+class _Verdict(gr.Label):
+    is_template = True  # drawn by the browser as gr.Label
+    unsure = 0.0
+
+    def postprocess(self, value: dict[str, float] | None) -> Any:
+        """The bars as ever; the large name only where the model is sure of it."""
+        shown = super().postprocess(value)
+        if isinstance(shown, LabelData) and shown.confidences and shown.confidences[0].confidence < self.unsure:
+            shown.label = "not sure"
+        return shown
+
+
+def verdict(unsure: float, **more: Any) -> gr.Label:
+    """The answers of a classifier as bars; below the share `unsure` the first one is not written large."""
+    made = _Verdict(**more)
+    made.unsure = unsure
+    return made
 
 
 def data_uri(picture: Any) -> str:

@@ -11,6 +11,8 @@ from training import checkpoint, job
 from training.run import ENDED, Run
 
 COLUMNS = ["Run", "State", "Before", "After", "In its slot", "Disk", "Started", "id"]
+KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
+MANY = 12   # classes, beyond which the rest is folded away
 SMOOTH = 0.8  # of the loss curve: share of the value before
 
 
@@ -32,8 +34,8 @@ def status(run: Run | None) -> str:
              f"took {page.duration(now['seconds'])}" if now.get("seconds") else "",
              {"SIGTERM": "asked again (SIGTERM)", "SIGKILL": "ended by force (SIGKILL)"}.get(run.escalation, ""),
              f"continues {run.settings['continues']}" if run.settings.get("continues") else ""]
-    reason = page.notice(html.escape(now["reason"]), "bad" if state in ("failed", "lost") else "note") \
-        if now.get("reason") else ""
+    told = now.get("reason") or (now.get("note", "") if state not in ENDED else "")
+    reason = page.notice(html.escape(told), "bad" if state in ("failed", "lost") else "note")
     return (f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state {state}">{state}'
             f'</span><div class="bar" role="progressbar" aria-valuenow="{done:.0%}"><i style="width:{done:.1%}"></i>'
             f'</div><div class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{reason}</div>')
@@ -84,7 +86,7 @@ def report(run: Run | None) -> str:
     if confusion.exists():
         uri = base64.b64encode(confusion.read_bytes()).decode()
         parts.append(f'<h4>What it takes for what</h4><img class="confusion" alt="Confusion of the classes" '
-                     f'src="data:image/png;base64,{uri}">')
+                     f'src="data:image/png;base64,{uri}"><ul>{_confused(metrics)}</ul>')
     parts += ["</div></div>", _mistakes(run, metrics)]
     if metrics.get("problems"):
         listed = "".join(f"<li>{html.escape(p)}</li>" for p in metrics["problems"][:50])
@@ -97,7 +99,7 @@ def _scored(part: dict[str, Any] | None) -> str:
         return "none: it did not know these classes"
     low, high = part["interval"]
     return (f'<span class="meter"><i style="width:{part["accuracy"]:.1%}"></i></span><b>{part["accuracy"]:.1%}</b> '
-            f"({low:.1%} to {high:.1%})")
+            f"({low:.1%} to {high:.1%})" + (f"; top 5 {part['top5']:.1%}" if "top5" in part else ""))
 
 
 def _before_and_after(metrics: dict[str, Any]) -> str:
@@ -125,13 +127,27 @@ def _story(metrics: dict[str, Any]) -> str:
 
 
 def _per_class(metrics: dict[str, Any]) -> str:
+    """Each class; of many, the weakest first and the rest folded away."""
     before = (metrics.get("before") or {}).get("per_class", {})
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{_percent(before.get(name))}</td><td>"
-        f'<span class="meter"><i style="width:{(value or 0):.1%}"></i></span>{_percent(value)}</td></tr>'
-        for name, value in metrics["after"]["per_class"].items())
-    return ("<h4>Each class: share found</h4><div class='wide'><table><tr><th>Class</th><th>Before</th><th>After</th>"
-            f"</tr>{rows}</table></div>")
+    shares = metrics["after"]["per_class"]
+    crowd = len(shares) > MANY
+    names = sorted(shares, key=lambda name: shares[name] or 0) if crowd else list(shares)
+    rows = [f"<tr><td>{html.escape(name)}</td><td>{_percent(before.get(name))}</td><td><span class='meter'>"
+            f"<i style='width:{(shares[name] or 0):.1%}'></i></span>{_percent(shares[name])}</td></tr>"
+            for name in names]
+    head = "<tr><th>Class</th><th>Before</th><th>After</th></tr>"
+    shown = f"<div class='wide'><table>{head}{''.join(rows[:MANY])}</table></div>"
+    if crowd:
+        shown += (f"<details><summary>the other {len(rows) - MANY}</summary><div class='wide'><table>{head}"
+                  f"{''.join(rows[MANY:])}</table></div></details>")
+    return f"<h4>Each class: share found{', the weakest first' if crowd else ''}</h4>{shown}"
+
+
+def _confused(metrics: dict[str, Any]) -> str:
+    """The pairs that are taken for each other most, where the picture cannot show all classes."""
+    pairs = metrics.get("confused", []) if len(metrics["classes"]) > MANY else []
+    return "".join(f"<li>{p['count']} of {p['of']} <b>{html.escape(p['truth'])}</b> were taken for "
+                   f"<b>{html.escape(p['said'])}</b></li>" for p in pairs[:6])
 
 
 def _percent(value: float | None) -> str:
@@ -145,7 +161,8 @@ def _mistakes(run: Run, metrics: dict[str, Any]) -> str:
         if path.exists():
             uri = base64.b64encode(path.read_bytes()).decode()
             figures.append(
-                f'<figure><img alt="{html.escape(mistake["truth"])}" src="data:image/png;base64,{uri}"><figcaption>'
+                f'<figure><img alt="{html.escape(mistake["truth"])}" src="data:{KINDS[path.suffix]};base64,{uri}">'
+                "<figcaption>"
                 f"said <b>{html.escape(mistake['said'])}</b>, {mistake['confidence']:.0%} sure; it is "
                 f"<b>{html.escape(mistake['truth'])}</b></figcaption></figure>")
     if not figures:

@@ -17,12 +17,12 @@ from training.run import ENDED
 
 
 # -- the form: made from the config's fields -------------------------------------------------------------
-def _field(f: dataclasses.Field, local: set[str]) -> gr.components.Component:
+def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.components.Component:
     meta = f.metadata
     common = dict(label=meta["label"] or f.name.replace("_", " ").capitalize(), info=meta["help"], interactive=True,
-                  elem_id=f"set-{f.name}", min_width=180)
-    if f.name == "start":
-        return gr.Dropdown([f.default], value=f.default, **common)
+                  elem_id=f"set-{recipe_name}-{f.name}", min_width=180)
+    if meta["offers"] is not None:  # checkpoints come and go: the page's clock fills these in
+        return gr.Dropdown([f.default], value=f.default, allow_custom_value=True, **common)
     if meta["choices"]:
         offered = [c for c in meta["choices"] if c not in local]  # a choice of a path is the command line's
         return gr.Dropdown(offered, value=f.default, **common)
@@ -38,10 +38,10 @@ def _form(made: Recipe) -> dict[str, gr.components.Component]:
     inputs = {}
     with gr.Row():  # two a row where there is room for two
         for f in (f for f in fields if not f.metadata["rare"]):
-            inputs[f.name] = _field(f, local)
+            inputs[f.name] = _field(f, local, made.name)
     with gr.Accordion("More settings", open=False, elem_id=f"more-{made.name}"), gr.Row():
         for f in (f for f in fields if f.metadata["rare"]):
-            inputs[f.name] = _field(f, local)
+            inputs[f.name] = _field(f, local, made.name)
     return inputs
 
 
@@ -53,7 +53,7 @@ def starts(made: Recipe) -> list[tuple[str, str]]:
             embedded = found.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means
             offered += [(f"embedded {slot}" if embedded else found.name, "embedded" if own else found.id)]
-    return offered + [("scratch: random weights", "scratch")]
+    return offered + list(next(f for f in dataclasses.fields(made.config) if f.name == "start").metadata["offers"])
 
 
 # -- the tab ---------------------------------------------------------------------------------------------

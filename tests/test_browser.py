@@ -148,10 +148,20 @@ def test_a_broken_picture_gets_a_sentence(page, tmp_path):
     assert "Traceback" not in page.locator("#seen-digits").inner_text()
 
 
+def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(page):
+    page.get_by_role("tab", name="Food").click()
+    page.locator("#food-photo input[type=file]").set_input_files(ROOT / "demos" / "examples" / "food" / "pizza.png")
+    page.wait_for_selector("#seen-food .looked img")
+    assert page.locator("#label-food").inner_text().count("%") == 5
+    choose(page, "compare-food", "embedded")
+    page.wait_for_selector("#seen-compare-food .looked img")
+    shot(page, "food.png")
+
+
 def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_rolled_back(page, app):
     open_train(page)
-    choose(page, "set-dataset", "fashion_mnist")
-    page.locator("#set-epochs input").fill("4")
+    choose(page, "set-digits-dataset", "fashion_mnist")
+    page.locator("#set-digits-epochs input").fill("4")
     page.locator("#start").click()
     page.wait_for_selector("#status .state.running")
     page.wait_for_function("/step \\d+ of \\d+/.test(document.querySelector('#status').innerText)")
@@ -182,7 +192,7 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
 
 def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
     open_train(page)
-    page.locator("#set-epochs input").fill("200")
+    page.locator("#set-digits-epochs input").fill("200")
     page.locator("#start").click()
     page.wait_for_function("/step \\d+ of \\d+/.test(document.querySelector('#status').innerText) && "
                            "document.querySelector('#status .state.running')")
@@ -200,7 +210,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
     draw_seven(page)
     assert shown_digit(page) == "7"
     shot(page, "phone.png")
-    for tab in ("Digits & fashion", "Train"):
+    for tab in ("Digits & fashion", "Food", "Train"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(500)
         # A phone zooms out where a page is too wide, and the window's inner width with it.

@@ -161,14 +161,14 @@ def test_a_class_of_which_too_few_can_be_read_is_left_out_and_the_others_numbere
         path.write_bytes(b"no picture")
     data = digits_data.load("mnist", "folder", str(folder))
     assert data.classes == ["b", "c"] and set(data.train.labels) == set(data.test.labels) == {0, 1}
-    assert any(p.startswith("a: 3 different pictures") for p in data.problems)
+    assert any(p.startswith("a: 3 different ones") for p in data.problems)
 
 
 def test_a_folder_in_which_nothing_can_be_read_is_refused_in_a_sentence(tmp_path):
     folder = folder_of(bars(2, 6), tmp_path)
     for path in folder.rglob("*.png"):
         path.write_bytes(b"no picture")
-    with pytest.raises(SettingsError, match="holds 0 classes with at least 5 different pictures"):
+    with pytest.raises(SettingsError, match="holds 0 classes with at least 5 different examples"):
         digits_data.load("mnist", "folder", str(folder))
 
 

@@ -24,7 +24,10 @@ MAY_IMPORT = {  # of this project, beside training, which every demo may use
     "demos.run_views": {"demos.page"},
     "demos.actions": {"demos.page", "demos.model_slot"},
     "demos.training_tab": {"demos.page", "demos.run_views", "demos.actions", "demos.model_slot"},
-    **{tab: {"demos.page", "demos.model_slot"} for tab in TABS},
+    "demos.answer": {"demos.model_slot"},
+    "demos.heat_map": set(),
+    "demos.slot_view": {"demos.page", "demos.model_slot"},
+    **{tab: {"demos.page", "demos.model_slot", "demos.slot_view", "demos.answer", "demos.heat_map"} for tab in TABS},
     "app": TABS | {"demos.page", "demos.training_tab", "demos.actions", "demos.landing"},
 }
 

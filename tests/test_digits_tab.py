@@ -100,7 +100,7 @@ def test_classify_names_its_checkpoint_and_ranks_all_labels(slots, ended):
     assert sorted(answer.confidences) == CLASSES["mnist"] and shares == sorted(shares, reverse=True)
     assert math.isclose(sum(shares), 1, abs_tol=1e-5) and answer.label == next(iter(answer.confidences))
     assert answer.checkpoint == run.id and answer.name.endswith(run.id[-4:]) and answer.trained_on == "mnist (test)"
-    assert answer.milliseconds > 0 and answer.pixels.shape == (28, 28) and answer.pixels.dtype == np.uint8
+    assert answer.milliseconds > 0 and answer.seen.shape == (28, 28) and answer.seen.dtype == np.uint8
     assert digits.classify(drawing(), "digits").checkpoint == "embedded-digits"
 
 
@@ -116,7 +116,7 @@ def test_labels_are_shown_as_words_and_told_as_the_data_set_has_them(slots, ende
 
 
 def test_each_slot_frames_the_picture_as_its_checkpoint_was_trained(slots):
-    digit, garment = (digits.classify(drawing(), slot).pixels for slot in ("digits", "fashion"))
+    digit, garment = (digits.classify(drawing(), slot).seen for slot in ("digits", "fashion"))
     assert np.argwhere(digit).min() >= 1 and (garment[0].any() or garment[:, 0].any())
 
 

@@ -10,8 +10,10 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from conftest import execute
 
-from training import digits_data, hub, recipe
+from training import digits_data, hub, job, recipe
+from training.__main__ import DONE, SETTINGS
 
 CHOOSE = """
 import json, time
@@ -128,3 +130,26 @@ class TestWithAHub:
     def test_a_data_set_that_there_is_not_is_refused_by_name(self, in_process):
         with pytest.raises(recipe.SettingsError, match="nobody/nothing could not be loaded from the Hub"):
             hub.dataset("nobody/nothing", "train")
+
+    @pytest.mark.parametrize("method", ["frozen", "lora"])
+    def test_a_vision_transformer_of_the_hub_learns_food_101_and_is_published(self, in_process, runs, method,
+                                                                              quick_picture):
+        run = job.create(runs, "food", dict(source="hub", method=method, limit=96, epochs=1))
+        assert execute(run) == DONE, run.status
+        config = json.loads((run.checkpoint / "config.json").read_text())
+        assert config["architectures"] == ["ViTForImageClassification"] and len(config["id2label"]) == 101
+        assert run.settings["base"] == "google/vit-base-patch16-224-in21k"
+        assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
+        assert "96 training pictures of 96 of 101 classes" in run.log_file.read_text(), "stratified, not a slice"
+        assert run.metrics["after"]["n"] == 1010 and run.metrics["before"] is None
+        assert "base_model: google/vit-base" in (run.checkpoint / "README.md").read_text()
+
+    def test_a_classifier_of_the_hub_with_as_many_classes_is_scored_before(self, in_process, runs, quick_picture):
+        run = job.create(runs, "food", dict(source="hub", start="nateraw/food", method="frozen", limit=64, epochs=1))
+        assert execute(run) == DONE, run.status
+        assert run.metrics["before"]["n"] == 1010 and "top5" in run.metrics["before"]
+
+    def test_a_model_that_there_is_not_is_refused_by_name(self, in_process, runs):
+        run = job.create(runs, "food", dict(start="nobody/nothing"))
+        assert execute(run) == SETTINGS
+        assert "nobody/nothing could not be loaded from the Hub" in run.status["reason"]

@@ -152,9 +152,9 @@ def test_settings_that_cannot_be_used_are_refused_in_a_sentence_and_make_no_run(
     ("run_status", ["digits-1-gone"], "There is no run 'digits-1-gone'."),
     ("run_status", ["../runs"], "There is no run '../runs'."),
     ("run_status", [7], "There is no run 7."), ("stop_run", ["/etc"], "There is no run '/etc'."),
-    ("list_checkpoints", ["food"], "There is no slot 'food'. The slots are: digits, fashion."),
+    ("list_checkpoints", ["cars"], "There is no slot 'cars'. The slots are: digits, fashion, food."),
     ("list_checkpoints", [["digits"]], "There is no slot ['digits']."),
-    ("swap", ["food", "x"], "There is no slot 'food'."),
+    ("swap", ["cars", "x"], "There is no slot 'cars'."),
 ])
 def test_names_of_nothing_are_refused_in_a_sentence(on_and_off, endpoint, data, words):
     sentence = on_and_off[True](endpoint, *data)

@@ -33,7 +33,11 @@ def _score(part: dict[str, Any] | None) -> str:
     if not part:
         return "none"
     low, high = part["interval"]
-    return f"{part['accuracy']:.2%} ({low:.2%} to {high:.2%}, n = {part['n']:,})"
+    text = f"{part['accuracy']:.2%} ({low:.2%} to {high:.2%}, n = {part['n']:,})"
+    if "top5" in part:
+        low, high = part["top5_interval"]
+        text += f", top 5 {part['top5']:.2%} ({low:.2%} to {high:.2%})"
+    return text
 
 
 def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) -> str:

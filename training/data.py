@@ -90,3 +90,18 @@ def class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Fol
         raise SettingsError(f"{folder} holds {len(classes)} usable class{'es' if len(classes) != 1 else ''}: at least "
                             f"2 subfolders with {least} files each are needed. " + " ".join(problems[:3]))
     return Folder(classes, files, labels, problems)
+
+
+def usable(folder: Path, found: Folder, labels: np.ndarray, least: int = 5) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Of examples that could be read, with their labels in `found`: the classes that have enough, which examples are
+    theirs, and the labels of those, numbered anew. Raises SettingsError."""
+    counts = np.bincount(labels, minlength=len(found.classes))
+    keep = np.flatnonzero(counts >= least)
+    found.problems += [f"{found.classes[c]}: {counts[c]} different ones could be read, at least {least} are needed; "
+                       "left out" for c in np.flatnonzero(counts < least)]
+    if len(keep) < 2:
+        raise SettingsError(f"{folder} holds {len(keep)} class{'es' * (len(keep) != 1)} with at least {least} "
+                            "different examples that can be read; 2 such classes are needed. "
+                            + " ".join(found.problems[:3]))
+    chosen = np.isin(labels, keep)
+    return [found.classes[c] for c in keep], chosen, np.searchsorted(keep, labels[chosen]).astype(np.int64)

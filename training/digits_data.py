@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data import Folder, bucket, class_folders, split
-from training.recipe import SettingsError
+from training.data import bucket, class_folders, split, usable
 
 CLASSES = {
     "mnist": [str(i) for i in range(10)],
@@ -121,22 +120,8 @@ def _folder(folder: Path, framing: str) -> Data:
         seen.add(key)
         images.append(image)
         labels.append(label)
-    classes, pictures = _usable(folder, found, images, np.array(labels, dtype=np.int64))
+    classes, chosen, labelled = usable(folder, found, np.array(labels, dtype=np.int64), LEAST)
+    pictures = Pictures(np.array(images, np.uint8)[chosen], labelled)
     # The content is the revision: a folder has no other, and changes without a word.
     revision = f"content {hashlib.blake2b(pictures.images.tobytes(), digest_size=6).hexdigest()}"
     return _part(pictures, classes, f"the folder {folder.name}", revision, found.problems)
-
-
-def _usable(folder: Path, found: Folder, images: list[np.ndarray], labels: np.ndarray) -> tuple[list[str], Pictures]:
-    """The classes of which enough pictures could be read, numbered anew. Raises SettingsError."""
-    counts = np.bincount(labels, minlength=len(found.classes))
-    keep = np.flatnonzero(counts >= LEAST)
-    found.problems += [f"{found.classes[c]}: {counts[c]} different pictures could be read, at least {LEAST} are "
-                       "needed; left out" for c in np.flatnonzero(counts < LEAST)]
-    if len(keep) < 2:
-        raise SettingsError(f"{folder} holds {len(keep)} class{'es' * (len(keep) != 1)} with at least {LEAST} "
-                            "different pictures that can be read; 2 such classes are needed. "
-                            + " ".join(found.problems[:3]))
-    chosen = np.isin(labels, keep)
-    return ([found.classes[c] for c in keep],
-            Pictures(np.stack(images)[chosen], np.searchsorted(keep, labels[chosen]).astype(np.int64)))

@@ -4,7 +4,9 @@ huggingface_hub retries for minutes without a network, also with `local_files_on
 decides, and after a failure the libraries are set offline, where what is cached still loads at once.
 """
 import contextlib
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 from training.recipe import SettingsError
@@ -31,6 +33,7 @@ def reachable(seconds: float = 2.0) -> bool:
 
 def dataset(name: str, split: str, config: str | None = None) -> tuple[Any, str]:
     """A split of a data set and its revision ("cached" when the Hub does not answer). Raises SettingsError."""
+    _checked(name)
     online = reachable()
     import datasets
     from huggingface_hub import HfApi
@@ -39,8 +42,47 @@ def dataset(name: str, split: str, config: str | None = None) -> tuple[Any, str]
         revision = HfApi().dataset_info(name).sha if online else None
         loaded = datasets.load_dataset(name, config, split=split, revision=revision)
     except Exception as error:  # many kinds, of three libraries; every one means: not loaded
-        if not online:
-            raise SettingsError(f"The Hub does not answer and {name} is not in this machine's cache. Check the "
-                                "connection, or choose the source 'sample', which needs none.") from error
-        raise SettingsError(f"{name} could not be loaded from the Hub: {str(error).splitlines()[0][:200]}") from error
+        raise _not_loaded(name, online, error) from error
     return loaded, revision or "cached"
+
+
+def model(name: str) -> tuple[Path, str]:
+    """The folder of a model (no pickles, no code) and its revision. Raises SettingsError."""
+    _checked(name)
+    online = reachable()
+    from huggingface_hub import HfApi, snapshot_download
+    try:
+        revision = HfApi().model_info(name).sha if online else None
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.safetensors"],
+                                       local_files_only=not online))
+    except Exception as error:  # many kinds, of two libraries
+        raise _not_loaded(name, online, error) from error
+    if not list(found.glob("*.safetensors")):
+        raise SettingsError(f"{name} holds no safetensors. Its weights are pickles, which could run code when loaded: "
+                            "choose another model.")
+    return found, revision or "cached"
+
+
+def splits(name: str) -> list[str]:
+    """The names of a data set's splits. Raises SettingsError."""
+    _checked(name)
+    online = reachable()
+    import datasets
+    try:
+        return datasets.get_dataset_split_names(name)
+    except Exception as error:  # many kinds, of three libraries
+        raise _not_loaded(name, online, error) from error
+
+
+def _checked(name: str) -> str:
+    """A name that can only be one of the Hub: the libraries would also take a folder of this machine."""
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or Path(name).exists():
+        raise SettingsError(f"{name!r} is no name on the Hub: it must be owner/name, such as ethz/food101.")
+    return name
+
+
+def _not_loaded(name: str, online: bool, error: Exception) -> SettingsError:
+    if not online:
+        return SettingsError(f"The Hub does not answer and {name} is not in this machine's cache. Check the "
+                             "connection, or choose the source 'sample' and start 'embedded', which need none.")
+    return SettingsError(f"{name} could not be loaded from the Hub: {str(error).splitlines()[0][:200]}")

@@ -10,6 +10,7 @@ transparent) and no larger than asked for. What it does not do: colour profiles 
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
@@ -40,17 +41,19 @@ class PictureError(ValueError):
     """A picture that cannot be used. The text is a sentence for the person: what was wrong, what to do."""
 
 
-def load_picture(path: str | Path, longest: int = 1024) -> Image.Image:
-    """Read a picture file, upright, with its long side at most `longest` pixels.
+def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image:
+    """Read a picture file, or what one holds, upright, with its long side at most `longest` pixels.
 
     Returns mode "RGB", or "RGBA" where some pixel is transparent; of an animation, the first frame.
     Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
     """
-    path = Path(path)
-    head = _first_bytes(path)
-    name = f"“{path.name}”"
+    if isinstance(source, bytes):
+        name, head, file = "The picture", source[:1024], io.BytesIO(source)
+    else:
+        file = Path(source)
+        name, head = f"“{file.name}”", _first_bytes(file)
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except Exception as error:  # a damaged header can raise almost anything, by format
         raise PictureError(_why_not(name, head)) from error
     with image:

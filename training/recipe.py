@@ -40,11 +40,12 @@ class Recipe:
 
 def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
             choices: tuple[str, ...] = (), rare: bool = False, local: bool = False, lasting: bool = False,
-            label: str = "") -> Any:
+            label: str = "", offers: tuple[tuple[str, str], ...] | None = None) -> Any:
     """A field of a recipe's config. `rare` folds it away on the page; `local` (it names a path of this
-    machine) keeps it off the page and out of the API; `lasting` cannot change when a run is continued."""
+    machine) keeps it off the page and out of the API; `lasting` cannot change when a run is continued; `offers` are
+    (words, value) that the page proposes where others are possible too."""
     return field(default=default, metadata=dict(help=help, low=low, high=high, choices=choices, rare=rare,
-                                                local=local, lasting=lasting, label=label))
+                                                local=local, lasting=lasting, label=label, offers=offers))
 
 
 def names() -> list[str]:

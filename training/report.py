@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+CROWD = 20  # classes that a confusion picture shows at most
+
 
 def interval(share: float, n: int, z: float = 1.96) -> list[float]:
     """95% interval of a share of n (Wilson 1927); it stays within 0 and 1."""
@@ -30,6 +32,12 @@ def classification(probabilities: np.ndarray, labels: np.ndarray, classes: list[
             "confusion": confusion.tolist()}
 
 
+def held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Accuracy and mean loss: what an epoch is judged by."""
+    right = probabilities[np.arange(len(labels)), labels]
+    return float((probabilities.argmax(1) == labels).mean()), float(-np.log(np.maximum(right, 1e-9)).mean())
+
+
 def worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
     """Indices of the mistakes that the model was surest of, the surest first."""
     said = probabilities.argmax(1)
@@ -37,11 +45,33 @@ def worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> lis
     return wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:count].tolist()
 
 
+def confused(confusion: list[list[int]], classes: list[str], count: int = 10) -> list[dict[str, Any]]:
+    """The pairs that are taken for each other most: {truth, said, count, of}."""
+    table = np.array(confusion)
+    wrong = table - np.diag(table.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    return [{"truth": classes[i], "said": classes[j], "count": int(wrong[i, j]), "of": int(table[i].sum())}
+            for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[i, j]]
+
+
+def most_confused(confusion: list[list[int]], most: int) -> list[int]:
+    """At most so many classes, in their order: those in which the most mistakes begin or end."""
+    table = np.array(confusion)
+    wrong = table - np.diag(table.diagonal())
+    return sorted(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:most].tolist())
+
+
 def confusion_picture(path: Path, confusion: list[list[int]], classes: list[str], title: str) -> None:
-    """Rows are the truth, columns what was said; shares of each row, since classes differ in number."""
+    """Rows are the truth, columns what was said; shares of each row, since classes differ in number. Of many classes
+    only those that are confused most."""
     from matplotlib.figure import Figure
     table = np.array(confusion)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    if len(classes) > CROWD:
+        title += f"; of {len(classes)} classes the {CROWD} most confused"
+        chosen = most_confused(confusion, CROWD)
+        table, shares, classes = table[np.ix_(chosen, chosen)], shares[np.ix_(chosen, chosen)], \
+            [classes[i] for i in chosen]
     size = max(4.5, 0.42 * len(classes) + 2.2)
     figure = Figure(figsize=(size, size), dpi=130, layout="constrained")
     axes = figure.subplots()
@@ -55,12 +85,11 @@ def confusion_picture(path: Path, confusion: list[list[int]], classes: list[str]
     axes.set_title(title, fontsize=10)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if len(classes) <= 20:
-        for i, row in enumerate(table):
-            for j, count in enumerate(row):
-                if count:
-                    axes.text(j, i, str(count), ha="center", va="center", fontsize=7,
-                              color="white" if shares[i, j] > 0.3 else "#1d3557")
+    for i, row in enumerate(table):
+        for j, count in enumerate(row):
+            if count:
+                axes.text(j, i, str(count), ha="center", va="center", fontsize=7,
+                          color="white" if shares[i, j] > 0.3 else "#1d3557")
     figure.savefig(path)
 
 
@@ -70,7 +99,8 @@ def table(metrics: dict[str, Any]) -> str:
         if not part:
             return "-"
         low, high = part["interval"]
-        return f"{part['accuracy']:.2%} ({low:.1%} to {high:.1%}, n {part['n']:,})"
+        top5 = f", top 5 {part['top5']:.1%}" if "top5" in part else ""
+        return f"{part['accuracy']:.2%} ({low:.1%} to {high:.1%}, n {part['n']:,}){top5}"
     rows = [("accuracy on", "before", "after"),
             (metrics["data"], cell(metrics.get("before")), cell(metrics["after"]))]
     if other := metrics.get("other"):

@@ -70,9 +70,10 @@ def tutorial(train: Any, test: Any, most: int = 30) -> tuple[float, int, float]:
 
 def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
     """Seconds and test accuracy of one whole fit of the recipe, evaluation included."""
+    import torch
     from accelerate import Accelerator
 
-    from training import digits_loop, recipe
+    from training import digits_train, loop, recipe
     from training.data import stratified
     from training.digits import Config
     from training.digits_data import CLASSES, Data
@@ -83,9 +84,11 @@ def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
         began = time.perf_counter()
         part = train[stratified(train.labels, config.limit, config.seed)]
         accelerator = Accelerator(cpu=device.device() == "cpu")
-        model, _ = digits_loop.build(config, Data(part, test, CLASSES["mnist"], "", ""), Path(folder))
-        digits_loop.fit(accelerator.prepare(model), part, part[:0], config, run, accelerator, None)
-        accuracy = float((digits_loop.predict(model, test.images).argmax(1) == test.labels).mean())
+        model, _ = digits_train.build(config, Data(part, test, CLASSES["mnist"], "", ""), Path(folder))
+        lesson = digits_train.lesson(model, part, part[:0], config, run, accelerator.device)
+        optimizer = torch.optim.AdamW(model.parameters())
+        loop.fit(accelerator.prepare(model), lesson, optimizer, config, run, accelerator)
+        accuracy = float((digits_train.predict(model, test.images).argmax(1) == test.labels).mean())
         return time.perf_counter() - began, accuracy
 
 

@@ -1,4 +1,4 @@
-"""The training loop of the digits recipe: continuing exactly, what a step learns, when it stops."""
+"""The training loop, shown on the digits recipe: continuing exactly, what a step learns, when it stops."""
 import os
 import pickle
 
@@ -9,11 +9,11 @@ from conftest import TWO_STEPS, execute, train
 from learning import bars, folder_of, losses, own, same, same_losses, weights
 from torch.nn import functional as F
 
-from training import digits_loop, digits_score, job
+from training import digits_score, digits_train, job, loop
 from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
 from training.device import has_bf16
 from training.digits import Config
-from training.digits_loop import rate, steps_of
+from training.loop import rate, steps_of
 from training.run import Run
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
@@ -123,7 +123,7 @@ def test_a_resume_file_that_would_run_code_is_not_read(lab, tmp_path):
 def test_a_state_that_does_not_fit_on_the_disk_says_so(tmp_path):
     (tmp_path / "state.partial").symlink_to("/dev/full")
     with pytest.raises(OSError) as error:
-        digits_loop.write_state(tmp_path, {"weights": torch.zeros(100_000)})
+        loop.write_state(tmp_path, {"weights": torch.zeros(100_000)})
     assert job.explain(error.value).startswith("The disk is full") and not (tmp_path / "state.pt").exists()
 
 
@@ -147,8 +147,8 @@ def test_a_batch_in_four_parts_learns_what_it_learns_in_one(lab):
 def test_the_logged_loss_is_the_mean_over_the_batch(lab):
     run = train(lab, epochs=1, batch_size=1000, dropout=0.0, augmentation="none", holdout=0)
     data = digits_score.load("mnist", "sample")
-    part = data.train[digits_loop.stratified(data.train.labels, 128, 0)]
-    model, _ = digits_loop.build(Config(**run.config), data, lab)
+    part = data.train[digits_train.stratified(data.train.labels, 128, 0)]
+    model, _ = digits_train.build(Config(**run.config), data, lab)
     with torch.no_grad():
         logits = model(torch.from_numpy(part.images)[:, None] / 255).logits
     assert losses(run) == pytest.approx([float(F.cross_entropy(logits, torch.from_numpy(part.labels)))], rel=1e-2)
@@ -176,7 +176,7 @@ def scripted(right: list[bool]):
 def test_early_stopping_ends_the_run_and_publishes_its_best_epoch(lab, monkeypatch):
     plain = dict(epochs=9, schedule="constant", warmup=0)
     short = train(lab, **{**plain, "epochs": 1})
-    monkeypatch.setattr(digits_loop, "predict", scripted([True, False, False, True, True]))
+    monkeypatch.setattr(digits_train, "predict", scripted([True, False, False, True, True]))
     run = train(lab, **plain, early_stopping=2)
     assert run.status["step"] == 6 and run.metrics["stopped"] is False and run.metrics["held_out_score"] == 1
     assert [e["score"] for e in run.events() if "score" in e] == [1, 0, 0]
@@ -187,7 +187,7 @@ def test_early_stopping_ends_the_run_and_publishes_its_best_epoch(lab, monkeypat
 def test_of_equally_good_epochs_the_last_is_published(lab, monkeypatch):
     plain = dict(epochs=2, schedule="constant", warmup=0)
     last = train(lab, **plain, holdout=0.05)
-    monkeypatch.setattr(digits_loop, "predict", scripted([True, True]))
+    monkeypatch.setattr(digits_train, "predict", scripted([True, True]))
     assert same(weights(train(lab, **plain)), weights(last))
 
 
@@ -198,7 +198,7 @@ def test_a_limit_is_met_with_every_class_in_its_share(lab, trained):
 
 
 def test_a_loss_that_is_no_number_fails_with_what_to_do(lab, monkeypatch):
-    monkeypatch.setattr(digits_loop, "augment", lambda images, *_: images * float("nan"))
+    monkeypatch.setattr(digits_train, "augment", lambda images, *_: images * float("nan"))
     run = job.create(lab, "digits", TWO_STEPS)
     assert execute(run) == SETTINGS
     assert run.state == "failed" and "Lower the learning rate" in run.status["reason"] and not run.has_checkpoint

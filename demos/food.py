@@ -1,0 +1,167 @@
+"""The Food tab: a photo in, a dish out; where the network looked, and what a second checkpoint says.
+
+The handler is plain: `classify(load_picture("lunch.jpg"))` needs no page and no server.
+"""
+import html
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from demos import page, slot_view
+from demos.answer import Answer
+from demos.heat_map import overlay, where_it_looked
+from demos.model_slot import ModelSlot, SwapError, load_checked
+from demos.slot_view import SlotView
+from training.checkpoint import labels
+from training.pictures import PictureError, load_picture
+
+TITLE = "Food"
+RECIPE = "food"
+EXAMPLES = Path(__file__).parent / "examples" / "food"
+EMPTY = "Bring a photo of a dish: upload it, paste it, or use the webcam."
+TOP = 5
+UNSURE = 0.4    # below this share for the first answer more than half are wrong (3,010 pictures held out of train)
+OTHER = "nothing"
+
+
+class FoodPredictor:
+    """Any image-classification checkpoint, ready to answer."""
+
+    def __init__(self, path: Path):
+        from transformers import AutoModelForImageClassification
+
+        from training.food_model import Looks
+        self.model = load_checked(AutoModelForImageClassification, path)
+        if hasattr(self.model.config, "num_attention_heads"):
+            self.model.set_attn_implementation("eager")  # the others do not tell what they attended to
+        self.model.requires_grad_(False)
+        self.labels, self.looks = labels(path), Looks.of(path)
+        self.trained_on = getattr(self.model.config, "trained_on", "")
+
+    def input(self, pixels: np.ndarray) -> Any:
+        """(1, 3, S, S) of (S, S, 3) uint8."""
+        import torch
+        return self.looks.normalised(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """(labels,) probabilities of (S, S, 3) uint8."""
+        import torch
+        with torch.inference_mode():
+            return self.model(pixel_values=self.input(pixels)).logits[0].softmax(0).numpy()
+
+    def warm_up(self) -> np.ndarray:
+        return self.scores(np.zeros((self.looks.size, self.looks.size, 3), np.uint8))
+
+
+SLOTS = {"food": ModelSlot("food", FoodPredictor)}
+
+
+def words(label: str) -> str:
+    return label.replace("_", " ")
+
+
+def classify(picture: Image.Image, checkpoint: str | None = None) -> Answer:
+    """The five dishes that it looks like most. Raises SwapError with a sentence."""
+    from training.food_data import framed
+    held = SLOTS["food"].get(checkpoint)
+    began = time.perf_counter()
+    pixels = framed(picture, held.predictor.looks.size)
+    scores = held.predictor.scores(pixels)
+    return Answer.of(held, scores, time.perf_counter() - began, pixels, words, TOP)
+
+
+def heat(answer: Answer) -> np.ndarray:
+    """(h, w) in 0 to 1: what counted for this answer. Raises SwapError."""
+    predictor = SLOTS["food"].get(answer.checkpoint).predictor
+    return where_it_looked(predictor.model, predictor.input(answer.seen))
+
+
+# -- the page --------------------------------------------------------------------------------------------
+def classify_food(picture: str | None, checkpoint: str | None = None) -> tuple[dict[str, float], dict[str, Any]]:
+    """The endpoint: confidences of the five surest dishes; label, checkpoint, milliseconds."""
+    if not picture:
+        raise gr.Error("There is no picture: send one as a file.")
+    try:
+        found = classify(load_picture(picture), checkpoint)
+    except (PictureError, SwapError) as error:
+        raise gr.Error(str(error)) from error
+    return found.confidences, found.json
+
+
+def _verdict(answer: Answer) -> str:
+    """A sentence where the model does not know."""
+    names, shares = list(answer.confidences), list(answer.confidences.values())
+    if shares[0] >= UNSURE:
+        return ""
+    return page.notice(f"Not sure. Perhaps <b>{html.escape(names[0])}</b> ({shares[0]:.0%}) or "
+                       f"<b>{html.escape(names[1])}</b> ({shares[1]:.0%}); a photo with the dish alone, and large, may "
+                       "help.")
+
+
+def _seen(answer: Answer, picture: Image.Image) -> str:
+    from training.food_data import framed
+    shown = overlay(Image.fromarray(framed(picture, 320)), heat(answer))
+    return (f'{_verdict(answer)}<div class="looked"><img src="{page.data_uri(shown)}" alt="The photo, bright where the '
+            f'model looked">{answer.caption("where it looked, brighter is more")}</div>')
+
+
+def _answers(path: str | None, *chosen: str) -> list[Any]:
+    """For each checkpoint asked a Label value and what it looked at; a sentence where there is none."""
+    try:
+        picture = load_picture(path) if path else None
+    except PictureError as error:
+        return [None, page.notice(html.escape(str(error)), "bad")] * len(chosen)
+    shown: list[Any] = []
+    for checkpoint in chosen:
+        if picture is None or checkpoint == OTHER:
+            shown += [None, page.notice(EMPTY) if checkpoint != OTHER else ""]
+            continue
+        try:
+            answer = classify(picture, checkpoint)
+            shown += [answer.confidences, _seen(answer, picture)]
+        except SwapError as error:
+            shown += [None, page.notice(html.escape(str(error)), "bad")]
+    return shown
+
+
+def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
+    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls, with inputs and outputs."""
+    with gr.Row():
+        with gr.Column(scale=4, min_width=300):
+            photo = page.photo(label="A photo of a dish", elem_id="food-photo", height=320,
+                               sources=["upload", "clipboard", "webcam"])
+            gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, drawn")
+            ask = gr.Button("What is it?", variant="primary", elem_id="ask-food")
+            tune = gr.Button("Fine-tune this model →", elem_id="tune-food")
+        with gr.Column(scale=3, min_width=260):
+            view = SlotView(SLOTS["food"])
+            label = page.verdict(UNSURE, label="Which dish?", num_top_classes=TOP, elem_id="label-food")
+            seen = gr.HTML(page.notice(EMPTY), elem_id="seen-food")
+        with gr.Column(scale=3, min_width=260):
+            other = gr.Dropdown([(OTHER, OTHER)], value=OTHER, label="Compare with", interactive=True,
+                                elem_id="compare-food")
+            with gr.Column(visible=False) as beside:
+                other_label = page.verdict(UNSURE, label="Which dish?", num_top_classes=TOP,
+                                           elem_id="label-compare-food")
+                other_seen = gr.HTML(elem_id="seen-compare-food")
+    live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
+    inputs, answers = [photo, view.chooser, other], [label, seen, other_label, other_seen]
+    gr.on([photo.change, ask.click, view.chooser.input, other.input], _answers, inputs, answers, **live)
+    other.input(lambda chosen: gr.update(visible=chosen != OTHER), other, beside, api_visibility="private",
+                show_progress="hidden")
+    view.wire(training, _answers, inputs, answers, **live)
+    with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
+        gr.Button().click(classify_food, [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
+                          [gr.Label(num_top_classes=TOP), gr.JSON()], api_name="classify_food")
+    known = gr.State("")
+
+    def refresh(known: str) -> list[Any]:
+        values = slot_view.refresh([view], known, training)
+        same = values[0] == gr.skip()
+        return [*values, gr.skip() if same else gr.update(choices=[(OTHER, OTHER), *page.choices(view.slot)[1:]])]
+
+    return tune, refresh, [known], [known, *slot_view.outputs([view]), other]

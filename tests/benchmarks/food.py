@@ -1,0 +1,260 @@
+"""Prints how fast the food recipe and tab are, each as a ratio to a named baseline measured in the same run.
+
+    python tests/benchmarks/food.py                    all parts, on random pictures and random weights
+    python tests/benchmarks/food.py full frozen        some parts: full, frozen, predict, step; shapes needs the Hub
+    python tests/benchmarks/food.py full --arch vit-base --batch 64 --pictures 2048
+
+Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used: the networks are built
+from their configs, with random weights, and the pictures are noise saved as JPEG.
+"""
+import argparse
+import io
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT))
+from training import device  # noqa: E402  before torch
+
+CLASSES = [f"dish {i}" for i in range(101)]
+ARCHS = {
+    "small": dict(model_type="resnet", layer_type="basic", embedding_size=32, hidden_sizes=[32, 96, 256, 480],
+                  depths=[1, 2, 2, 1]),
+    "vit-small": dict(model_type="vit", patch_size=16, hidden_size=384, intermediate_size=1536, num_hidden_layers=12,
+                      num_attention_heads=6, image_size=224),
+    "vit-base": dict(model_type="vit", patch_size=16, image_size=224),
+}
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def network(arch: str) -> Any:
+    import torch
+    from transformers import AutoConfig, AutoModelForImageClassification
+    torch.manual_seed(0)
+    labels = {"id2label": dict(enumerate(CLASSES)), "label2id": {c: i for i, c in enumerate(CLASSES)}}
+    return AutoModelForImageClassification.from_config(AutoConfig.for_model(**ARCHS[arch], **labels))
+
+
+def side(arch: str) -> int:
+    return ARCHS[arch].get("image_size", 64)
+
+
+def pictures(count: int, natural: int = 0) -> Any:
+    """JPEGs of noise that was made smooth, as large as the pictures of Food-101 are, or `natural` pixels."""
+    import numpy as np
+    from PIL import Image
+
+    from training.food_data import Pictures
+    from training.pictures import load_picture
+    rng, encoded = np.random.default_rng(0), []
+    for _ in range(min(count, 256)):
+        small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        buffer = io.BytesIO()
+        small.resize((natural or 512, natural or 384), Image.Resampling.BICUBIC).save(buffer, "JPEG")
+        encoded.append(buffer.getvalue())
+    return Pictures(lambda i: load_picture(encoded[i % len(encoded)]), np.arange(count),
+                    rng.integers(0, len(CLASSES), count), rng.random(count)), encoded
+
+
+# -- training --------------------------------------------------------------------------------------------
+def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", runs: Path | None = None) -> list[float]:
+    """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
+    import numpy as np
+    from accelerate import Accelerator
+
+    from training import food_model, food_train, loop
+    from training.food import Config
+    from training.food_model import Looks
+    from training.run import Run
+    config = food_train.usual(Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"),
+                              model := network(arch))
+    run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
+    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
+    nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
+    if method == "frozen":
+        given = food_train.frozen_features(model, Looks(side(arch)), part, run)
+        model = food_model.head(model).to(accelerator.device)
+        lesson = food_train.head_lesson(model, given, part, given[:0], nothing, config)
+    else:
+        model.to(accelerator.device, memory_format=__import__("torch").channels_last)
+        lesson = food_train.lesson(model, Looks(side(arch)), part, nothing, config, run)
+    say = run.say
+    run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
+    loop.fit(accelerator.prepare(model), lesson, food_model.optimizer(model, config), config, run, accelerator)
+    return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+
+
+def tutorial(arch: str, encoded: list[bytes], part: Any, batch: int) -> float:
+    """Seconds of one epoch of the well-known recipe: Trainer over a data set whose transform decodes, crops and
+    normalises one picture after the other, in float32."""
+    import torch
+    from PIL import Image
+    from torchvision.transforms import Compose, Normalize, RandomHorizontalFlip, RandomResizedCrop, ToTensor
+    from transformers import Trainer, TrainingArguments
+    size = side(arch)
+    change = Compose([RandomResizedCrop(size), RandomHorizontalFlip(), ToTensor(), Normalize([0.5] * 3, [0.5] * 3)])
+
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(part)
+
+        def __getitem__(self, i: int) -> dict[str, Any]:
+            picture = Image.open(io.BytesIO(encoded[i % len(encoded)])).convert("RGB")
+            return {"pixel_values": change(picture), "labels": int(part.labels[i])}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(folder, per_device_train_batch_size=batch, num_train_epochs=1, report_to="none",
+                                      save_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+                                      use_cpu=device.device() == "cpu", logging_strategy="no")
+        trainer = Trainer(network(arch), arguments, train_dataset=Rows())
+        began = time.perf_counter()
+        trainer.train()
+        return time.perf_counter() - began
+
+
+def full(chosen: argparse.Namespace) -> None:
+    part, encoded = pictures(chosen.pictures, chosen.natural)
+    tutorial(chosen.arch, encoded, part[__import__("numpy").arange(2 * chosen.batch)], chosen.batch)  # warm-up
+    base = tutorial(chosen.arch, encoded, part, chosen.batch)
+    first, *later = ours(chosen.arch, part, chosen.batch, 3)
+    n, took = len(part), median(later)
+    print(f"full, {chosen.arch}, batch {chosen.batch}, n {n}: tutorial's Trainer {n / base:.0f} pictures/s; ours "
+          f"{n / first:.0f} in the first epoch ({base / first:.2f} times), {n / took:.0f} in later ones "
+          f"({base / took:.2f} times; goal: at least 1.5 on a GPU)")
+
+
+def frozen(chosen: argparse.Namespace) -> None:
+    part, _ = pictures(chosen.pictures, chosen.natural)
+    whole = median(ours(chosen.arch, part, chosen.batch, 2)[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        first, *later = ours(chosen.arch, part, chosen.batch, 6, "frozen", Path(folder))
+        again, *_ = ours(chosen.arch, part, chosen.batch, 6, "frozen", Path(folder))
+    took = median(later)
+    print(f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s the first "
+          f"({whole / first:.1f} times faster), {took * 1000:.0f} ms later ones ({whole / took:.0f} times; goal: at "
+          f"least 100), {again:.2f} s the first of a second run ({whole / again:.0f} times)")
+
+
+def step(chosen: argparse.Namespace) -> None:
+    """Where the time of a step goes."""
+    import torch
+
+    from training import food_train
+    from training.food import Config
+    from training.food_augment import augment, draws
+    from training.food_model import Looks
+    from training.run import Run
+    part, _ = pictures(4 * chosen.batch, chosen.natural)
+    model, looks, where = network(chosen.arch).to(device.device()), Looks(side(chosen.arch)), device.device()
+    model.to(memory_format=torch.channels_last)
+    lesson = food_train.lesson(model, looks, part, part[__import__("numpy").zeros(0, int)],
+                               Config(batch_size=chosen.batch), Run.create(Path(tempfile.mkdtemp()), "food", {}))
+    optimizer = torch.optim.AdamW(model.parameters())
+    every, spent = torch.arange(chosen.batch), {"data": [], "forward": [], "backward": [], "optimizer": []}
+
+    def timed(name: str, act: Any) -> Any:
+        began = time.perf_counter()
+        made = act()
+        if where == "cuda":
+            torch.cuda.synchronize()
+        spent[name].append(time.perf_counter() - began)
+        return made
+    for _ in range(8):
+        x = timed("data", lambda: looks.normalised(augment(
+            lesson.fetch(every, 0)[0].to(where), draws(len(every), 0, 0).to(where), looks.size, "light", 0.4)))
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(where, torch.bfloat16, enabled=device.has_bf16()):
+            loss = timed("forward", lambda x=x: model(pixel_values=x).logits.float().square().mean())
+        timed("backward", loss.backward)
+        timed("optimizer", lambda: (optimizer.step(), optimizer.zero_grad()))
+    parts = {name: median(took[2:]) * 1000 for name, took in spent.items()}
+    total = sum(parts.values())
+    print(f"a step of {chosen.batch} at {looks.size} pixels, {chosen.arch} (n 6): " + ", ".join(
+        f"{name} {ms:.0f} ms ({ms / total:.0%})" for name, ms in parts.items()))
+
+
+# -- serving ---------------------------------------------------------------------------------------------
+def predict(chosen: argparse.Namespace) -> None:
+    from transformers import pipeline
+
+    from demos import food
+    from training.pictures import load_picture
+    os.environ["RUNS"] = tempfile.mkdtemp()
+    _, encoded = pictures(8, chosen.natural)
+    shown = [load_picture(e) for e in encoded]
+    base = pipeline("image-classification", food.SLOTS["food"].find("embedded-food").path, device="cpu")
+    mine, theirs, looked = [], [], []
+    for i in range(100):
+        picture = shown[i % len(shown)]
+        theirs.append(_timed(lambda p=picture: base(p)))
+        mine.append(_timed(lambda p=picture: food.classify(p)))
+        answer = food.classify(picture)
+        looked.append(_timed(lambda a=answer: food.heat(a)))
+    print(f"prediction, embedded checkpoint, {shown[0].width} x {shown[0].height}: ours {median(mine[10:]):.1f} ms, "
+          f"transformers.pipeline {median(theirs[10:]):.1f} ms = {median(mine[10:]) / median(theirs[10:]):.2f} (n 90, "
+          f"medians; goals: no slower, under 50 ms); heat map {median(looked[10:]):.1f} ms")
+
+
+def shapes(chosen: argparse.Namespace) -> None:
+    """Accuracy of the embedded checkpoint on Food-101's pictures held out of train, as they are, enlarged and cropped
+    to other shapes; and how often it is right at each confidence. Needs the Hub."""
+    import numpy as np
+    from PIL import Image
+
+    from training import checkpoint, food_data
+    from training.food import FOOD
+    from training.food_score import opened, predict
+    model, looks = opened(checkpoint.embedded("food").path)
+    _, held = food_data.holdout(food_data.load(FOOD, "hub").train, 0.05)
+    resize = Image.Image.resize
+    changes = {
+        "as they are": lambda p: p,
+        "twice as large": lambda p: resize(p, (2 * p.width, 2 * p.height), Image.Resampling.BICUBIC),
+        "512 x 512": lambda p: resize(p, (512, 512), Image.Resampling.LANCZOS),
+        "cropped to 4:3": lambda p: p.crop((0, p.height // 8, p.width, p.height - p.height // 8)),
+        "cropped to 3:4": lambda p: p.crop((p.width // 8, 0, p.width - p.width // 8, p.height)),
+        "with white borders to 4:3": lambda p: _padded(p),
+    }
+    for name, change in changes.items():
+        shown = food_data.Pictures(lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys)
+        found = predict(model, food_data.Store(shown, looks.size), looks)
+        print(f"{name}: {(found.argmax(1) == held.labels).mean():.2%} right (n {len(held)})", flush=True)
+        if name == "as they are":
+            sure, right = found.max(1), found.argmax(1) == held.labels
+            for low in np.arange(0, 1, 0.1):
+                at = (sure >= low) & (sure < low + 0.1)
+                if at.any():
+                    print(f"  sure {low:.1f} to {low + 0.1:.1f}: {right[at].mean():.0%} right (n {at.sum()})")
+
+
+def _padded(picture: Any) -> Any:
+    from PIL import Image
+    wide = Image.new("RGB", (picture.width * 4 // 3, picture.height), "white")
+    wide.paste(picture, (picture.width // 6, 0))
+    return wide
+
+
+def _timed(act: Any) -> float:
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000
+
+
+if __name__ == "__main__":
+    parts = {"predict": predict, "step": step, "full": full, "frozen": frozen, "shapes": shapes}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["predict", "step", "full", "frozen"], help=", ".join(parts))
+    parser.add_argument("--arch", choices=ARCHS, default="small")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--pictures", type=int, default=512)
+    parser.add_argument("--natural", type=int, default=0, help="side of the JPEGs; 0: 512 x 384")
+    given = parser.parse_args()
+    print(f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}", flush=True)
+    for name in given.parts:
+        parts[name](given)

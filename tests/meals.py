@@ -1,0 +1,68 @@
+"""What the tests of the food recipe share: tiny networks to start from, own pictures, and what a run learned."""
+from pathlib import Path
+
+import numpy as np
+import torch
+from conftest import execute
+from PIL import Image
+from transformers import AutoConfig, AutoModelForImageClassification
+
+from training import __main__ as command
+from training import job
+from training.food_model import Looks
+from training.run import Run, lock
+
+SIZE = 32
+TINY = {
+    "vit": dict(model_type="vit", hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+                patch_size=8, image_size=SIZE),
+    "resnet": dict(model_type="resnet", layer_type="basic", embedding_size=8, hidden_sizes=[8, 16, 16, 24],
+                   depths=[1, 1, 1, 1]),
+    "convnext": dict(model_type="convnext", hidden_sizes=[8, 16, 16, 24], depths=[1, 1, 1, 1], image_size=SIZE),
+    "swin": dict(model_type="swin", embed_dim=8, depths=[1, 1], num_heads=[2, 2], window_size=4, patch_size=4,
+                 image_size=SIZE),
+}
+# Two optimizer steps; one batch is two batches of the features.
+TWO_STEPS = dict(source="sample", epochs=1, batch_size=64, limit=128, label_smoothing=0.0)
+
+
+def network(kind: str, classes: list[str], seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(**TINY[kind], id2label=dict(enumerate(classes)),
+                                  label2id={c: i for i, c in enumerate(classes)})
+    return AutoModelForImageClassification.from_config(config)
+
+
+def published(runs: Path, model: torch.nn.Module, size: int = SIZE) -> Run:
+    """A run that ended and left this network, to start from or to answer."""
+    with lock(runs):  # a new run is queued, and somebody's app might start it
+        run = Run.create(runs, "food", {}, slot="food")
+        run.set_status("failed")
+    model.save_pretrained(run.checkpoint)
+    Looks(size).processor().save_pretrained(run.checkpoint)
+    run.set_status("done")
+    return run
+
+
+def train(runs: Path, **settings) -> Run:
+    """A food run that ended well, executed in this process."""
+    run = job.create(runs, "food", {**TWO_STEPS, **settings})
+    assert execute(run) == command.DONE, run.status
+    return run
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return AutoModelForImageClassification.from_pretrained(run.checkpoint).state_dict()
+
+
+def colours(path: Path, classes: int = 3, each: int = 12, seed: int = 0) -> Path:
+    """A folder of one's own: noise around a colour that tells the class, no two alike."""
+    rng = np.random.default_rng(seed)
+    for label in range(classes):
+        sub = path / f"colour{label}"
+        sub.mkdir(parents=True, exist_ok=True)
+        for i in range(each):
+            pixels = rng.normal(70, 40, (40, 48, 3))
+            pixels[..., label % 3] += 110
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(sub / f"{i:02}.png")
+    return path

@@ -1,0 +1,142 @@
+"""Coloured pictures for training: framing, own folders, splits."""
+import io
+
+import numpy as np
+import pytest
+from meals import colours
+from PIL import Image
+
+from training import food_data
+from training.food_data import Pictures, framed, holdout, load
+from training.pictures import load_picture
+from training.recipe import SettingsError
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([x, y, np.full_like(x, 90)], -1).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (200, 64), (64, 200), (1, 1), (3, 500), (1000, 700)])
+def test_any_shape_becomes_a_square_of_its_middle(size):
+    picture = gradient(*size)
+    pixels = framed(picture, 64)
+    assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
+    middle = np.asarray(picture)[size[1] // 2, size[0] // 2].astype(int)
+    assert np.abs(pixels[32, 32].astype(int) - middle).max() <= max(8, 600 / min(size))
+
+
+def test_a_picture_of_the_right_size_passes_unharmed():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert (framed(Image.fromarray(pixels), 64) == pixels).all()
+
+
+def test_what_is_transparent_lies_on_white():
+    assert (framed(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), 32) == 255).all()
+
+
+def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
+    gradient(90, 50).save(tmp_path / "a.jpg")
+    one, two = load_picture(tmp_path / "a.jpg"), load_picture((tmp_path / "a.jpg").read_bytes())
+    assert np.array_equal(np.asarray(one), np.asarray(two))
+
+
+def test_the_sample_is_parted_without_overlap_and_every_class_is_tested():
+    data = load("", "sample")
+    shown = [{data_part.picture(i).tobytes() for i in range(len(data_part))} for data_part in (data.train, data.test)]
+    assert not shown[0] & shown[1] and len(data.train) + len(data.test) == 480
+    assert set(data.test.labels) == set(data.train.labels) == set(range(8)) and "drawn" in data.about
+
+
+def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train():
+    rng = np.random.default_rng(0)
+    pictures = Pictures(lambda i: gradient(4, 4), np.arange(500), rng.integers(0, 5, 500), rng.random(500))
+    part, held = holdout(pictures, 0.1)
+    turned = holdout(pictures[np.arange(500)[::-1]], 0.1)[1]
+    assert set(held.places) == set(turned.places) and not set(part.places) & set(held.places)
+    assert 25 <= len(held) <= 80 and set(held.labels) == set(range(5))
+    assert len(holdout(pictures, 0)[1]) == 0
+
+
+def test_pixels_are_those_of_the_pictures_asked_for():
+    data = load("", "sample")
+    some = np.array([5, 0, 17])
+    pixels = data.train.pixels(some, 64)
+    assert pixels.shape == (3, 3, 64, 64)
+    for row, i in zip(pixels, some, strict=True):
+        assert (row.transpose(1, 2, 0) == framed(data.train.picture(i), 64)).all()
+    assert data.train.natural == 64
+
+
+# -- a folder of one's own -------------------------------------------------------------------------------
+def test_what_cannot_be_used_is_listed_and_the_rest_trains(tmp_path):
+    folder = colours(tmp_path / "own", classes=2, each=8)
+    (folder / "colour0" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    (folder / "colour0" / "notes.txt").write_text("hello")
+    (folder / "stray.png").write_bytes(b"")
+    again = Image.open(folder / "colour1" / "00.png")
+    again.save(folder / "colour1" / "same.bmp")
+    again.save(folder / "colour0" / "copied.png")
+    few = folder / "few"
+    few.mkdir()
+    again.save(few / "one.png")
+    data = load("", "folder", str(folder))
+    told = "\n".join(data.problems)
+    for words in ("broken.jpg", "notes.txt", "stray.png", "same.bmp: shows what", "00.png: shows what", "few: 1"):
+        assert words in told, words
+    assert data.classes == ["colour0", "colour1"] and len(data.train) + len(data.test) == 16
+
+
+def test_one_class_is_refused_with_what_is_needed(tmp_path):
+    with pytest.raises(SettingsError, match="at least 2 subfolders with 5 files each"):
+        load("", "folder", str(colours(tmp_path / "own", classes=1)))
+
+
+def test_a_class_whose_pictures_are_all_alike_is_left_out(tmp_path):
+    folder = colours(tmp_path / "own", classes=2, each=6)
+    for i in range(6):
+        gradient(30, 30).save(folder / "colour1" / f"{i:02}.png")
+    with pytest.raises(SettingsError, match="1 class with at least 5 different examples"):
+        load("", "folder", str(folder))
+
+
+def test_the_revision_of_a_folder_is_its_content(tmp_path):
+    folder = colours(tmp_path / "own", classes=2)
+    first = load("", "folder", str(folder)).revision
+    assert load("", "folder", str(folder)).revision == first
+    gradient(30, 30).save(folder / "colour1" / "00.png")
+    assert load("", "folder", str(folder)).revision != first
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P", "I;16"])
+def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
+    folder = colours(tmp_path / "own", classes=2, each=6)
+    picture = gradient(40, 40)
+    buffer = io.BytesIO()
+    if mode == "I;16":
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(buffer, "PNG")
+    else:
+        picture.convert(mode).save(buffer, "TIFF" if mode == "CMYK" else "PNG")
+    (folder / "colour1" / ("odd.tif" if mode == "CMYK" else "odd.png")).write_bytes(buffer.getvalue())
+    data = load("", "folder", str(folder))
+    assert not data.problems and len(data.train) + len(data.test) == 13
+
+
+def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
+    pictures, some = load("", "sample").train, np.array([3, 1])
+    packed = food_data.Store(pictures, 48)
+    monkeypatch.setattr(food_data.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    lazy = food_data.Store(pictures, 48)
+    assert lazy.packed is None and packed.packed is not None and len(lazy) == len(pictures)
+    assert (lazy[some] == packed[some]).all()
+
+
+def test_hub_data_without_pictures_is_refused(monkeypatch):
+    import datasets
+
+    from training import hub
+    rows = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
+    monkeypatch.setattr(hub, "splits", lambda name: ["train"])
+    monkeypatch.setattr(hub, "dataset", lambda name, part: (rows, "1"))
+    with pytest.raises(SettingsError, match="no pictures with named classes; its columns are text, label"):
+        food_data.load("some/text", "hub")

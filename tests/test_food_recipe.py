@@ -1,0 +1,299 @@
+"""The food recipe: two real steps of each method, what is published, what is kept, what continues."""
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import execute
+from learning import losses, same, same_losses
+from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+
+from training import checkpoint, food_data, food_model, food_train, job, recipe
+from training import features as store
+from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
+from training.food import Config
+from training.food_score import load, opened, predict
+from training.run import Run
+from training.samples.dishes import CLASSES
+
+pytestmark = pytest.mark.usefixtures("quick_picture")
+
+
+@pytest.fixture(scope="session")
+def kitchen(tmp_path_factory):
+    """A folder of runs with one tiny network of each kind to start from."""
+    return tmp_path_factory.mktemp("kitchen")
+
+
+@pytest.fixture(scope="session")
+def starts(kitchen) -> dict[str, str]:
+    return {kind: published(kitchen, network(kind, CLASSES)).id for kind in TINY}
+
+
+# -- each method -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["full", "frozen", "lora", "scratch"])
+@pytest.mark.parametrize("kind", list(TINY))
+def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts, kind, method):
+    run = train(kitchen, start=starts[kind], method=method)
+    assert len(losses(run)) == 2
+    model, looks = opened(run.checkpoint)
+    assert looks.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
+    data = load("", "sample")
+    found = predict(model, food_data.Store(data.test, SIZE), looks)
+    assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+    before, after = weights(Run.find(kitchen, starts[kind])), weights(run)
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    if method == "frozen":
+        assert changed and all(name.startswith("classifier") for name in changed)
+    else:
+        assert any(not name.startswith("classifier") for name in changed)
+    assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
+
+
+def test_a_report_has_before_and_after_top_5_intervals_and_mistakes(kitchen, starts):
+    run = train(kitchen, start=starts["resnet"])
+    after = run.metrics["after"]
+    assert run.metrics["before"]["n"] == after["n"] and 0 <= after["top5"] <= 1
+    assert after["interval"][0] <= after["accuracy"] <= after["interval"][1]
+    assert after["top5_interval"][0] <= after["top5"] <= after["top5_interval"][1]
+    assert run.metrics["chance"] == 1 / len(CLASSES) and set(after["per_class"]) == set(CLASSES)
+    shown = run.metrics["mistakes"][0]
+    assert (run.report / shown["picture"]).stat().st_size > 500 and shown["truth"] != shown["said"]
+    assert "8 of 8 classes" in run.log_file.read_text()
+
+
+def test_the_figures_are_those_of_scikit_learn():
+    from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
+
+    from training import metrics
+    rng = np.random.default_rng(0)
+    scores, labels = rng.dirichlet(np.ones(9), 300).astype(np.float32), rng.integers(0, 9, 300)
+    found, said = metrics.classification(scores, labels), scores.argmax(1)
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, said), abs=1e-5)
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, said, average="macro"), abs=1e-5)
+    assert found["top5"] == pytest.approx(top_k_accuracy_score(labels, scores, k=5), abs=1e-5)
+
+
+def test_other_classes_get_a_new_head_and_no_figure_from_before(kitchen, tmp_path):
+    start = published(kitchen, network("resnet", ["this", "that"]))
+    run = train(kitchen, start=start.id, source="folder", folder=str(colours(tmp_path / "own")), limit=0, batch_size=8)
+    assert run.metrics["before"] is None and run.metrics["classes"] == ["colour0", "colour1", "colour2"]
+    assert run.metrics["active"] == {"id": "embedded-food", "same_labels": False, "accuracy": None}
+
+
+def test_full_learns_what_can_be_learned(kitchen, starts, tmp_path):
+    run = train(kitchen, start=starts["resnet"], source="folder", folder=str(colours(tmp_path / "own", each=20)),
+                limit=0, batch_size=8, epochs=8, augmentation="none", learning_rate=0.005)
+    assert run.metrics["after"]["accuracy"] >= 0.8
+
+
+# -- frozen ----------------------------------------------------------------------------------------------
+def test_a_second_frozen_run_computes_no_features(kitchen, starts, monkeypatch):
+    first = train(kitchen, start=starts["vit"], method="frozen")
+
+    def computed(*_):
+        raise AssertionError("features were computed again")
+    monkeypatch.setattr("training.food_score.backbone", computed)
+    second = train(kitchen, start=starts["vit"], method="frozen", learning_rate=0.01)
+    assert "computed by an earlier run" in second.log_file.read_text()
+    assert not same_losses(losses(first)[1:], losses(second)[1:])
+
+
+def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts):
+    run = train(kitchen, start=starts["convnext"], method="frozen", augmentation="none")
+    config = food_train.usual(Config(**run.config), network("convnext", CLASSES))
+    data = load("", "sample")
+    part, _ = food_data.holdout(data.train, config.holdout)
+    part = part[food_train.stratified(part.labels, config.limit, config.seed)]
+    model, looks = food_model.build(config, checkpoint.find(kitchen, starts["convnext"], "food"), CLASSES)
+    model.eval()
+    head = food_model.head(model)
+    optimizer = food_model.optimizer(head, config)
+    from training.loop import rate, shuffled, steps_of
+    batches = steps_of(shuffled(len(part), config.seed, 0), config.batch_size, 1)
+    for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate(config, step / len(batches))
+            group["weight_decay"] = config.weight_decay if group["decays"] else 0
+        for p in model.parameters():
+            p.requires_grad_(any(p is q for q in head.parameters()))
+        x = looks.normalised(torch.from_numpy(part.pixels(batch.numpy(), looks.size)))
+        loss = torch.nn.functional.cross_entropy(model(pixel_values=x).logits, torch.from_numpy(part.labels)[batch])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    mine, theirs = model.state_dict(), weights(run)
+    assert all(torch.allclose(mine[name], theirs[name], atol=1e-5) for name in mine)
+
+
+def test_the_store_of_features_is_capped_and_loses_the_oldest(kitchen, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "CAP", 5000)
+    run = Run.create(tmp_path, "food", {})
+    for key in "abc":
+        store.kept(tmp_path, key, 8, lambda low, high: torch.ones(high - low, 64), run)   # 2 KB each
+    assert sorted(p.stem for p in (tmp_path / ".features").iterdir()) == ["b", "c"]
+
+
+def test_features_that_cannot_be_kept_do_not_cost_the_run_its_end(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(store, "save_file", full)
+    run = Run.create(tmp_path, "food", {})
+    assert store.kept(tmp_path, "a", 3, lambda low, high: torch.ones(high - low, 2), run).shape == (3, 2)
+    assert "could not be kept" in run.log_file.read_text() and not list((tmp_path / ".features").iterdir())
+
+
+# -- lora ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+def test_lora_merged_answers_as_lora_unmerged(kind):
+    plain = network(kind, CLASSES)
+    adapted = food_model.with_lora(plain, 4).eval()
+    with torch.no_grad():
+        for name, p in adapted.named_parameters():
+            if "lora_" in name:
+                p.normal_(std=0.05)
+        x = torch.randn(3, 3, SIZE, SIZE)
+        apart = adapted(pixel_values=x).logits
+        together = food_model.merged(adapted)
+        assert torch.allclose(together(pixel_values=x).logits, apart, atol=1e-4)
+    assert not any("lora" in name for name in together.state_dict())
+    assert not torch.allclose(network(kind, CLASSES).eval()(pixel_values=x).logits, apart, atol=1e-3)
+
+
+# -- continuing ------------------------------------------------------------------------------------------
+class Ending(Run):
+    """A run that asks for a stop at a step of its own."""
+    at = 0
+
+    def log(self, **event):
+        super().log(**event)
+        if event.get("step") == self.at and "loss" in event:
+            self.request_stop()
+
+
+@pytest.mark.parametrize("method, kind", [("full", "vit"), ("full", "resnet"), ("lora", "vit"), ("frozen", "resnet")])
+def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(kitchen, starts, method, kind):
+    settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", mixup=0.2,
+                    accumulate=2)
+    whole = train(kitchen, **settings)
+    first = Ending(job.create(kitchen, "food", settings).path)
+    first.at = 3
+    assert execute(first) == STOPPED and first.has_checkpoint
+    second = job.continued(kitchen, first.id, {})
+    assert execute(second) == DONE
+    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
+    assert same(weights(second), weights(whole))
+
+
+# -- settings --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("settings, told", [
+    (dict(source="folder"), "go together"),
+    (dict(start="scratch"), "choose method 'scratch'"),
+    (dict(arch="vit"), "goes with method 'scratch'"),
+    (dict(method="magic"), "must be one of full, frozen, lora, scratch"),
+    (dict(image_size=9999), "from 0 to 1,024"),
+])
+def test_bad_settings_are_refused_in_a_sentence(kitchen, settings, told):
+    with pytest.raises(recipe.SettingsError, match=told):
+        recipe.parse(Config, settings)
+
+
+def test_the_page_may_not_name_a_folder():
+    with pytest.raises(recipe.SettingsError, match="only the command line"):
+        recipe.parse(Config, dict(source="folder", folder="/etc"), local=False)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "training/samples", "a/b/c", "file:///etc"])
+def test_a_path_is_no_name_on_the_hub(kitchen, name):
+    for settings in (dict(start=name if "/" in name else "x/y"), dict(source="hub", dataset=name, start="embedded")):
+        run = job.create(kitchen, "food", {**TWO_STEPS, **settings}, local=False)
+        assert execute(run) == SETTINGS and "no name on the Hub" in run.status["reason"]
+
+
+def test_a_size_that_a_transformer_was_not_made_for_is_refused(kitchen, starts):
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["vit"], "image_size": 64})
+    assert execute(run) == SETTINGS and "leave image_size at 0" in run.status["reason"]
+
+
+def test_growing_pictures_are_refused_for_a_transformer(kitchen, starts):
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["vit"], "progressive": "on"})
+    assert execute(run) == SETTINGS and "leave progressive off" in run.status["reason"]
+
+
+def test_another_size_for_a_convolutional_network_is_published_with_it(kitchen, starts):
+    run = train(kitchen, start=starts["resnet"], image_size=48, progressive="on")
+    assert opened(run.checkpoint)[1].size == 48
+
+
+def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
+    run = train(kitchen, start=starts["resnet"], store="float16")
+    assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
+    model, looks = opened(run.checkpoint)
+    data = load("", "sample")
+    found = predict(model, food_data.Store(data.test, SIZE), looks)
+    assert next(model.parameters()).dtype == torch.float32
+    assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+
+
+def test_what_cannot_fit_is_told_before_it_starts(kitchen, starts, monkeypatch):
+    monkeypatch.setattr(food_train.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["resnet"]})
+    assert execute(run) == SETTINGS and "Choose method frozen or lora" in run.status["reason"]
+
+
+def test_memory_that_runs_out_ends_in_a_sentence(kitchen, starts, monkeypatch):
+    def out(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes.")
+    monkeypatch.setattr(food_train, "augment", out)
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["resnet"]})
+    assert execute(run) == FAILED and run.status["reason"].startswith("Memory ran out. Lower the batch size")
+
+
+def test_a_long_training_on_a_cpu_is_foretold_and_frozen_proposed(kitchen, starts, monkeypatch):
+    monkeypatch.setattr(food_train, "LONG", 0)
+    monkeypatch.setattr(food_train, "device", lambda: "cpu")
+    run = train(kitchen, start=starts["resnet"])
+    assert "by two measured steps" in run.status["note"] and "Method frozen would take about" in run.status["note"]
+
+
+def test_measuring_two_steps_changes_nothing(kitchen, starts, monkeypatch):
+    told = train(kitchen, start=starts["resnet"])
+    monkeypatch.setattr(food_train, "foretell", lambda *_: None)
+    assert same(weights(train(kitchen, start=starts["resnet"])), weights(told))
+
+
+def test_layers_further_down_learn_more_slowly():
+    groups = food_model.optimizer(network("vit", CLASSES), Config(layer_decay=0.5, learning_rate=1e-3)).param_groups
+    assert {g["scale"] for g in groups} >= {1.0, 0.5, 0.25} and {g["decays"] for g in groups} == {True, False}
+
+
+# -- what is published works elsewhere -------------------------------------------------------------------
+def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, starts):
+    run = train(kitchen, start=starts["resnet"])
+    picture, (model, looks) = load("", "sample").test.picture(0), opened(run.checkpoint)
+    for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
+        theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(images=image, return_tensors="pt")["pixel_values"]
+        ours = looks.normalised(torch.from_numpy(food_data.framed(image, looks.size).copy()).permute(2, 0, 1)[None])
+        assert (theirs - ours).abs().mean() < 0.2  # half a pixel, where the middle is rounded otherwise
+    told = pipeline("image-classification", run.checkpoint)(picture)
+    with torch.inference_mode():
+        mine = model.eval()(pixel_values=looks.normalised(torch.from_numpy(
+            food_data.framed(picture, looks.size).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
+    assert told[0]["score"] == pytest.approx(float(mine.max()), abs=0.02)
+
+
+def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(kitchen, starts):
+    made = recipe.load("food")
+    config = Config(source="sample")
+    run = train(kitchen, start=starts["resnet"])
+    assert made.evaluate(run.checkpoint, config)["accuracy"] == run.metrics["after"]["accuracy"]
+    other = published(kitchen, network("resnet", ["a", "b"]))
+    with pytest.raises(recipe.SettingsError, match="2 classes, the data has 8"):
+        made.evaluate(other.checkpoint, config)
+
+
+def test_the_default_embedded_model_is_what_from_pretrained_loads():
+    path = checkpoint.embedded("food").path
+    model = AutoModelForImageClassification.from_pretrained(path)
+    assert model.config.num_labels == 101 and sum(p.stat().st_size for p in path.iterdir()) < 12e6

@@ -1,0 +1,160 @@
+"""The Food tab: the handler alone, the endpoint with every kind of picture, heat maps, unsure answers."""
+import io
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from meals import SIZE, TINY, network, published
+from PIL import Image
+
+from demos import food
+from demos.heat_map import overlay, where_it_looked
+from demos.model_slot import ModelSlot, SwapError
+from training.pictures import load_picture
+from training.samples.dishes import CLASSES
+
+
+@pytest.fixture
+def slot(runs, monkeypatch):
+    """The tab's slot, with runs of its own."""
+    held = ModelSlot("food", food.FoodPredictor)
+    monkeypatch.setitem(food.SLOTS, "food", held)
+    return held
+
+
+def photo(width: int = 90, height: int = 60, seed: int = 0) -> Image.Image:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def test_an_answer_names_five_dishes_the_checkpoint_and_the_time(slot):
+    answer = food.classify(photo())
+    assert len(answer.confidences) == 5 and list(answer.confidences.values()) == sorted(
+        answer.confidences.values(), reverse=True)
+    assert answer.checkpoint == "embedded-food" and answer.milliseconds > 0
+    assert answer.label.replace("_", " ") == next(iter(answer.confidences)) and "_" not in "".join(answer.confidences)
+
+
+def test_another_checkpoint_is_asked_beside_the_active_one(slot, runs):
+    run = published(runs, network("vit", CLASSES))
+    one, other = food.classify(photo()), food.classify(photo(), run.id)
+    assert other.checkpoint == run.id and set(other.confidences) <= {food.words(c) for c in CLASSES}
+    assert food.classify(photo()).confidences == one.confidences and slot.active_id == "embedded-food"
+
+
+def test_a_checkpoint_without_a_processor_is_refused(slot, runs):
+    run = published(runs, network("resnet", CLASSES))
+    (run.checkpoint / "preprocessor_config.json").unlink()
+    with pytest.raises(SwapError, match="does not say how pictures are prepared"):
+        food.classify(photo(), run.id)
+
+
+@pytest.mark.parametrize("kind", list(TINY))
+def test_every_kind_of_network_shows_where_it_looked(slot, runs, kind):
+    run = published(runs, network(kind, CLASSES))
+    answer = food.classify(photo(), run.id)
+    heat = food.heat(answer)
+    assert heat.ndim == 2 and min(heat.shape) > 0 and 0 <= heat.min() and heat.max() <= 1
+    assert overlay(photo(), heat).size == (320, 320)
+
+
+def test_rollout_finds_the_patch_that_the_answer_attends_to():
+    model = network("vit", CLASSES).requires_grad_(False)
+    model.set_attn_implementation("eager")
+    with torch.no_grad():  # every token looks for what a bright patch shows
+        model.vit.embeddings.position_embeddings.zero_()
+        model.vit.embeddings.patch_embeddings.projection.weight.fill_(0.02)
+    x = torch.zeros(1, 3, SIZE, SIZE)
+    x[:, :, 8:16, 16:24] = 3.0
+    heats = where_it_looked(model, x)
+    assert heats.shape == (4, 4)
+    others = np.delete(heats.ravel(), 1 * 4 + 2)
+    assert abs(heats[1, 2] - np.median(others)) > 5 * others.std() + 1e-6, "the odd patch stands out"
+
+
+def test_grad_cam_finds_the_place_that_raises_the_answer():
+    model = network("resnet", CLASSES).eval().requires_grad_(False)
+    x = torch.zeros(1, 3, 256, 256)
+    x[:, :, 160:224, 32:96] = torch.randn(3, 64, 64) * 4
+    heat = where_it_looked(model, x)
+    row, column = np.unravel_index(np.abs(heat - np.median(heat)).argmax(), heat.shape)
+    assert heat.shape == (8, 8) and 4 <= row <= 7 and 0 <= column <= 3
+
+
+def test_a_model_that_does_not_know_says_so(slot, runs):
+    model = network("resnet", CLASSES)
+    torch.nn.init.zeros_(model.classifier[1].weight)  # all dishes alike
+    torch.nn.init.zeros_(model.classifier[1].bias)
+    run = published(runs, model)
+    answer = food.classify(photo(), run.id)
+    assert "Not sure" in food._verdict(answer)
+    with torch.no_grad():
+        model.classifier[1].bias[2] = 9.0
+    sure = food.classify(photo(), published(runs, model).id)
+    assert food._verdict(sure) == ""
+
+
+def test_a_label_that_is_not_sure_still_shows_its_bars(slot):
+    label = food.page.verdict(0.35, num_top_classes=5)
+    shown = label.postprocess({"pizza": 0.2, "sushi": 0.1})
+    assert shown.label == "not sure" and [c.label for c in shown.confidences] == ["pizza", "sushi"]
+    assert label.postprocess({"pizza": 0.6, "sushi": 0.1}).label == "pizza"
+    assert not label.postprocess(None)
+
+
+# -- every kind of picture, through the endpoint's function ----------------------------------------------
+def encoded(picture: Image.Image, kind: str, **how) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **how)
+    return buffer.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(photo(), "JPEG", exif=exif.tobytes())
+
+
+GOOD = {
+    "turned.jpg": turned,
+    "cmyk.jpg": lambda: encoded(photo().convert("CMYK"), "JPEG"),
+    "alpha.png": lambda: encoded(photo().convert("RGBA"), "PNG"),
+    "deep.png": lambda: encoded(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60) * 18), "PNG"),
+    "moving.gif": lambda: encoded(photo(), "GIF", save_all=True, append_images=[photo(seed=1)]),
+    "huge.jpg": lambda: encoded(photo(8200, 6100), "JPEG"),
+    "dot.png": lambda: encoded(photo(1, 1), "PNG"),
+    "grey.png": lambda: encoded(photo().convert("L"), "PNG"),
+}
+BAD = {"text.jpg": b"this is no picture", "cut.png": encoded(photo(400, 300), "PNG")[:900], "empty.png": b""}
+
+
+@pytest.mark.parametrize("name", list(GOOD))
+def test_every_kind_of_picture_is_answered(slot, tmp_path, name):
+    (tmp_path / name).write_bytes(GOOD[name]())
+    label, about = food.classify_food(str(tmp_path / name))
+    assert len(label) == 5 and about["checkpoint"] == "embedded-food"
+    assert "looked" in food._answers(str(tmp_path / name), "active", food.OTHER)[1]
+
+
+def test_a_turned_photo_is_answered_as_the_upright_one(slot, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(turned())
+    upright = load_picture(tmp_path / "a.jpg")
+    assert upright.size == (60, 90)
+    assert food.classify_food(str(tmp_path / "a.jpg"))[0] == food.classify(upright).confidences
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_what_is_no_picture_gets_a_sentence(slot, tmp_path, name):
+    (tmp_path / name).write_bytes(BAD[name])
+    with pytest.raises(gr.Error) as error:
+        food.classify_food(str(tmp_path / name))
+    assert name in str(error.value)
+    shown = food._answers(str(tmp_path / name), "active", food.OTHER)
+    assert shown[0] is None and "notice bad" in shown[1]
+
+
+def test_no_picture_gets_a_friendly_line(slot):
+    assert food._answers(None, "active", food.OTHER) == [None, food.page.notice(food.EMPTY), None, ""]
+    with pytest.raises(gr.Error, match="There is no picture"):
+        food.classify_food(None)

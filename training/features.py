@@ -1,0 +1,65 @@
+"""Features that a frozen backbone gives, computed once and kept on disk for every later run on the same data.
+
+Kept under `runs/.features/` as safetensors, named by what they depend on: the backbone's weights, the data, and how an
+example is prepared. The folder is capped: the one that was not used for the longest goes first.
+"""
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from training.run import Run, Stopped
+
+CAP = 4 * 2**30   # bytes
+
+
+def digest(weights: dict[str, Tensor], *parts: object) -> str:
+    """A name for what these weights make of data that `parts` describe."""
+    total = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    for name, tensor in sorted(weights.items()):
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+def kept(runs: Path, key: str, count: int, compute: Callable[[int, int], Tensor], run: Run, step: int = 64) -> Tensor:
+    """(count, ...) float32: from the disk, or by `compute(low, high)`, then kept. Raises Stopped."""
+    path = runs / ".features" / f"{key}.safetensors"
+    if path.exists():
+        os.utime(path)
+        run.say(f"features of {count:,} examples were computed by an earlier run")
+        return load_file(path)["features"]
+    parts = []
+    for low in range(0, count, step):
+        if run.should_stop():
+            raise Stopped
+        parts.append(compute(low, min(low + step, count)).float().cpu())
+        run.beat("computing features", step=min(low + step, count), total=count)
+    run.beat(step=0, total=0)
+    found = torch.cat(parts).contiguous()
+    if run.main:
+        _keep(path, found, run)
+    return found
+
+
+def _keep(path: Path, found: Tensor, run: Run) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    others = sorted(path.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+    size = found.nbytes + sum(p.stat().st_size for p in others)
+    for old in others:
+        if size <= CAP:
+            break
+        size -= old.stat().st_size
+        old.unlink(missing_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        save_file({"features": found}, partial)
+        partial.replace(path)
+    except Exception as error:  # a full disk, in the library's own kind: this run has its features in memory
+        run.say(f"note: the features could not be kept for later runs ({error})")
+    finally:
+        partial.unlink(missing_ok=True)

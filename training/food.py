@@ -1,0 +1,117 @@
+"""The food recipe: any network that tells pictures apart, on any classes of pictures.
+
+    python -m training food --epochs 3
+    python -m training food --source hub --method frozen --start google/vit-base-patch16-224-in21k
+    python -m training food --source folder --folder my-pictures --method lora
+
+Four methods: `full`, every weight learns; `frozen`, the backbone's features are computed once and kept, and only the
+head learns, in seconds; `lora`, small matrices beside the weights learn, and are merged in; `scratch`, random weights.
+What is published is an ordinary checkpoint, which AutoModelForImageClassification loads.
+"""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training import settings
+from training.recipe import Metrics, Recipe, SettingsError, setting
+
+FOOD = "ethz/food101"
+BACKBONE = "google/vit-base-patch16-224-in21k"
+
+
+@dataclass(frozen=True)
+class Config:
+    source: str = setting("sample", "sample: a few hundred drawn dishes, comes with the app, needs no network. hub: "
+                          "the data set below, downloaded once. folder: your own pictures, one subfolder a class "
+                          "(command line only).", choices=("sample", "hub", "folder"), lasting=True)
+    dataset: str = setting(FOOD, "With source hub: a data set of the Hub that holds pictures and their classes.",
+                           label="Data set", lasting=True)
+    folder: str = settings.folder()
+    start: str = setting("auto", "The checkpoint to start from: embedded, a run's id, or a model of the Hub, such as "
+                         f"{BACKBONE} (auto: that one with source hub, else embedded).", label="Start from",
+                         lasting=True, offers=((f"auto: embedded, or with source hub {BACKBONE}", "auto"),
+                                               (f"{BACKBONE} (Hub)", BACKBONE)))
+    method: str = setting("full", "full: every weight learns. frozen: only the head learns, on features that are "
+                          "computed once. lora: small matrices beside the weights learn. scratch: from random "
+                          "weights.", choices=("full", "frozen", "lora", "scratch"), lasting=True)
+    epochs: int = settings.epochs(3)
+    learning_rate: float = setting(0.0, "Size of the steps at their largest; 0: the method's usual one.", low=0,
+                                   high=1.0)
+    batch_size: int = settings.batch_size(32)
+    name: str = settings.name()
+    swap: str = settings.swap()
+    image_size: int = setting(0, "Side in pixels of what the model sees; 0: as its start does.", low=0, high=1024,
+                              rare=True, lasting=True)
+    arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
+                        choices=("start", "resnet", "regnet", "convnext", "vit"), rare=True, label="Network",
+                        lasting=True)
+    augmentation: str = setting("light", "How far each picture is varied: light: cropped and mirrored; strong: also "
+                                "turned, and changed in light and colour (TrivialAugment).",
+                                choices=("none", "light", "strong"), rare=True)
+    crop: float = setting(0.4, "Smallest share of the picture that a random crop shows.", low=0.05, high=1, rare=True)
+    mixup: float = setting(0.0, "How strongly pairs of pictures are laid over each other; 0: not.", low=0, high=2,
+                           rare=True)
+    optimizer: str = setting("adamw", "How the weights follow their gradients.", choices=("adamw", "sgd"), rare=True,
+                             lasting=True)
+    schedule: str = settings.schedule()
+    warmup: float = settings.warmup()
+    weight_decay: float = settings.weight_decay(0.02)
+    layer_decay: float = setting(1.0, "Learning rate of a layer, as a share of the one above it.", low=0.1, high=1,
+                                 rare=True)
+    label_smoothing: float = settings.label_smoothing(0.1)
+    lora_rank: int = setting(8, "With method lora: rank of the matrices that learn.", low=1, high=256, rare=True,
+                             label="LoRA rank", lasting=True)
+    progressive: str = setting("off", "Small pictures in the first epochs, which are faster; for convolutional "
+                               "networks.", choices=("off", "on"), rare=True)
+    bf16: str = setting("auto", "Half precision in the forward pass (auto: where the processor has it).",
+                        choices=("auto", "on", "off"), rare=True, label="Half precision")
+    compile: str = setting("off", "Compile the network first: a minute's wait, then faster steps, on a GPU.",
+                           choices=("off", "on"), rare=True)
+    store: str = setting("float32", "Precision of the published weights; float16 takes half the disk.",
+                         choices=("float32", "float16"), rare=True, label="Weights kept as")
+    early_stopping: int = settings.early_stopping()
+    accumulate: int = settings.accumulate()
+    holdout: float = settings.holdout(0.05)
+    limit: int = settings.limit()
+    seed: int = settings.seed()
+
+    def check(self, local: bool) -> None:
+        settings.check_folder(self, local)
+        if self.method != "scratch" and self.arch != "start":
+            raise SettingsError("arch names a network with random weights: it goes with method 'scratch'.")
+        if self.start == "scratch":
+            raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
+
+    @property
+    def resolved_start(self) -> str:
+        """`auto` in words that do not depend on anything else."""
+        if self.start != "auto":
+            return self.start
+        return BACKBONE if self.source == "hub" and self.arch == "start" else "embedded"
+
+    @property
+    def data_name(self) -> str:
+        return {"sample": "drawn dishes", "hub": self.dataset, "folder": Path(self.folder).name}[self.source]
+
+
+def slot(config: Config) -> str:
+    return "food"
+
+
+def describe(config: Config) -> str:
+    start = "" if config.start in ("auto", "embedded") else " from " + config.start.split("/")[-1]
+    what = config.method if config.arch == "start" else f"{config.arch} from scratch"
+    return f"{config.data_name}, {what}{start}, {config.epochs} epoch{'s' * (config.epochs > 1)}"
+
+
+def train(config: Config, run: Any) -> Metrics:
+    from training import food_train
+    return food_train.train(config, run)
+
+
+def evaluate(path: Path, config: Config) -> Metrics:
+    from training import food_score
+    return food_score.evaluate(path, config)
+
+
+RECIPE = Recipe("food", "Food", Config, "accuracy", ("food",), train, evaluate, slot, describe)

@@ -1,0 +1,103 @@
+"""Augmentation of coloured pictures, a batch at a time on the device, every picture by its own draw.
+
+A random resized crop, a mirror image, and with `strong` one change drawn from TrivialAugment's list (Müller and
+Hutter 2021, arXiv 2103.10158) at a random strength. The draws are a table, one row a picture, made from (seed, epoch)
+alone and indexed by the picture, so that a continued run sees exactly what an unbroken one sees.
+"""
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+COLUMNS = 8   # area, aspect, place (2), mirror, change, strength, its sign
+CHANGES = ("identity", "brightness", "contrast", "saturation", "sharpness", "autocontrast", "posterize", "solarize",
+           "rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+
+
+def draws(count: int, seed: int, epoch: int) -> Tensor:
+    """(count, 8) uniform in [0, 1)."""
+    return torch.rand(count, COLUMNS, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+
+
+def augment(images: Tensor, rows: Tensor, size: int, strength: str, least: float) -> Tensor:
+    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 8); returns (N, 3, size, size), 0 to 255, float.
+    `least`: smallest share of the area that a crop shows."""
+    images = images.float()
+    if strength == "none":
+        return images if images.shape[-1] == size else F.interpolate(images, size, mode="bilinear", antialias=True)
+    which = (rows[:, 5] * len(CHANGES)).long() if strength == "strong" else torch.zeros(len(rows), dtype=torch.long,
+                                                                                       device=rows.device)
+    images = _crop(images, rows, size, least, _warp(rows, which))
+    return _recolour(images, rows, which) if strength == "strong" else images
+
+
+def _warp(rows: Tensor, which: Tensor) -> Tensor:
+    """(N, 2, 2) and shift (N, 2): the geometric change of each picture, most of them none. As (N, 2, 3)."""
+    amount = rows[:, 6] * torch.where(rows[:, 7] < 0.5, -1.0, 1.0)
+
+    def of(name: str, most: float) -> Tensor:
+        return torch.where(which == CHANGES.index(name), amount * most, 0.0)
+    angle, one = of("rotate", math.radians(45)), torch.ones_like(amount)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    return torch.stack([torch.stack([cos * one, of("shear_x", 0.5) - sin, of("translate_x", 0.4)], 1),
+                        torch.stack([of("shear_y", 0.5) + sin, cos * one, of("translate_y", 0.4)], 1)], 1)
+
+
+def _crop(images: Tensor, rows: Tensor, size: int, least: float, warp: Tensor) -> Tensor:
+    """A random rectangle of each picture, mirrored in half of them, as a square of `size`."""
+    area = least + (1 - least) * rows[:, 0]
+    aspect = torch.exp((rows[:, 1] * 2 - 1) * math.log(4 / 3) / 2)
+    wide, high = (area.sqrt() * aspect).clamp(max=1), (area.sqrt() / aspect).clamp(max=1)
+    mirror = torch.where(rows[:, 4] < 0.5, -1.0, 1.0)
+    left, top = (rows[:, 2] * 2 - 1) * (1 - wide), (rows[:, 3] * 2 - 1) * (1 - high)
+    scale = torch.stack([wide * mirror, high], 1)
+    shift = warp[:, :, 2] + torch.stack([left, top], 1)
+    matrix = torch.cat([warp[:, :, :2] * scale[:, None, :], shift[:, :, None]], 2)
+    if images.shape[-1] >= 2 * size:  # large steps between samples would alias
+        images = F.interpolate(images, images.shape[-1] // 2, mode="bilinear", antialias=True)
+    grid = F.affine_grid(matrix, [len(images), 3, size, size], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def _recolour(images: Tensor, rows: Tensor, which: Tensor) -> Tensor:
+    """The changes of light and colour, each on the pictures that drew it."""
+    out = images.clone()
+    for number, name in enumerate(CHANGES[1:8], 1):
+        at = torch.nonzero(which == number)[:, 0]
+        if len(at):
+            amount = rows[at, 6, None, None, None]
+            factor = 1 + amount * torch.where(rows[at, 7, None, None, None] < 0.5, -0.9, 0.9)
+            out[at] = _changed(name, images[at], amount, factor).clamp(0, 255)
+    return out
+
+
+def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
+    """(n, 3, S, S) with strengths (n, 1, 1, 1): `amount` in 0 to 1, `factor` in 0.1 to 1.9."""
+    if name == "brightness":
+        return x * factor
+    if name == "autocontrast":
+        low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+        return (x - low) * 255 / (high - low).clamp(min=1)
+    if name == "posterize":
+        step = 2 ** (amount * 6).floor()
+        return (x / step).floor() * step
+    if name == "solarize":
+        return torch.where(x >= 255 * (1 - amount), 255 - x, x)
+    grey = (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    other = {"contrast": lambda: grey.mean((2, 3), keepdim=True), "saturation": lambda: grey,
+             "sharpness": lambda: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)}[name]()
+    return other + (x - other) * factor
+
+
+def mixed(images: Tensor, labels: Tensor, classes: int, alpha: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018, arXiv 1710.09412): each picture with its neighbour in the batch; labels as shares,
+    (N, classes)."""
+    shares = F.one_hot(labels, classes).float()
+    if not alpha:
+        return images, shares
+    generator = torch.Generator().manual_seed(seed)
+    # Beta(alpha, alpha) by two gamma draws, which torch makes from a generator
+    one, two = torch._standard_gamma(torch.tensor([alpha, alpha]), generator=generator)
+    share = float(one / (one + two))
+    return images * share + images.roll(1, 0) * (1 - share), shares * share + shares.roll(1, 0) * (1 - share)

@@ -1,0 +1,109 @@
+"""How the food recipe scores: the test part read once, by the checkpoint's own preparation of a picture."""
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForImageClassification
+
+from training import features, food_data
+from training.device import device, has_bf16
+from training.exam import Exam, asked
+from training.food import Config
+from training.food_data import Data, Pictures, Store
+from training.food_model import Looks, head
+from training.food_model import features as backbone
+from training.recipe import Metrics
+from training.run import Run, Stopped
+
+load = functools.lru_cache(maxsize=2)(food_data.load)
+STEP = 64        # pictures at a time
+MISTAKE = 224    # side of a mistake's picture in the report
+
+
+def half(config: Config) -> bool:
+    return has_bf16() if config.bf16 == "auto" else config.bf16 == "on"
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None) -> np.ndarray:
+    """Probabilities, (N, labels), of pictures at the network's size. Raises Stopped when `run` is asked to stop."""
+    model.eval()
+    where = next(model.parameters()).device
+    parts = []
+    for low in range(0, len(shown), STEP):
+        if run:
+            run.beat()
+            if run.should_stop():
+                raise Stopped
+        pixels = torch.from_numpy(shown[np.arange(low, min(low + STEP, len(shown)))])
+        x = looks.normalised(pixels.to(where))
+        parts.append(model(pixel_values=x).logits.float().softmax(1).cpu())
+    return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
+
+
+def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> Tensor:
+    """(N, ...) what the head gets for these pictures: from the disk, or computed now and kept. Raises Stopped."""
+    own = {f"classifier.{name}" for name in head(model).state_dict()}
+    weights = {name: t for name, t in model.state_dict().items() if name not in own}
+    key = features.digest(weights, looks, pictures.keys.tobytes(), pictures.places.tobytes())
+    model.eval().to(device())
+
+    def compute(low: int, high: int) -> Tensor:
+        pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), looks.size))
+        return backbone(model, looks.normalised(pixels.to(device())))
+
+    return features.kept(run.path.parent, key, len(pictures), compute, run)
+
+
+def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> np.ndarray:
+    found = frozen_features(model, looks, pictures, run)
+    with torch.inference_mode():
+        return torch.cat([head(model)(part.to(device())).float().softmax(1).cpu()
+                          for part in found.split(1024)]).numpy()
+
+
+def exam(config: Config, data: Data) -> Exam:
+    """The test part of the config's data. A frozen run's features of it are kept too."""
+    prepared: dict[int, Store] = {}
+
+    def answers(path: Path, run: Run | None = None) -> np.ndarray:
+        model, looks = opened(path)
+        if config.method == "frozen" and run:
+            return _of_features(model, looks, data.test, run)
+        if looks.size not in prepared:
+            prepared[looks.size] = Store(data.test, looks.size, run.beat if run else int)
+        return predict(model.to(device()), prepared[looks.size], looks, run)
+
+    def show(index: int, stem: Path) -> str:
+        picture = data.test.picture(index).convert("RGB")
+        picture.thumbnail((MISTAKE, MISTAKE))
+        picture.save(stem.with_suffix(".jpg"), quality=88)
+        return stem.name + ".jpg"
+
+    return _FoodExam(f"{config.data_name} ({config.source})", data.about, data.classes, data.test.labels, answers, show,
+                     data.problems)
+
+
+class _FoodExam(Exam):
+    def figures(self, probabilities: np.ndarray) -> Metrics:
+        from training import metrics, report
+        found: dict[str, Any] = super().figures(probabilities)
+        found |= metrics.classification(probabilities, self.labels)
+        if "top5" in found:
+            found["top5_interval"] = report.interval(found["top5"], found["n"])
+        return found
+
+
+def opened(path: Path) -> tuple[nn.Module, Looks]:
+    """A checkpoint as float32, and how it sees pictures."""
+    model = AutoModelForImageClassification.from_pretrained(path, use_safetensors=True, local_files_only=True,
+                                                            dtype=torch.float32)
+    return model, Looks.of(path)
+
+
+def evaluate(path: Path, config: Config) -> Metrics:
+    """Scores of a checkpoint on the config's test pictures. Raises SettingsError on other classes."""
+    return asked(exam(config, load(config.dataset, config.source, config.folder)), path)

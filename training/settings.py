@@ -1,0 +1,79 @@
+"""The settings that the recipes share: one wording and one range each, with the recipe's own default."""
+from typing import Any
+
+from training.recipe import SettingsError, setting
+
+
+def epochs(default: int) -> Any:
+    return setting(default, "How often each example is seen.", low=1, high=500)
+
+
+def learning_rate(default: float) -> Any:
+    return setting(default, "Size of the steps at their largest.", low=1e-6, high=1.0)
+
+
+def batch_size(default: int) -> Any:
+    return setting(default, "Examples a step, over all processes.", low=1, high=8192, lasting=True)
+
+
+def name() -> Any:
+    return setting("", "A name for the history; empty: described by its settings.")
+
+
+def swap() -> Any:
+    return setting("better", "Swap the checkpoint in when it ends: if it scores better than the active one, always, "
+                   "or never.", choices=("better", "always", "never"), label="Swap in when it ends")
+
+
+def folder() -> Any:
+    return setting("", "Folder of your own examples, with --source folder.", local=True, lasting=True)
+
+
+def schedule() -> Any:
+    return setting("cosine", "How the learning rate falls after its warm-up.",
+                   choices=("cosine", "linear", "constant"), rare=True)
+
+
+def warmup(default: float = 0.1) -> Any:
+    return setting(default, "Share of the steps in which the learning rate rises.", low=0, high=0.9, rare=True,
+                   label="Warm-up")
+
+
+def weight_decay(default: float) -> Any:
+    return setting(default, "Pull of the weights towards zero.", low=0, high=1, rare=True)
+
+
+def label_smoothing(default: float = 0.0) -> Any:
+    return setting(default, "Share of certainty taken from the right answer.", low=0, high=0.5, rare=True)
+
+
+def early_stopping() -> Any:
+    return setting(0, "Stop after so many epochs without a better score; 0: never.", low=0, high=100, rare=True)
+
+
+def accumulate() -> Any:
+    return setting(1, "Parts that a step's batch is cut into, to need less memory.", low=1, high=256, rare=True,
+                   label="Gradient accumulation")
+
+
+def holdout(default: float = 0.08) -> Any:
+    return setting(default, "Share of the training examples held out to choose the best epoch; 0: train on all, take "
+                   "the last.", low=0, high=0.5, rare=True, label="Held out", lasting=True)
+
+
+def limit() -> Any:
+    return setting(0, "At most so many training examples, shuffled, every class in its share; 0: all.", low=0,
+                   high=10_000_000, rare=True, label="Limit on samples", lasting=True)
+
+
+def seed() -> Any:
+    return setting(0, "Two runs with one seed and settings give the same result.", low=0, high=2**31, rare=True,
+                   lasting=True)
+
+
+def check_folder(config: Any, local: bool) -> None:
+    """Own data: a folder, named by the command line alone. Raises SettingsError."""
+    if (config.source == "folder") != bool(config.folder):
+        raise SettingsError("source 'folder' and --folder go together: --source folder --folder PATH.")
+    if config.source == "folder" and not local:
+        raise SettingsError("source 'folder' names a path of this machine, which only the command line may do.")
