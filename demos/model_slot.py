@@ -18,6 +18,8 @@ from training.recipe import SettingsError
 from training.run import Run
 
 BESIDE = 2  # checkpoints kept loaded beside the active one, for side-by-side comparison
+# One load at a time in all slots: threads that import transformers for the first time at once find it half made.
+LOADING = threading.Lock()
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 
 
@@ -155,7 +157,8 @@ class ModelSlot:
     def _open(self, found: checkpoint.Checkpoint) -> Held:
         """Loads, warms up and checks. Raises SwapError, whatever it is that fails."""
         try:
-            return Held(found.id, found.name, self._checked(found.path))
+            with LOADING:
+                return Held(found.id, found.name, self._checked(found.path))
         except SwapError as error:
             raise SwapError(f"{found.id} was refused: {error}.") from error
         except Exception as error:  # files that a person changed can raise almost anything

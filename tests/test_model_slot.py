@@ -2,10 +2,13 @@
 import gc
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -17,6 +20,8 @@ from demos import digits
 from demos.model_slot import BESIDE, ModelSlot, SwapError
 from training import checkpoint
 from training.run import read_json
+
+ROOT = Path(__file__).parent.parent
 
 
 class FakePredictor:
@@ -122,6 +127,22 @@ def test_swaps_of_two_slots_at_once_are_both_recorded(runs, slots, ended):
         for swap in [pool.submit(slots[name].swap, run) for name, run in wanted.items()]:
             swap.result(60)
     assert {name: history[-1] for name, history in read_json(runs / "active.json").items()} == wanted
+
+
+def test_all_slots_loading_at_once_in_a_fresh_process_answer_with_the_choice_of_last_time(runs, slot, ended):
+    slot.swap((chosen := ended(seed=1)).id)
+    code = """
+import threading
+import app, importlib
+slots = [s for name in app.DEMOS for s in importlib.import_module(f"demos.{name}").SLOTS.values()]
+gate = threading.Barrier(len(slots))
+threads = [threading.Thread(target=lambda s=s: (gate.wait(), s.get())) for s in slots]
+[t.start() for t in threads], [t.join() for t in threads]
+print(*(f"{s.active_id}{s.notice}" for s in slots))
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    first, *others = found.stdout.split()
+    assert first == chosen.id and others and all(other.startswith("embedded-") for other in others), found
 
 
 def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
