@@ -51,8 +51,9 @@ class Config:
     crop: float = setting(0.4, "Smallest share of the picture that a random crop shows.", low=0.05, high=1, rare=True)
     mixup: float = setting(0.0, "How strongly pairs of pictures are laid over each other; 0: not.", low=0, high=2,
                            rare=True)
-    optimizer: str = setting("adamw", "How the weights follow their gradients.", choices=("adamw", "sgd"), rare=True,
-                             lasting=True)
+    optimizer: str = setting("adamw", "How the weights follow their gradients. muon: by orthogonal steps, which "
+                             "learn more in the first epochs from random weights.", choices=("adamw", "sgd", "muon"),
+                             rare=True, lasting=True)
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.02)

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 from training import checkpoint, hub
 from training.checkpoint import Checkpoint, CheckpointError
 from training.food import Config
+from training.muon import Muon
 from training.recipe import SettingsError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
@@ -25,6 +26,7 @@ ARCHS: dict[str, dict[str, Any]] = {
     "vit": dict(model_type="vit", patch_size=8, hidden_size=256, intermediate_size=768, num_hidden_layers=7,
                 num_attention_heads=4),
 }
+HEAD = 1000  # depth of the head, above all layers
 SIZE = 64  # of the small networks, where no image size is asked for
 
 
@@ -143,16 +145,19 @@ def merged(model: nn.Module) -> nn.Module:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
+def optimizer(model: nn.Module, config: Config) -> Any:
     """Vectors (biases, norms) do not decay; with layer_decay, deeper layers learn more slowly."""
     depth = {name: _depth(name) for name, p in model.named_parameters() if p.requires_grad}
     rank = {d: i for i, d in enumerate(sorted(set(depth.values()), reverse=True))}  # 0: the head
-    groups: dict[tuple[float, bool], list[Tensor]] = {}
+    groups: dict[tuple[float, bool, bool], list[Tensor]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
-            groups.setdefault((config.layer_decay ** rank[depth[name]], p.ndim > 1), []).append(p)
-    listed = [{"params": ps, "scale": scale, "decays": decays, "weight_decay": 0.0}
-              for (scale, decays), ps in groups.items()]
+            matrix = p.ndim in (2, 4) and p.shape[1] > 1 and 0 < depth[name] < HEAD
+            groups.setdefault((config.layer_decay ** rank[depth[name]], p.ndim > 1, matrix), []).append(p)
+    listed = [{"params": ps, "scale": scale, "decays": decays, "matrices": matrices, "weight_decay": 0.0}
+              for (scale, decays, matrices), ps in groups.items()]
+    if config.optimizer == "muon":
+        return Muon(listed, lr=config.learning_rate)
     if config.optimizer == "sgd":
         return torch.optim.SGD(listed, lr=config.learning_rate, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(listed, lr=config.learning_rate)
@@ -161,6 +166,6 @@ def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
 def _depth(name: str) -> int:
     """Which layer a weight belongs to: 0 for the embeddings, one more than the last layer for the head."""
     if re.search(r"\bclassifier\b", name):
-        return 1000
+        return HEAD
     number = re.search(r"\.(?:layers?|stages|blocks)\.(\d+)\.", name)
     return int(number[1]) + 1 if number else 999 if "embed" not in name else 0

@@ -39,7 +39,7 @@ def usual(config: Config, model: nn.Module) -> Config:
         return config
     attends = any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
     rate = {"frozen": 5e-3, "lora": 1e-3, "scratch": 1e-3, "full": 1e-4 if attends else 5e-4}[config.method]
-    return dataclasses.replace(config, learning_rate=rate if config.optimizer == "adamw" else 100 * rate)
+    return dataclasses.replace(config, learning_rate=100 * rate if config.optimizer == "sgd" else rate)
 
 
 def side(config: Config, size: int, epoch: int) -> int:
@@ -47,7 +47,7 @@ def side(config: Config, size: int, epoch: int) -> int:
     if config.progressive == "off":
         return size
     grown = min(1.0, epoch / max(1, round(config.epochs * 2 / 3)))
-    return max(32, int(round(size * (0.7 + 0.3 * grown) / 8) * 8)) if size > 32 else size
+    return max(32, int(round(size * (0.5 + 0.5 * grown) / 8) * 8)) if size > 32 else size
 
 
 # -- lessons ---------------------------------------------------------------------------------------------

@@ -1,0 +1,68 @@
+"""Muon: each matrix of weights moves by its momentum, made orthogonal, so that no direction is left behind.
+
+After K. Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/), scaled as in J. Liu et al. 2025
+(arXiv 2502.16982), so that AdamW's learning rates serve. A convolution is taken as a matrix of (out, in x high x wide),
+which torch.optim.Muon refuses. What is no such matrix (biases, norms, the head, depthwise filters) takes AdamW's steps.
+"""
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, optim
+
+CONSTANTS = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz polynomial, chosen by Jordan for a steep start
+
+
+def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
+    """(m, n) with the same directions, and singular values all near 1."""
+    a, b, c = CONSTANTS
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = (x.bfloat16() if x.is_cuda else x) / (x.norm() + 1e-7)
+    for _ in range(steps):
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x.T if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)
+
+
+class _Matrices(optim.Optimizer):
+    def __init__(self, params: Any, lr: float, momentum: float = 0.95):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=0.0))
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                move = orthogonal(p.grad.lerp(mean, group["momentum"]).flatten(1))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(move.view(p.shape), alpha=-group["lr"] * 0.2 * max(move.shape) ** 0.5)
+
+
+class Muon:
+    """Two optimizers as one. `groups` with `matrices` true take Muon's steps, the others AdamW's."""
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float):
+        parts = [g for g in groups if g["matrices"]], [g for g in groups if not g["matrices"]]
+        self.parts = [kind(part, lr=lr) for kind, part in zip((_Matrices, optim.AdamW), parts, strict=True) if part]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return list(chain.from_iterable(part.param_groups for part in self.parts))
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
