@@ -7,7 +7,8 @@ from meals import colours
 from PIL import Image
 
 from training import food_data
-from training.food_data import Pictures, framed, holdout, load
+from training.examples import holdout
+from training.food_data import Pictures, framed, load
 from training.pictures import load_picture
 from training.recipe import SettingsError
 
@@ -43,7 +44,7 @@ def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
 
 def test_the_sample_is_parted_without_overlap_and_every_class_is_tested():
     data = load("", "sample")
-    shown = [{data_part.picture(i).tobytes() for i in range(len(data_part))} for data_part in (data.train, data.test)]
+    shown = [{data_part.one(i).tobytes() for i in range(len(data_part))} for data_part in (data.train, data.test)]
     assert not shown[0] & shown[1] and len(data.train) + len(data.test) == 480
     assert set(data.test.labels) == set(data.train.labels) == set(range(8)) and "drawn" in data.about
 
@@ -64,7 +65,7 @@ def test_pixels_are_those_of_the_pictures_asked_for():
     pixels = data.train.pixels(some, 64)
     assert pixels.shape == (3, 3, 64, 64)
     for row, i in zip(pixels, some, strict=True):
-        assert (row.transpose(1, 2, 0) == framed(data.train.picture(i), 64)).all()
+        assert (row.transpose(1, 2, 0) == framed(data.train.one(i), 64)).all()
     assert data.train.natural == 64
 
 
@@ -82,7 +83,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_trains(tmp_path):
     again.save(few / "one.png")
     data = load("", "folder", str(folder))
     told = "\n".join(data.problems)
-    for words in ("broken.jpg", "notes.txt", "stray.png", "same.bmp: shows what", "00.png: shows what", "few: 1"):
+    for words in ("broken.jpg", "notes.txt", "stray.png", "same.bmp: holds what", "00.png: holds what", "few: 1"):
         assert words in told, words
     assert data.classes == ["colour0", "colour1"] and len(data.train) + len(data.test) == 16
 
@@ -136,7 +137,7 @@ def test_hub_data_without_pictures_is_refused(monkeypatch):
 
     from training import hub
     rows = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
-    monkeypatch.setattr(hub, "splits", lambda name: ["train"])
-    monkeypatch.setattr(hub, "dataset", lambda name, part: (rows, "1"))
+    monkeypatch.setattr(hub, "splits", lambda *_: ["train"])
+    monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
     with pytest.raises(SettingsError, match="no pictures with named classes; its columns are text, label"):
         food_data.load("some/text", "hub")

@@ -1,4 +1,5 @@
 """The food recipe: two real steps of each method, what is published, what is kept, what continues."""
+import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +10,11 @@ from learning import losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-from training import checkpoint, food_data, food_model, food_train, job, recipe
+from training import backbone, checkpoint, finetune, food_data, food_model, food_train, job, recipe
 from training import features as store
 from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
+from training.data import stratified
+from training.examples import holdout
 from training.food import Config
 from training.food_score import load, opened, predict
 from training.run import Run
@@ -94,7 +97,7 @@ def test_a_second_frozen_run_computes_no_features(kitchen, starts, monkeypatch):
 
     def computed(*_):
         raise AssertionError("features were computed again")
-    monkeypatch.setattr("training.food_score.backbone", computed)
+    monkeypatch.setattr("training.backbone.features", computed)
     second = train(kitchen, start=starts["vit"], method="frozen", learning_rate=0.01)
     assert "computed by an earlier run" in second.log_file.read_text()
     assert not same_losses(losses(first)[1:], losses(second)[1:])
@@ -102,14 +105,15 @@ def test_a_second_frozen_run_computes_no_features(kitchen, starts, monkeypatch):
 
 def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts):
     run = train(kitchen, start=starts["convnext"], method="frozen", augmentation="none")
-    config = food_train.usual(Config(**run.config), network("convnext", CLASSES))
+    config = Config(**run.config)
+    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, network("convnext", CLASSES)))
     data = load("", "sample")
-    part, _ = food_data.holdout(data.train, config.holdout)
-    part = part[food_train.stratified(part.labels, config.limit, config.seed)]
+    part, _ = holdout(data.train, config.holdout)
+    part = part[stratified(part.labels, config.limit, config.seed)]
     model, looks = food_model.build(config, checkpoint.find(kitchen, starts["convnext"], "food"), CLASSES)
     model.eval()
-    head = food_model.head(model)
-    optimizer = food_model.optimizer(head, config)
+    head = backbone.head(model)
+    optimizer = backbone.optimizer(head, config)
     from training.loop import rate, shuffled, steps_of
     batches = steps_of(shuffled(len(part), config.seed, 0), config.batch_size, 1)
     for step, batch in enumerate(batches):
@@ -148,14 +152,14 @@ def test_features_that_cannot_be_kept_do_not_cost_the_run_its_end(tmp_path, monk
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 def test_lora_merged_answers_as_lora_unmerged(kind):
     plain = network(kind, CLASSES)
-    adapted = food_model.with_lora(plain, 4).eval()
+    adapted = backbone.with_lora(plain, 4).eval()
     with torch.no_grad():
         for name, p in adapted.named_parameters():
             if "lora_" in name:
                 p.normal_(std=0.05)
         x = torch.randn(3, 3, SIZE, SIZE)
         apart = adapted(pixel_values=x).logits
-        together = food_model.merged(adapted)
+        together = backbone.merged(adapted)
         assert torch.allclose(together(pixel_values=x).logits, apart, atol=1e-4)
     assert not any("lora" in name for name in together.state_dict())
     assert not torch.allclose(network(kind, CLASSES).eval()(pixel_values=x).logits, apart, atol=1e-3)
@@ -237,7 +241,7 @@ def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
 
 
 def test_what_cannot_fit_is_told_before_it_starts(kitchen, starts, monkeypatch):
-    monkeypatch.setattr(food_train.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(finetune.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
     run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["resnet"]})
     assert execute(run) == SETTINGS and "Choose method frozen or lora" in run.status["reason"]
 
@@ -251,27 +255,27 @@ def test_memory_that_runs_out_ends_in_a_sentence(kitchen, starts, monkeypatch):
 
 
 def test_a_long_training_on_a_cpu_is_foretold_and_frozen_proposed(kitchen, starts, monkeypatch):
-    monkeypatch.setattr(food_train, "LONG", 0)
-    monkeypatch.setattr(food_train, "device", lambda: "cpu")
+    monkeypatch.setattr(finetune, "LONG", 0)
+    monkeypatch.setattr(finetune, "device", lambda: "cpu")
     run = train(kitchen, start=starts["resnet"])
     assert "by two measured steps" in run.status["note"] and "Method frozen would take about" in run.status["note"]
 
 
 def test_measuring_two_steps_changes_nothing(kitchen, starts, monkeypatch):
     told = train(kitchen, start=starts["resnet"])
-    monkeypatch.setattr(food_train, "foretell", lambda *_: None)
+    monkeypatch.setattr(finetune, "foretell", lambda *_: None)
     assert same(weights(train(kitchen, start=starts["resnet"])), weights(told))
 
 
 def test_layers_further_down_learn_more_slowly():
-    groups = food_model.optimizer(network("vit", CLASSES), Config(layer_decay=0.5, learning_rate=1e-3)).param_groups
+    groups = backbone.optimizer(network("vit", CLASSES), Config(layer_decay=0.5, learning_rate=1e-3)).param_groups
     assert {g["scale"] for g in groups} >= {1.0, 0.5, 0.25} and {g["decays"] for g in groups} == {True, False}
 
 
 # -- what is published works elsewhere -------------------------------------------------------------------
 def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, starts):
     run = train(kitchen, start=starts["resnet"])
-    picture, (model, looks) = load("", "sample").test.picture(0), opened(run.checkpoint)
+    picture, (model, looks) = load("", "sample").test.one(0), opened(run.checkpoint)
     for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(images=image, return_tensors="pt")["pixel_values"]
         ours = looks.normalised(torch.from_numpy(food_data.framed(image, looks.size).copy()).permute(2, 0, 1)[None])

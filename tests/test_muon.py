@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from training import food_model
+from training import backbone
 from training.food import Config
 from training.muon import Muon, orthogonal
 
@@ -40,7 +40,7 @@ class Small(nn.Module):
 
 
 def optimizer(model, name="muon"):
-    made = food_model.optimizer(model, Config(optimizer=name, learning_rate=0.01))
+    made = backbone.optimizer(model, Config(optimizer=name, learning_rate=0.01))
     for group in made.param_groups:
         group["lr"], group["weight_decay"] = 0.01, 0.02 * group["decays"]
     return made

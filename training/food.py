@@ -106,8 +106,8 @@ def describe(config: Config) -> str:
 
 
 def train(config: Config, run: Any) -> Metrics:
-    from training import food_train
-    return food_train.train(config, run)
+    from training import finetune, food_train
+    return finetune.train(food_train.FoodTask(config, run))
 
 
 def evaluate(path: Path, config: Config) -> Metrics:

@@ -1,5 +1,4 @@
-"""The networks of the food recipe: opened from a checkpoint or the Hub, given a head, taught part by part."""
-import re
+"""The networks of the food recipe: opened from a checkpoint or the Hub, or small ones made anew."""
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor
 
-from training import checkpoint, hub
 from training.checkpoint import Checkpoint, CheckpointError
 from training.food import Config
-from training.muon import Muon
 from training.recipe import SettingsError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
@@ -26,7 +23,6 @@ ARCHS: dict[str, dict[str, Any]] = {
     "vit": dict(model_type="vit", patch_size=8, hidden_size=256, intermediate_size=768, num_hidden_layers=7,
                 num_attention_heads=4),
 }
-HEAD = 1000  # depth of the head, above all layers
 SIZE = 64  # of the small networks, where no image size is asked for
 
 
@@ -58,17 +54,6 @@ class Looks:
         """(N, 3, S, S), uint8 or 0 to 255, as the network's input."""
         mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
         return (pixels.float() - mean) / std
-
-
-def find(config: Config, runs: Path) -> tuple[Checkpoint | None, str]:
-    """The checkpoint to start from, and the revision of one of the Hub. Raises SettingsError, CheckpointError."""
-    start = config.resolved_start
-    if config.method == "scratch" and config.arch != "start":
-        return None, ""
-    if "/" not in start:
-        return checkpoint.find(runs, start, "food"), ""
-    path, revision = hub.model(start)
-    return Checkpoint(start, start, path), revision
 
 
 def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Looks]:
@@ -108,64 +93,3 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
 def _bound_to_its_size(made: Any) -> bool:
     """Whether the network has a weight for each place of the picture."""
     return made.model_type in ("vit", "deit", "beit", "data2vec-vision", "vit_msn", "swin", "swinv2", "siglip", "clip")
-
-
-def head(model: nn.Module) -> nn.Module:
-    """The part after the features: what `frozen` trains. Raises SettingsError."""
-    found = getattr(model, "classifier", None)
-    if not isinstance(found, nn.Module) or not any(p.requires_grad for p in found.parameters()):
-        raise SettingsError(f"method 'frozen' does not know the head of {type(model).__name__}: choose full or lora.")
-    return found
-
-
-@torch.no_grad()
-def features(model: nn.Module, x: Tensor) -> Tensor:
-    """(N, ...) what the head receives for (N, 3, S, S)."""
-    caught: list[Tensor] = []
-    hook = head(model).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
-    try:
-        model(pixel_values=x)
-    finally:
-        hook.remove()
-    return caught[0]
-
-
-def with_lora(model: nn.Module, rank: int) -> nn.Module:
-    """The network with LoRA beside every linear and ungrouped convolutional weight of its backbone, and its head."""
-    from peft import LoraConfig, get_peft_model
-    own = {id(m) for m in head(model).modules()}
-    names = [name for name, m in model.named_modules()
-             if id(m) not in own and (isinstance(m, nn.Linear) or isinstance(m, nn.Conv2d) and m.groups == 1)]
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, lora_dropout=0.0,
-                                            modules_to_save=["classifier"]))
-
-
-def merged(model: nn.Module) -> nn.Module:
-    """An ordinary network again."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-
-
-def optimizer(model: nn.Module, config: Config) -> Any:
-    """Vectors (biases, norms) do not decay; with layer_decay, deeper layers learn more slowly."""
-    depth = {name: _depth(name) for name, p in model.named_parameters() if p.requires_grad}
-    rank = {d: i for i, d in enumerate(sorted(set(depth.values()), reverse=True))}  # 0: the head
-    groups: dict[tuple[float, bool, bool], list[Tensor]] = {}
-    for name, p in model.named_parameters():
-        if p.requires_grad:
-            matrix = p.ndim in (2, 4) and p.shape[1] > 1 and 0 < depth[name] < HEAD
-            groups.setdefault((config.layer_decay ** rank[depth[name]], p.ndim > 1, matrix), []).append(p)
-    listed = [{"params": ps, "scale": scale, "decays": decays, "matrices": matrices, "weight_decay": 0.0}
-              for (scale, decays, matrices), ps in groups.items()]
-    if config.optimizer == "muon":
-        return Muon(listed, lr=config.learning_rate)
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(listed, lr=config.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(listed, lr=config.learning_rate)
-
-
-def _depth(name: str) -> int:
-    """Which layer a weight belongs to: 0 for the embeddings, one more than the last layer for the head."""
-    if re.search(r"\bclassifier\b", name):
-        return HEAD
-    number = re.search(r"\.(?:layers?|stages|blocks)\.(\d+)\.", name)
-    return int(number[1]) + 1 if number else 999 if "embed" not in name else 0

@@ -8,23 +8,19 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForImageClassification
 
-from training import features, food_data
-from training.device import device, has_bf16
+from training import backbone, features, food_data
+from training.device import device
 from training.exam import Exam, asked
+from training.examples import Data
 from training.food import Config
-from training.food_data import Data, Pictures, Store
-from training.food_model import Looks, head
-from training.food_model import features as backbone
+from training.food_data import Pictures, Store
+from training.food_model import Looks
 from training.recipe import Metrics
 from training.run import Run, Stopped
 
 load = functools.lru_cache(maxsize=2)(food_data.load)
 STEP = 64        # pictures at a time
 MISTAKE = 224    # side of a mistake's picture in the report
-
-
-def half(config: Config) -> bool:
-    return has_bf16() if config.bf16 == "auto" else config.bf16 == "on"
 
 
 @torch.inference_mode()
@@ -46,14 +42,14 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
 
 def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> Tensor:
     """(N, ...) what the head gets for these pictures: from the disk, or computed now and kept. Raises Stopped."""
-    own = {f"classifier.{name}" for name in head(model).state_dict()}
+    own = {f"classifier.{name}" for name in backbone.head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in own}
     key = features.digest(weights, looks, pictures.keys.tobytes(), pictures.places.tobytes())
     model.eval().to(device())
 
     def compute(low: int, high: int) -> Tensor:
         pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), looks.size))
-        return backbone(model, looks.normalised(pixels.to(device())))
+        return backbone.features(model, pixel_values=looks.normalised(pixels.to(device())))
 
     return features.kept(run.path.parent, key, len(pictures), compute, run)
 
@@ -61,7 +57,7 @@ def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run
 def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> np.ndarray:
     found = frozen_features(model, looks, pictures, run)
     with torch.inference_mode():
-        return torch.cat([head(model)(part.to(device())).float().softmax(1).cpu()
+        return torch.cat([backbone.head(model)(part.to(device())).float().softmax(1).cpu()
                           for part in found.split(1024)]).numpy()
 
 
@@ -78,7 +74,7 @@ def exam(config: Config, data: Data) -> Exam:
         return predict(model.to(device()), prepared[looks.size], looks, run)
 
     def show(index: int, stem: Path) -> str:
-        picture = data.test.picture(index).convert("RGB")
+        picture = data.test.one(index).convert("RGB")
         picture.thumbnail((MISTAKE, MISTAKE))
         picture.save(stem.with_suffix(".jpg"), quality=88)
         return stem.name + ".jpg"

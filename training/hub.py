@@ -63,13 +63,13 @@ def model(name: str) -> tuple[Path, str]:
     return found, revision or "cached"
 
 
-def splits(name: str) -> list[str]:
+def splits(name: str, config: str | None = None) -> list[str]:
     """The names of a data set's splits. Raises SettingsError."""
     _checked(name)
     online = reachable()
     import datasets
     try:
-        return datasets.get_dataset_split_names(name)
+        return datasets.get_dataset_split_names(name, config)
     except Exception as error:  # many kinds, of three libraries
         raise _not_loaded(name, online, error) from error
 

@@ -8,6 +8,7 @@ Nothing is asserted: machines are noisy, so quote the ratios, with their n. No n
 from their configs, with random weights, and the pictures are noise saved as JPEG.
 """
 import argparse
+import dataclasses
 import io
 import os
 import sys
@@ -69,25 +70,25 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     import numpy as np
     from accelerate import Accelerator
 
-    from training import food_model, food_train, loop
+    from training import backbone, finetune, food_score, food_train, loop
     from training.food import Config
     from training.food_model import Looks
     from training.run import Run
-    config = food_train.usual(Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"),
-                              model := network(arch))
+    config, model = Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"), network(arch)
+    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
     accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
     nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
     if method == "frozen":
-        given = food_train.frozen_features(model, Looks(side(arch)), part, run)
-        model = food_model.head(model).to(accelerator.device)
-        lesson = food_train.head_lesson(model, given, part, given[:0], nothing, config)
+        given = food_score.frozen_features(model, Looks(side(arch)), part, run)
+        model = backbone.head(model).to(accelerator.device)
+        lesson = finetune.head_lesson(model, given, part, given[:0], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
         lesson = food_train.lesson(model, Looks(side(arch)), part, nothing, config, run)
     say = run.say
     run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
-    loop.fit(accelerator.prepare(model), lesson, food_model.optimizer(model, config), config, run, accelerator)
+    loop.fit(accelerator.prepare(model), lesson, backbone.optimizer(model, config), config, run, accelerator)
     return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
 
 
@@ -208,10 +209,11 @@ def shapes(chosen: argparse.Namespace) -> None:
     from PIL import Image
 
     from training import checkpoint, food_data
+    from training.examples import holdout
     from training.food import FOOD
     from training.food_score import opened, predict
     model, looks = opened(checkpoint.embedded("food").path)
-    _, held = food_data.holdout(food_data.load(FOOD, "hub").train, 0.05)
+    _, held = holdout(food_data.load(FOOD, "hub").train, 0.05)
     resize = Image.Image.resize
     changes = {
         "as they are": lambda p: p,

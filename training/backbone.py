@@ -1,0 +1,98 @@
+"""A network of the Hub or of a run as something to teach: its head, its features, LoRA beside its weights, and how
+fast each part learns. The same for pictures and for sounds.
+"""
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training import checkpoint, hub
+from training.checkpoint import Checkpoint
+from training.muon import Muon
+from training.recipe import SettingsError
+
+HEAD = 1000  # depth of the head, above all layers
+
+
+def find(config: Any, runs: Path, slot: str) -> tuple[Checkpoint | None, str]:
+    """The checkpoint to start from, and the revision of one of the Hub. Raises SettingsError, CheckpointError."""
+    start = config.resolved_start
+    if config.method == "scratch" and config.arch != "start":
+        return None, ""
+    if "/" not in start:
+        return checkpoint.find(runs, start, slot), ""
+    path, revision = hub.model(start)
+    return Checkpoint(start, start, path), revision
+
+
+def usual_rate(config: Any, model: nn.Module) -> float:
+    """The learning rate asked for; where it is 0, the one that the method usually takes."""
+    if config.learning_rate:
+        return config.learning_rate
+    attends = any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
+    rate = {"frozen": 5e-3, "lora": 1e-3, "scratch": 1e-3, "full": 1e-4 if attends else 5e-4}[config.method]
+    return 100 * rate if config.optimizer == "sgd" else rate
+
+
+def head(model: nn.Module) -> nn.Module:
+    """The part after the features: what `frozen` trains. Raises SettingsError."""
+    found = getattr(model, "classifier", None)
+    if not isinstance(found, nn.Module) or not any(p.requires_grad for p in found.parameters()):
+        raise SettingsError(f"method 'frozen' does not know the head of {type(model).__name__}: choose full or lora.")
+    return found
+
+
+@torch.no_grad()
+def features(model: nn.Module, **inputs: Tensor) -> Tensor:
+    """(N, ...) what the head receives."""
+    caught: list[Tensor] = []
+    hook = head(model).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
+    try:
+        model(**inputs)
+    finally:
+        hook.remove()
+    return caught[0]
+
+
+def with_lora(model: nn.Module, rank: int) -> nn.Module:
+    """The network with LoRA beside every linear and ungrouped convolutional weight of its backbone, and its head."""
+    from peft import LoraConfig, get_peft_model
+    heads = [name for name in ("projector", "classifier") if hasattr(model, name)]  # sounds' have both
+    own = {id(m) for name in heads for m in getattr(model, name).modules()}
+    names = [name for name, m in model.named_modules()
+             if id(m) not in own and (isinstance(m, nn.Linear) or isinstance(m, nn.Conv2d) and m.groups == 1)]
+    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, lora_dropout=0.0,
+                                            modules_to_save=heads))
+
+
+def merged(model: nn.Module) -> nn.Module:
+    """An ordinary network again."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def optimizer(model: nn.Module, config: Any) -> Any:
+    """Vectors (biases, norms) do not decay; with layer_decay, deeper layers learn more slowly."""
+    depth = {name: _depth(name) for name, p in model.named_parameters() if p.requires_grad}
+    rank = {d: i for i, d in enumerate(sorted(set(depth.values()), reverse=True))}  # 0: the head
+    groups: dict[tuple[float, bool, bool], list[Tensor]] = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            matrix = p.ndim > 1 and p.shape[1] > 1 and 0 < depth[name] < HEAD
+            groups.setdefault((config.layer_decay ** rank[depth[name]], p.ndim > 1, matrix), []).append(p)
+    listed = [{"params": ps, "scale": scale, "decays": decays, "matrices": matrices, "weight_decay": 0.0}
+              for (scale, decays, matrices), ps in groups.items()]
+    if config.optimizer == "muon":
+        return Muon(listed, lr=config.learning_rate)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(listed, lr=config.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(listed, lr=config.learning_rate)
+
+
+def _depth(name: str) -> int:
+    """Which layer a weight belongs to: 0 for the embeddings, one more than the last layer for the head."""
+    if re.search(r"\b(classifier|projector|layer_weights)\b", name):
+        return HEAD
+    number = re.search(r"\.(?:layers?|stages|blocks)\.(\d+)\.", name)
+    return int(number[1]) + 1 if number else 999 if "embed" not in name else 0

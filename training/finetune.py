@@ -1,0 +1,214 @@
+"""Fine-tuning a classification network, whatever its examples are: from the data to the published checkpoint and its
+report. A recipe describes its own part as a `Task`.
+"""
+import dataclasses
+import time
+import zlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+import transformers
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import backbone, report
+from training.checkpoint import Checkpoint
+from training.data import stratified
+from training.device import device, has_bf16
+from training.exam import Exam, sit
+from training.examples import Data, Examples, holdout
+from training.loop import Lesson, fit, read_state
+from training.recipe import Metrics, SettingsError
+from training.run import Run, Stopped, write_json
+
+LONG = 3600      # seconds on a CPU from which a faster method is proposed
+
+
+class Task(ABC):
+    """A recipe's own part. `config` is the recipe's; `eye` is how its network prepares an example."""
+
+    things: str                       # "pictures"
+
+    def __init__(self, config: Any, run: Run):
+        self.config, self.run = config, run
+
+    @property
+    @abstractmethod
+    def slot(self) -> str: ...
+
+    @abstractmethod
+    def load(self) -> Data:
+        """Raises SettingsError."""
+
+    @abstractmethod
+    def build(self, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Any]:
+        """The network, float32, and its eye. Raises SettingsError."""
+
+    @abstractmethod
+    def lesson(self, learner: nn.Module, eye: Any, part: Examples, validation: Examples) -> Lesson:
+        """For methods that train the backbone."""
+
+    @abstractmethod
+    def frozen(self, model: nn.Module, eye: Any, part: Examples) -> Tensor:
+        """(N, ...) what the head gets, kept on disk. Raises Stopped."""
+
+    @abstractmethod
+    def head(self, model: nn.Module) -> nn.Module:
+        """What learns on those features: a part of the model itself."""
+
+    @abstractmethod
+    def exam(self, data: Data) -> Exam: ...
+
+    def told(self, model: nn.Module, eye: Any, part: Examples, data: Data) -> list[str]:
+        """What a person should know before it starts. Raises SettingsError."""
+        return []
+
+    def save(self, model: nn.Module, eye: Any, staging: Path) -> None:
+        model.save_pretrained(staging)
+        eye.processor().save_pretrained(staging)
+
+    def speed(self) -> float:
+        """How much longer a usual step is than a step of the first epoch."""
+        return 1.0
+
+
+def half(config: Any) -> bool:
+    return has_bf16() if config.bf16 == "auto" else config.bf16 == "on"
+
+
+def checksum(part: Examples) -> int:
+    return zlib.crc32(part.labels.tobytes(), zlib.crc32(part.keys.tobytes()))
+
+
+def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, validation: Examples,
+                config: Any) -> Lesson:
+    """Features, computed before, for method frozen: an epoch takes seconds."""
+    where = device()
+    given, labels = given.to(where), torch.from_numpy(part.labels).to(where)
+
+    def loss(model: nn.Module, batch: Tensor, piece: Tensor) -> Tensor:
+        at = batch[piece].to(where)
+        return F.cross_entropy(model(given[at]).float(), labels[at], label_smoothing=config.label_smoothing,
+                               reduction="sum")
+
+    @torch.no_grad()
+    def judge() -> tuple[float, float]:
+        head.eval()
+        return report.held_out(head(held.to(where)).float().softmax(1).cpu().numpy(), validation.labels)
+
+    return Lesson(len(part), checksum(part), lambda indices, _: indices, loss, judge if len(validation) else None,
+                  f"of {len(validation):,} held out of train")
+
+
+# -- the run ---------------------------------------------------------------------------------------------
+def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator) -> None:
+    """On a CPU, before it starts: how long it will take, by two measured steps, and what would be faster."""
+    config, run = task.config, task.run
+    if accelerator.device.type != "cpu" or not run.main:
+        return
+    buffers = {name: b.clone() for name, b in model.named_buffers()}
+    some, took = torch.arange(min(config.batch_size, lesson.count)), []
+    for _ in range(2):
+        began = time.perf_counter()
+        lesson.begin(model)
+        with accelerator.autocast():
+            loss = lesson.loss(model, lesson.fetch(some, 0), some[:max(1, len(some) // config.accumulate)])
+        loss.backward()
+        took.append((time.perf_counter() - began) * config.accumulate)
+    model.zero_grad(set_to_none=True)
+    for name, b in model.named_buffers():
+        b.copy_(buffers[name])
+    seconds = min(took) * task.speed() * lesson.count / len(some) * config.epochs
+    note = f"About {_duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
+    if seconds > LONG and config.method != "scratch":
+        # The features are computed once, forward only, which is about a third of a step.
+        note += (f" Method frozen would take about {_duration(seconds / config.epochs / 3)}: stop this run and choose "
+                 "it, or limit the samples.")
+    run.say(note)
+    run.beat(note=note)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min" if seconds > 90 else \
+        f"{seconds:.0f} s"
+
+
+def _refuse_what_cannot_fit(model: nn.Module, method: str) -> None:
+    """Weights, gradients and the optimizer's two averages, in bytes, against what is free. Raises SettingsError."""
+    need = 16 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    free = torch.cuda.mem_get_info()[0] if device() == "cuda" else psutil.virtual_memory().available
+    if need > free:
+        raise SettingsError(f"Training {method} needs at least {need / 2**30:.1f} GB of memory, and "
+                            f"{free / 2**30:.1f} GB are free. Choose method frozen or lora, or a smaller start.")
+
+
+def train(task: Task) -> Metrics:
+    """Trains, writes run.staging and the report; a stopped run is published unscored, at once."""
+    config, run = task.config, task.run
+    transformers.utils.logging.disable_progress_bar()
+    accelerator = Accelerator(cpu=device() == "cpu", mixed_precision="bf16" if half(config) else "no")
+    run.beat("loading the data")
+    data = task.load()
+    for problem in data.problems[:20]:
+        run.say(f"note: {problem}")
+    part, validation = holdout(data.train, config.holdout)
+    part = part[stratified(part.labels, config.limit, config.seed)]
+    base, revision = backbone.find(config, run.path.parent, task.slot)
+    model, eye = task.build(base, data.classes)
+    task.config = config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    run.record(slot=task.slot, base=base.id if base else config.arch, base_revision=revision, data=data.about,
+               revision=data.revision, learning_rate=config.learning_rate,
+               **{task.things: {"train": len(part), "held out": len(validation), "test": len(data.test)}})
+    seen = len(np.unique(part.labels))
+    run.say(f"{len(part):,} training {task.things} of {seen} of {len(data.classes)} classes (chance: "
+            f"{1 / len(data.classes):.1%}), {len(validation):,} held out of them; test: {data.about}")
+    for note in task.told(model, eye, part, data):
+        run.say(f"note: {note}")
+    try:
+        model, reached = _taught(task, model, eye, part, validation, accelerator)
+    except Stopped:  # while the features were computed
+        return {"stopped": True}
+    if not run.main:
+        return {}
+    if not reached["step"]:
+        return {"stopped": True}
+    run.beat("saving", step=reached["step"], total=reached["total"])
+    model.config.trained_on = data.name
+    task.save(model.cpu(), eye, run.staging)
+    metrics: Metrics = {"step": reached["step"], "total": reached["total"], "stopped": reached["stopped"],
+                        "held_out_score": reached["best"]}
+    if not reached["stopped"]:
+        try:
+            metrics = {**sit(task.exam(data), run, base, task.slot), **metrics}
+        except Stopped:
+            metrics["stopped"] = True
+    write_json(run.report / "metrics.json", metrics)
+    return metrics
+
+
+def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: Examples,
+            accelerator: Accelerator) -> tuple[nn.Module, dict[str, Any]]:
+    """The network after training by the config's method, and what was reached."""
+    config, run = task.config, task.run
+    if config.method == "frozen":
+        with accelerator.local_main_process_first():
+            given, held = (task.frozen(model, eye, p) for p in (part, validation))
+        learner = task.head(model)
+        taught = head_lesson(learner, given, part, held, validation, config)
+    else:
+        learner = backbone.with_lora(model, config.lora_rank) if config.method == "lora" else model
+        _refuse_what_cannot_fit(learner, config.method)
+        learner.to(accelerator.device)
+        taught = task.lesson(learner, eye, part, validation)
+        foretell(learner, taught, task, accelerator)
+        if config.compile == "on":
+            learner.compile()
+    run.beat("training")
+    reached = fit(accelerator.prepare(learner), taught, backbone.optimizer(learner, config), config, run,
+                  accelerator, read_state(run))
+    return backbone.merged(learner) if config.method == "lora" else model, reached
