@@ -14,7 +14,7 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio loads: no look-up outside, ever
 from training import device  # noqa: E402, F401  before torch: it sets what torch reads when it loads
 
-DEMOS = ["digits", "food"]
+DEMOS = ["digits", "food", "audio_intent"]
 
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:

@@ -11,11 +11,11 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos import page, slot_view
+from demos import page
 from demos.answer import Answer
+from demos.compare import Compare, Question
 from demos.heat_map import overlay, where_it_looked
 from demos.model_slot import ModelSlot, SwapError, load_checked
-from demos.slot_view import SlotView
 from training.checkpoint import labels
 from training.pictures import PictureError, load_picture
 
@@ -25,7 +25,6 @@ EXAMPLES = Path(__file__).parent / "examples" / "food"
 EMPTY = "Bring a photo of a dish: upload it, paste it, or use the webcam."
 TOP = 5
 UNSURE = 0.4    # below this share for the first answer more than half are wrong (3,010 pictures held out of train)
-OTHER = "nothing"
 
 
 class FoodPredictor:
@@ -109,23 +108,12 @@ def _seen(answer: Answer, picture: Image.Image) -> str:
             f'model looked">{answer.caption("where it looked, brighter is more")}</div>')
 
 
-def _answers(path: str | None, *chosen: str) -> list[Any]:
-    """For each checkpoint asked a Label value and what it looked at; a sentence where there is none."""
-    try:
-        picture = load_picture(path) if path else None
-    except PictureError as error:
-        return [None, page.notice(html.escape(str(error)), "bad")] * len(chosen)
-    shown: list[Any] = []
-    for checkpoint in chosen:
-        if picture is None or checkpoint == OTHER:
-            shown += [None, page.notice(EMPTY) if checkpoint != OTHER else ""]
-            continue
-        try:
-            answer = classify(picture, checkpoint)
-            shown += [answer.confidences, _seen(answer, picture)]
-        except SwapError as error:
-            shown += [None, page.notice(html.escape(str(error)), "bad")]
-    return shown
+def _answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], str]:
+    answer = classify(picture, checkpoint)
+    return answer.confidences, _seen(answer, picture)
+
+
+QUESTION = Question(EMPTY, load_picture, PictureError, _answer)
 
 
 def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
@@ -137,31 +125,9 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
             gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, drawn")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask-food")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-food")
-        with gr.Column(scale=3, min_width=260):
-            view = SlotView(SLOTS["food"])
-            label = page.verdict(UNSURE, label="Which dish?", num_top_classes=TOP, elem_id="label-food")
-            seen = gr.HTML(page.notice(EMPTY), elem_id="seen-food")
-        with gr.Column(scale=3, min_width=260):
-            other = gr.Dropdown([(OTHER, OTHER)], value=OTHER, label="Compare with", interactive=True,
-                                elem_id="compare-food")
-            with gr.Column(visible=False) as beside:
-                other_label = page.verdict(UNSURE, label="Which dish?", num_top_classes=TOP,
-                                           elem_id="label-compare-food")
-                other_seen = gr.HTML(elem_id="seen-compare-food")
-    live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
-    inputs, answers = [photo, view.chooser, other], [label, seen, other_label, other_seen]
-    gr.on([photo.change, ask.click, view.chooser.input, other.input], _answers, inputs, answers, **live)
-    other.input(lambda chosen: gr.update(visible=chosen != OTHER), other, beside, api_visibility="private",
-                show_progress="hidden")
-    view.wire(training, _answers, inputs, answers, **live)
+        shown = Compare(SLOTS["food"], "Which dish?", UNSURE, TOP, QUESTION)
+    clocked = shown.wire(training, photo, ask)
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
         gr.Button().click(classify_food, [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
                           [gr.Label(num_top_classes=TOP), gr.JSON()], api_name="classify_food")
-    known = gr.State("")
-
-    def refresh(known: str) -> list[Any]:
-        values = slot_view.refresh([view], known, training)
-        same = values[0] == gr.skip()
-        return [*values, gr.skip() if same else gr.update(choices=[(OTHER, OTHER), *page.choices(view.slot)[1:]])]
-
-    return tune, refresh, [known], [known, *slot_view.outputs([view]), other]
+    return tune, *clocked

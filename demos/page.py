@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 from gradio.components.label import LabelData
-from gradio.data_classes import ImageData
 from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import is_in_or_equal
 
@@ -30,27 +29,39 @@ def theme() -> gr.themes.Base:
     return gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono)
 
 
+def _as_uploaded(component: Any, payload: Any) -> str | None:
+    """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in words of their own.
+    They would also read a server's file, named without `meta`."""
+    if payload is None:
+        return None
+    if payload.url and payload.url.startswith("data:"):
+        try:
+            return save_base64_to_cache(payload.url, component.GRADIO_CACHE)
+        except ValueError as error:
+            raise gr.Error("The base64 text is damaged: send a file.") from error
+    if payload.path and not is_in_or_equal(payload.path, component.GRADIO_CACHE):
+        raise gr.Error("A path is not read here: upload the file, and send what the upload returned.")
+    return payload.path
+
+
 class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
+    preprocess = _as_uploaded
 
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of what was uploaded; Gradio alone would also read a server's file, named without `meta`."""
-        if payload is None:
-            return None
-        if payload.url and payload.url.startswith("data:"):
-            try:
-                return save_base64_to_cache(payload.url, self.GRADIO_CACHE)
-            except ValueError as error:
-                raise gr.Error("The picture's base64 text is damaged: send the picture as a file.") from error
-        if payload.path and not is_in_or_equal(payload.path, self.GRADIO_CACHE):
-            raise gr.Error("A path is not read here: upload the picture, and send what the upload returned.")
-        return payload.path
+
+class _Recording(gr.Audio):
+    is_template = True  # drawn by the browser as gr.Audio
+    preprocess = _as_uploaded
 
 
 def photo(**more: Any) -> gr.Image:
-    """A picture as the file that was uploaded, untouched: 16-bit, CMYK, alpha and broken ones are for
-    `load_picture` to handle, where gr.Image would convert them or fail in words of its own."""
+    """A picture as the file that was uploaded: 16-bit, CMYK, alpha and broken ones are for `load_picture`."""
     return _Photo(type="filepath", image_mode=None, **more)
+
+
+def recording(**more: Any) -> gr.Audio:
+    """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find out."""
+    return _Recording(type="filepath", **more)
 
 
 class _Verdict(gr.Label):

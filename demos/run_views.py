@@ -11,7 +11,7 @@ from training import checkpoint, job
 from training.run import ENDED, Run
 
 COLUMNS = ["Run", "State", "Before", "After", "In its slot", "Disk", "Started", "id"]
-KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
+KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp3": "audio/mpeg"}
 MANY = 12   # classes, beyond which the rest is folded away
 SMOOTH = 0.8  # of the loss curve: share of the value before
 
@@ -79,7 +79,7 @@ def report(run: Run | None) -> str:
         return ""
     if "after" not in metrics:
         held = metrics.get("held_out_score")
-        return page.notice("This run was stopped before its test pictures were read, so it has no score"
+        return page.notice("This run was stopped before its test examples were read, so it has no score"
                            + (f"; on its held-out part of train it reached {held:.1%}." if held else "."))
     parts = [_before_and_after(metrics), "<div class='cols'><div>", _per_class(metrics), "</div><div>"]
     confusion = run.path / "report" / "confusion.png"
@@ -160,13 +160,15 @@ def _mistakes(run: Run, metrics: dict[str, Any]) -> str:
         path = run.path / "report" / mistake["picture"]
         if path.exists():
             uri = base64.b64encode(path.read_bytes()).decode()
+            what, truth = f'src="data:{KINDS[path.suffix]};base64,{uri}"', html.escape(mistake["truth"])
+            shown = (f'<audio controls preload="none" aria-label="{truth}" {what}></audio>' if path.suffix == ".mp3"
+                     else f'<img alt="{truth}" {what}>')
             figures.append(
-                f'<figure><img alt="{html.escape(mistake["truth"])}" src="data:{KINDS[path.suffix]};base64,{uri}">'
-                "<figcaption>"
+                f"<figure>{shown}<figcaption>"
                 f"said <b>{html.escape(mistake['said'])}</b>, {mistake['confidence']:.0%} sure; it is "
-                f"<b>{html.escape(mistake['truth'])}</b></figcaption></figure>")
+                f"<b>{truth}</b></figcaption></figure>")
     if not figures:
-        return "<h4>Mistakes</h4><p>None on the test pictures.</p>"
+        return "<h4>Mistakes</h4><p>None on the test examples.</p>"
     return f"<h4>Its surest mistakes</h4><div class='mistakes'>{''.join(figures)}</div>"
 
 

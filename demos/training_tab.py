@@ -4,6 +4,7 @@ The page keeps nothing but which run is looked at: all it shows is read from `ru
 after a reload, on a second page, and after the app was killed and started again.
 """
 import dataclasses
+import itertools
 from typing import Any
 
 import gradio as gr
@@ -123,6 +124,8 @@ def _wire_form(actions: Actions, chooser: gr.Dropdown, forms: dict[str, Any], st
     groups = [group for group, _ in forms.values()]
     chooser.change(lambda name: [gr.update(visible=name == n) for n in forms], chooser, groups,
                    api_visibility="private", show_progress="hidden")
+    for name, (_, inputs) in forms.items():
+        _hide_unused(recipe.load(name), inputs)
     every = [(name, field, component) for name, (_, inputs) in forms.items() for field, component in inputs.items()]
 
     def begin(name: str, *values: Any) -> str:
@@ -130,6 +133,29 @@ def _wire_form(actions: Actions, chooser: gr.Dropdown, forms: dict[str, Any], st
         return actions.start(name, settings)
 
     start.click(begin, [chooser, *(component for _, _, component in every)], selected, api_visibility="private")
+
+
+MASTERS = ("source", "method")   # settings that make others do nothing
+
+
+def _hide_unused(made: Recipe, inputs: dict[str, gr.components.Component]) -> None:
+    """Shows only the settings that count with the source and the method that are chosen."""
+    masters = [name for name in MASTERS if name in inputs]
+    if not hasattr(made.config, "unused"):
+        return
+    choices = [[c[1] for c in inputs[m].choices] for m in masters]
+    every = {name for chosen in itertools.product(*choices)
+             for name in made.config(**dict(zip(masters, chosen, strict=True))).unused()}
+    hideable = [name for name in inputs if name in every]
+    for name in made.config().unused() & set(hideable):
+        inputs[name].visible = False
+
+    def show(*chosen: str) -> list[Any]:
+        unused = made.config(**dict(zip(masters, chosen, strict=True))).unused()
+        return [gr.update(visible=name not in unused) for name in hideable]
+
+    gr.on([inputs[m].change for m in masters], show, [inputs[m] for m in masters], [inputs[n] for n in hideable],
+          api_visibility="private", show_progress="hidden")
 
 
 def _wire_buttons(actions: Actions, view: dict[str, Any], selected: gr.State, tabs: gr.Tabs) -> None:

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from training.run import ENDED, Run
 
@@ -156,6 +157,40 @@ def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(pag
     choose(page, "compare-food", "embedded")
     page.wait_for_selector("#seen-compare-food .looked img")
     shot(page, "food.png")
+
+
+def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page):
+    page.get_by_role("tab", name="Audio intent").click()
+    sound = ROOT / "demos" / "examples" / "audio_intent" / "pay_bill.mp3"
+    page.locator("#audio-recording button[aria-label='Upload file']").click()
+    page.locator("#audio-recording input[type=file]").set_input_files(sound)
+    page.wait_for_selector("#seen-audio .sound img")
+    assert page.locator("#label-audio").inner_text().count("%") == 5
+    choose(page, "compare-audio", "embedded")
+    page.wait_for_selector("#seen-compare-audio .sound img")
+    shot(page, "audio.png")
+    assert not page.outside
+
+
+def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
+    samples, rate = soundfile.read(ROOT / "demos" / "examples" / "audio_intent" / "freeze.mp3")
+    soundfile.write(tmp_path / "voice.wav", samples, rate)
+    spoken = browser.browser_type.launch(executable_path=CHROMIUM, args=[
+        "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}"])
+    try:
+        page = spoken.new_context(permissions=["microphone"]).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(app.url)
+        page.get_by_role("tab", name="Audio intent").click()
+        page.locator("#audio-recording button.record-button").click()
+        page.wait_for_timeout(1000 * len(samples) / rate)
+        page.locator("#audio-recording button.stop-button").click()
+        page.wait_for_selector("#seen-audio .sound img")
+        assert page.locator("#label-audio").inner_text().count("%") == 5
+        assert "heard as a whole" in page.locator("#seen-audio").inner_text()
+    finally:
+        spoken.close()
 
 
 def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_rolled_back(page, app):

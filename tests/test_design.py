@@ -27,7 +27,9 @@ MAY_IMPORT = {  # of this project, beside training, which every demo may use
     "demos.answer": {"demos.model_slot"},
     "demos.heat_map": set(),
     "demos.slot_view": {"demos.page", "demos.model_slot"},
-    **{tab: {"demos.page", "demos.model_slot", "demos.slot_view", "demos.answer", "demos.heat_map"} for tab in TABS},
+    "demos.compare": {"demos.page", "demos.model_slot", "demos.slot_view"},
+    **{tab: {"demos.page", "demos.model_slot", "demos.slot_view", "demos.answer", "demos.heat_map", "demos.compare"}
+       for tab in TABS},
     "app": TABS | {"demos.page", "demos.training_tab", "demos.actions", "demos.landing"},
 }
 

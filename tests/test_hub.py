@@ -153,3 +153,21 @@ class TestWithAHub:
         run = job.create(runs, "food", dict(start="nobody/nothing"))
         assert execute(run) == SETTINGS
         assert "nobody/nothing could not be loaded from the Hub" in run.status["reason"]
+
+    @pytest.mark.parametrize("method", ["frozen", "lora"])
+    def test_wav2vec2_of_the_hub_learns_minds_14_and_is_published(self, in_process, runs, method, quick_picture):
+        run = job.create(runs, "audio_intent", dict(source="hub", method=method, limit=28, epochs=1, seconds=2))
+        assert execute(run) == DONE, run.status
+        config = json.loads((run.checkpoint / "config.json").read_text())
+        assert config["architectures"] == ["Wav2Vec2ForSequenceClassification"] and len(config["id2label"]) == 14
+        assert run.settings["base"] == "facebook/wav2vec2-base" and "PolyAI/minds14 en-US" in run.settings["data"]
+        assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
+        assert run.metrics["classes"][-1] == "pay_bill" and run.metrics["after"]["n"] > 50
+        assert "scored one at a time" in run.log_file.read_text(), "its feature encoder normalises over time"
+
+    def test_the_data_tells_what_is_said_and_a_language_that_there_is_not_is_refused(self, in_process):
+        from training import audio_score
+        data = audio_score.load("PolyAI/minds14", "hub", "", "en-US", 0)
+        assert len(data.train.texts) == len(data.train) + len(data.test) and all(data.train.texts)
+        with pytest.raises(recipe.SettingsError, match="has no part named 'xx-XX'"):
+            audio_score.load("PolyAI/minds14", "hub", "", "xx-XX", 0)

@@ -92,7 +92,7 @@ def optimizer(model: nn.Module, config: Any) -> Any:
 
 def _depth(name: str) -> int:
     """Which layer a weight belongs to: 0 for the embeddings, one more than the last layer for the head."""
-    if re.search(r"\b(classifier|projector|layer_weights)\b", name):
+    if re.search(r"\b(classifier|projector|layer_weights|letters)\b", name):
         return HEAD
     number = re.search(r"\.(?:layers?|stages|blocks)\.(\d+)\.", name)
     return int(number[1]) + 1 if number else 999 if "embed" not in name else 0

@@ -26,12 +26,13 @@ class Examples:
     places: np.ndarray                       # (N,) int64
     labels: np.ndarray                       # (N,) int64
     keys: np.ndarray                         # (N,) float64 in [0, 1): a hash of the content
+    texts: list[str] | None = None           # by place: what is said, where that is known
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: np.ndarray) -> Self:
-        return type(self)(self.read, self.places[index], self.labels[index], self.keys[index])
+        return type(self)(self.read, self.places[index], self.labels[index], self.keys[index], self.texts)
 
     def one(self, index: int) -> Any:
         return self.read(int(self.places[index]))
@@ -47,6 +48,7 @@ class Kind:
     decode: Callable[[Any, str], Any]        # (content or path, its name) -> an example; raises `refusal`
     content: Callable[[Any], bytes]          # of an example: equal where it shows the same, though saved otherwise
     refusal: type[Exception]
+    text: str = ""                           # of data sets: the column that tells what is said
 
 
 @dataclass
@@ -103,10 +105,15 @@ def _rows(dataset: str, part: str, kind: Kind, config: str | None) -> tuple[Any,
         raise SettingsError(f"{dataset} holds no {kind.name} with named classes; its columns are "
                             f"{', '.join(rows.column_names)}.")
     table = rows.with_format("arrow")[:]
-    encoded = table.column(column).combine_chunks().field("bytes")
+    encoded, paths = (table.column(column).combine_chunks().field(name) for name in ("bytes", "path"))
     labels = table.column(label).to_numpy().astype(np.int64)
-    keys = np.array([bucket(encoded[i].as_buffer()) for i in range(len(encoded))])
-    return (kind.examples(lambda i: kind.decode(encoded[i].as_py(), ""), np.arange(len(labels)), labels, keys),
+
+    def content(i: int) -> bytes:  # some data sets keep files beside their tables
+        return encoded[i].as_py() or Path(paths[i].as_py()).read_bytes()
+
+    keys = np.array([bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i)) for i in range(len(labels))])
+    texts = [text or "" for text in table.column(kind.text).to_pylist()] if kind.text in table.column_names else None
+    return (kind.examples(lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts),
             list(rows.features[label].names), revision)
 
 

@@ -61,6 +61,10 @@ class Task(ABC):
     def head(self, model: nn.Module) -> nn.Module:
         """What learns on those features: a part of the model itself."""
 
+    def around(self, learner: nn.Module) -> nn.Module:
+        """What learns beside the network and is not published, around it."""
+        return learner
+
     @abstractmethod
     def exam(self, data: Data) -> Exam: ...
 
@@ -185,6 +189,10 @@ def train(task: Task) -> Metrics:
     if not reached["stopped"]:
         try:
             metrics = {**sit(task.exam(data), run, base, task.slot), **metrics}
+            if metrics["after"]["interval"][0] <= metrics["chance"]:
+                note = "The result is not better than chance: more epochs, more examples or another start are needed."
+                run.say(f"note: {note}")
+                run.beat(note=note)
         except Stopped:
             metrics["stopped"] = True
     write_json(run.report / "metrics.json", metrics)
@@ -201,7 +209,8 @@ def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: 
         learner = task.head(model)
         taught = head_lesson(learner, given, part, held, validation, config)
     else:
-        learner = backbone.with_lora(model, config.lora_rank) if config.method == "lora" else model
+        inner = backbone.with_lora(model, config.lora_rank) if config.method == "lora" else model
+        learner = task.around(inner)
         _refuse_what_cannot_fit(learner, config.method)
         learner.to(accelerator.device)
         taught = task.lesson(learner, eye, part, validation)
@@ -211,4 +220,4 @@ def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: 
     run.beat("training")
     reached = fit(accelerator.prepare(learner), taught, backbone.optimizer(learner, config), config, run,
                   accelerator, read_state(run))
-    return backbone.merged(learner) if config.method == "lora" else model, reached
+    return backbone.merged(inner) if config.method == "lora" else model, reached

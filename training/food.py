@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training import settings
-from training.recipe import Metrics, Recipe, SettingsError, setting
+from training.recipe import Metrics, Recipe, setting
 
 FOOD = "ethz/food101"
 BACKBONE = "google/vit-base-patch16-224-in21k"
@@ -57,19 +57,14 @@ class Config:
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.02)
-    layer_decay: float = setting(1.0, "Learning rate of a layer, as a share of the one above it.", low=0.1, high=1,
-                                 rare=True)
+    layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
-    lora_rank: int = setting(8, "With method lora: rank of the matrices that learn.", low=1, high=256, rare=True,
-                             label="LoRA rank", lasting=True)
+    lora_rank: int = settings.lora_rank()
     progressive: str = setting("off", "Small pictures in the first epochs, which are faster; for convolutional "
                                "networks.", choices=("off", "on"), rare=True)
-    bf16: str = setting("auto", "Half precision in the forward pass (auto: where the processor has it).",
-                        choices=("auto", "on", "off"), rare=True, label="Half precision")
-    compile: str = setting("off", "Compile the network first: a minute's wait, then faster steps, on a GPU.",
-                           choices=("off", "on"), rare=True)
-    store: str = setting("float32", "Precision of the published weights; float16 takes half the disk.",
-                         choices=("float32", "float16"), rare=True, label="Weights kept as")
+    bf16: str = settings.bf16()
+    compile: str = settings.compiled()
+    store: str = settings.store()
     early_stopping: int = settings.early_stopping()
     accumulate: int = settings.accumulate()
     holdout: float = settings.holdout(0.05)
@@ -78,10 +73,7 @@ class Config:
 
     def check(self, local: bool) -> None:
         settings.check_folder(self, local)
-        if self.method != "scratch" and self.arch != "start":
-            raise SettingsError("arch names a network with random weights: it goes with method 'scratch'.")
-        if self.start == "scratch":
-            raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
+        settings.check_start(self)
 
     @property
     def resolved_start(self) -> str:
@@ -89,6 +81,9 @@ class Config:
         if self.start != "auto":
             return self.start
         return BACKBONE if self.source == "hub" and self.arch == "start" else "embedded"
+
+    def unused(self) -> set[str]:
+        return settings.unused(self, self.method, ("crop", "mixup", "progressive"))
 
     @property
     def data_name(self) -> str:
@@ -100,9 +95,7 @@ def slot(config: Config) -> str:
 
 
 def describe(config: Config) -> str:
-    start = "" if config.start in ("auto", "embedded") else " from " + config.start.split("/")[-1]
-    what = config.method if config.arch == "start" else f"{config.arch} from scratch"
-    return f"{config.data_name}, {what}{start}, {config.epochs} epoch{'s' * (config.epochs > 1)}"
+    return settings.described(config)
 
 
 def train(config: Config, run: Any) -> Metrics:

@@ -74,6 +74,17 @@ def splits(name: str, config: str | None = None) -> list[str]:
         raise _not_loaded(name, online, error) from error
 
 
+def configs(name: str) -> list[str]:
+    """The names of a data set's parts. Raises SettingsError."""
+    _checked(name)
+    online = reachable()
+    import datasets
+    try:
+        return datasets.get_dataset_config_names(name)
+    except Exception as error:  # many kinds, of three libraries
+        raise _not_loaded(name, online, error) from error
+
+
 def _checked(name: str) -> str:
     """A name that can only be one of the Hub: the libraries would also take a folder of this machine."""
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or Path(name).exists():

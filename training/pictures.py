@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from training.uploads import called, first_bytes
+
 # Pillow warns from 89 megapixels on, at import sites that we do not control, and a warning filter is not
 # thread-safe. This module checks the size itself, before anything is decoded, so Pillow's own check is off.
 Image.MAX_IMAGE_PIXELS = None
@@ -51,7 +53,7 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
         name, head, file = "The picture", source[:1024], io.BytesIO(source)
     else:
         file = Path(source)
-        name, head = f"“{file.name}”", _first_bytes(file)
+        name, head = called(file), first_bytes(file, "picture", "picture", PictureError)
     try:
         image = Image.open(file, formats=FORMATS)
     except Exception as error:  # a damaged header can raise almost anything, by format
@@ -78,24 +80,6 @@ def flatten(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 
     layer = picture.convert("RGBA")
     under = Image.new("RGBA", layer.size, (*background, 255))
     return Image.alpha_composite(under, layer).convert("RGB")
-
-
-def _first_bytes(path: Path) -> bytes:
-    """The start of a file, or a PictureError where there is no ordinary file with something in it."""
-    name = f"“{path.name}”"
-    try:
-        if path.is_dir():
-            raise PictureError(f"{name} is a folder, not a picture. Choose one picture in it.")
-        if not path.is_file():
-            raise PictureError(f"There is no picture {name} any more. Choose it again.")
-        with path.open("rb") as file:
-            head = file.read(1024)
-    except OSError as error:
-        reason = error.strerror or "unknown reason"
-        raise PictureError(f"{name} could not be opened ({reason}). Choose another picture.") from error
-    if not head:
-        raise PictureError(f"{name} is empty (0 bytes). Choose another picture.")
-    return head
 
 
 def _why_not(name: str, head: bytes) -> str:

@@ -71,9 +71,60 @@ def seed() -> Any:
                    lasting=True)
 
 
+def layer_decay() -> Any:
+    return setting(1.0, "Learning rate of a layer, as a share of the one above it.", low=0.1, high=1, rare=True)
+
+
+def lora_rank() -> Any:
+    return setting(8, "With method lora: rank of the matrices that learn.", low=1, high=256, rare=True,
+                   label="LoRA rank", lasting=True)
+
+
+def bf16() -> Any:
+    return setting("auto", "Half precision in the forward pass (auto: where the processor has it).",
+                   choices=("auto", "on", "off"), rare=True, label="Half precision")
+
+
+def compiled() -> Any:
+    return setting("off", "Compile the network first: a minute's wait, then faster steps, on a GPU.",
+                   choices=("off", "on"), rare=True)
+
+
+def store() -> Any:
+    return setting("float32", "Precision of the published weights; float16 takes half the disk.",
+                   choices=("float32", "float16"), rare=True, label="Weights kept as")
+
+
 def check_folder(config: Any, local: bool) -> None:
     """Own data: a folder, named by the command line alone. Raises SettingsError."""
     if (config.source == "folder") != bool(config.folder):
         raise SettingsError("source 'folder' and --folder go together: --source folder --folder PATH.")
     if config.source == "folder" and not local:
         raise SettingsError("source 'folder' names a path of this machine, which only the command line may do.")
+
+
+def check_start(config: Any) -> None:
+    """What goes with method scratch. Raises SettingsError."""
+    if config.method != "scratch" and config.arch != "start":
+        raise SettingsError("arch names a network with random weights: it goes with method 'scratch'.")
+    if config.start == "scratch":
+        raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
+
+
+LEARN = ("augmentation", "layer_decay", "bf16", "compile")   # what only methods that train the backbone use
+
+
+def unused(config: Any, method: str, backbone_only: tuple[str, ...] = ()) -> set[str]:
+    """The settings that do nothing beside this config's source and method: the page hides them."""
+    found = {"dataset", "language"} if config.source != "hub" else set()
+    found |= {"clips"} if config.source != "espeak" else set()
+    found |= {"arch"} if method != "scratch" else set()
+    found |= {"lora_rank"} if method != "lora" else set()
+    return found | ({*LEARN, *backbone_only} if method == "frozen" else set())
+
+
+def described(config: Any) -> str:
+    """A run in a few words, by its settings."""
+    start = "" if config.start in ("auto", "embedded") else " from " + config.start.split("/")[-1]
+    what = config.method if config.arch == "start" else f"{config.arch} from scratch"
+    return f"{config.data_name}, {what}{start}, {config.epochs} epoch{'s' * (config.epochs > 1)}"

@@ -1,0 +1,80 @@
+"""Two answers side by side to one question: the slot's checkpoint and, where a person wants it, another one."""
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from demos import page, slot_view
+from demos.model_slot import ModelSlot, SwapError
+from demos.slot_view import SlotView
+
+OTHER = "nothing"
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a tab asks: `read(path)` opens what a person brought, `refusal` is what it raises, with a sentence;
+    `answer(thing, checkpoint)` returns a gr.Label's value and HTML, and may raise SwapError."""
+    empty: str
+    read: Callable[[str], Any]
+    refusal: type[Exception]
+    answer: Callable[[Any, str], tuple[Any, str]]
+
+    def answers(self, path: str | None, *chosen: str) -> list[Any]:
+        """For each checkpoint asked a Label value and what it saw or heard; a sentence where there is none."""
+        try:
+            thing = self.read(path) if path else None
+        except self.refusal as error:
+            return [None, page.notice(html.escape(str(error)), "bad")] * len(chosen)
+        shown: list[Any] = []
+        for checkpoint in chosen:
+            if thing is None or checkpoint == OTHER:
+                shown += [None, page.notice(self.empty) if checkpoint != OTHER else ""]
+                continue
+            try:
+                shown += self.answer(thing, checkpoint)
+            except SwapError as error:
+                shown += [None, page.notice(html.escape(str(error)), "bad")]
+        return shown
+
+
+class Compare:
+    """Lays out two columns in the row where it is made."""
+
+    def __init__(self, slot: ModelSlot, title: str, unsure: float, top: int, question: Question):
+        self.slot, self.question = slot, question
+        name = slot.name
+        with gr.Column(scale=3, min_width=260):
+            self.view = SlotView(slot)
+            self.label = page.verdict(unsure, label=title, num_top_classes=top, elem_id=f"label-{name}")
+            self.seen = gr.HTML(page.notice(question.empty), elem_id=f"seen-{name}")
+        with gr.Column(scale=3, min_width=260):
+            self.other = gr.Dropdown([(OTHER, OTHER)], value=OTHER, label="Compare with", interactive=True,
+                                     elem_id=f"compare-{name}")
+            with gr.Column(visible=False) as self.beside:
+                self.other_label = page.verdict(unsure, label=title, num_top_classes=top,
+                                                elem_id=f"label-compare-{name}")
+                self.other_seen = gr.HTML(elem_id=f"seen-compare-{name}")
+
+    def wire(self, training: bool, source: Any, ask: gr.Button) -> tuple[Any, list[Any], list[Any]]:
+        """Asks when `source` changes, on the button, and when another checkpoint is chosen. Returns what the page's
+        clock calls, with its inputs and outputs."""
+        live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
+        inputs = [source, self.view.chooser, self.other]
+        outputs = [self.label, self.seen, self.other_label, self.other_seen]
+        asked = [source.change, ask.click, self.view.chooser.input, self.other.input]
+        gr.on(asked, self.question.answers, inputs, outputs, **live)
+        self.other.input(lambda chosen: gr.update(visible=chosen != OTHER), self.other, self.beside,
+                         api_visibility="private", show_progress="hidden")
+        self.view.wire(training, self.question.answers, inputs, outputs, **live)
+        known = gr.State("")
+
+        def refresh(known: str) -> list[Any]:
+            values = slot_view.refresh([self.view], known, training)
+            same = values[0] == gr.skip()
+            return [*values, gr.skip() if same else
+                    gr.update(choices=[(OTHER, OTHER), *page.choices(self.slot)[1:]])]
+
+        return refresh, [known], [known, *slot_view.outputs([self.view]), self.other]

@@ -1,0 +1,286 @@
+"""The audio recipe: two real steps of each method, what is published and kept, what continues, what is warned of."""
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import execute
+from learning import losses, same, same_losses
+from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, tones, train, weights
+
+from training import audio_model, audio_score, audio_train, backbone, checkpoint, finetune, job, recipe
+from training.__main__ import DONE, SETTINGS, STOPPED
+from training.audio_data import Heard
+from training.audio_intent import Config
+from training.audio_model import Ear
+from training.audio_score import load, opened, predict
+from training.data import stratified
+from training.examples import holdout
+from training.run import Run
+from training.samples.wordings import INTENTS
+
+pytestmark = pytest.mark.usefixtures("quick_picture")
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """A folder of runs with one tiny network of each kind to start from."""
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="session")
+def starts(studio) -> dict[str, str]:
+    return {kind: published(studio, kind, INTENTS).id for kind in TINY}
+
+
+# -- each method -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind, method", [
+    *(("conformer", method) for method in ("full", "frozen", "lora", "scratch")),
+    *(("wav2vec2", method) for method in ("full", "frozen", "lora")),
+    ("group", "frozen"), ("hubert", "full"), ("whisper", "full"), ("whisper", "frozen")])
+def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts, kind, method):
+    run = train(studio, start=starts[kind], method=method)
+    assert len(losses(run)) == 2
+    model, ear = opened(run.checkpoint)
+    assert checkpoint.labels(run.checkpoint) == INTENTS and model.config.seconds == 3.0 and ear.rate == RATE
+    test = load("", "sample", "", "en-US", 3000).test
+    found = predict(model, Heard(test, 3.0), ear)
+    assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+    before, after = weights(Run.find(studio, starts[kind])), weights(run)
+    changed = {name for name in after if name not in before or not torch.equal(before[name], after[name])}
+    body = {name for name in changed if not name.startswith(audio_score.HEAD)}
+    assert changed and bool(body) == (method != "frozen")
+    assert not any("feature_extractor" in name for name in body), "the feature encoder stays"
+    assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
+
+
+@pytest.mark.parametrize("arch", ["conformer", "wav2vec2"])
+def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_as_single_clips(arch):
+    model, ear = audio_model.build(Config(method="scratch", arch=arch), None, INTENTS)
+    assert 2 * sum(p.numel() for p in model.parameters()) < 12e6
+    clips = [tone(300, seconds, seed=i) for i, seconds in enumerate((0.6, 1.3, 2.9))]
+    with torch.inference_mode():
+        model.eval()
+        together = model(**ear.inputs(clips)).logits
+        alone = torch.cat([model(**ear.inputs([clip])).logits for clip in clips])
+    assert torch.allclose(together, alone, atol=1e-5) and together.std() > 1e-3
+
+
+def test_the_embedded_checkpoint_hears_a_batch_as_single_clips():
+    model, ear = opened(checkpoint.embedded("audio").path)
+    clips = [load("", "sample", "", "en-US", 3000).test.one(i) for i in (3, 40, 77)]
+    with torch.inference_mode():
+        model.eval()
+        together = model(**ear.inputs(clips)).logits
+        alone = torch.cat([model(**ear.inputs([clip])).logits for clip in clips])
+    assert len({len(c) for c in clips}) == 3 and torch.allclose(together, alone, atol=1e-4)
+
+
+def test_the_spectra_are_those_of_the_library():
+    ear, clips = Ear(extractor("conformer")), [tone(300, 0.8), tone(500, 1.37)]
+    mine, theirs = ear.inputs(clips), ear.extractor(clips, sampling_rate=RATE, return_tensors="pt")
+    assert torch.equal(mine["attention_mask"], theirs["attention_mask"])
+    assert (mine["input_features"] - theirs["input_features"]).abs().max() < 5e-3
+
+
+def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_alone(studio, starts):
+    run = train(studio, start=starts["group"], method="full")
+    assert "scored one at a time" in run.log_file.read_text()
+    model, ear = opened(run.checkpoint)
+    heard = Heard(load("", "sample", "", "en-US", 3000).test[np.arange(12)], 3.0)
+    with torch.inference_mode():
+        model.eval()
+        alone = [model(**ear.inputs([heard[i]])).logits.softmax(1)[0].numpy() for i in range(12)]
+    assert np.allclose(predict(model, heard, ear), alone, atol=1e-6)
+
+
+# -- frozen ----------------------------------------------------------------------------------------------
+def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
+    first = train(studio, start=starts["wav2vec2"], method="frozen", seed=3)
+
+    def computed(*_):
+        raise AssertionError("features were computed again")
+    monkeypatch.setattr(audio_model, "layer_means", computed)
+    second = train(studio, start=starts["wav2vec2"], method="frozen", seed=3, learning_rate=0.02)
+    assert "computed by an earlier run" in second.log_file.read_text()
+    assert not same_losses(losses(first)[1:], losses(second)[1:])
+
+
+def test_frozen_publishes_what_the_head_learns_without_the_store(studio, starts):
+    run = train(studio, start=starts["conformer"], method="frozen", augmentation="none")
+    config = Config(**run.config)
+    data = load("", "sample", "", "en-US", 3000)
+    part, _ = holdout(data.train, config.holdout)
+    part = part[stratified(part.labels, config.limit, config.seed)]
+    model, ear = audio_model.build(config, checkpoint.find(studio, starts["conformer"], "audio"), INTENTS)
+    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    model.eval()
+    head = audio_score.head(model)
+    optimizer, heard = backbone.optimizer(head, config), Heard(part, 3.0)
+    from training.loop import rate, shuffled, steps_of
+    batches = steps_of(shuffled(len(part), config.seed, 0), config.batch_size, 1)
+    for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate(config, step / len(batches))
+            group["weight_decay"] = config.weight_decay if group["decays"] else 0
+        logits = model(**ear.inputs([heard[int(i)] for i in batch])).logits
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(part.labels)[batch])
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+    mine, theirs = model.state_dict(), weights(run)
+    assert all(torch.allclose(mine[name], theirs[name], atol=2e-5) for name in theirs)
+
+
+def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
+    for kind in ("wav2vec2", "conformer", "hubert"):
+        model, ear = network(kind, INTENTS, use_weighted_layer_sum=True).eval(), Ear(extractor(kind))
+        with torch.no_grad():
+            model.layer_weights.normal_()
+            inputs = ear.inputs([tone(300, 0.7), tone(400, 1.2)])
+            found = audio_model.LayersHead(model)(audio_model.layer_means(model, inputs))
+            assert torch.allclose(found, model(**inputs).logits, atol=1e-5), kind
+
+
+# -- lora ------------------------------------------------------------------------------------------------
+def test_lora_merged_answers_as_lora_unmerged():
+    adapted = backbone.with_lora(network("conformer", INTENTS), 4).eval()
+    inputs = Ear(extractor("conformer")).inputs([tone(300, 0.7), tone(400, 1.2)])
+    with torch.no_grad():
+        for name, p in adapted.named_parameters():
+            if "lora_" in name:
+                p.normal_(std=0.05)
+        apart = adapted(**inputs).logits
+        together = backbone.merged(adapted)
+        assert torch.allclose(together(**inputs).logits, apart, atol=1e-4)
+    assert not any("lora" in name for name in together.state_dict())
+
+
+# -- continuing ------------------------------------------------------------------------------------------
+class Ending(Run):
+    """A run that asks for a stop at a step of its own."""
+    at = 0
+
+    def log(self, **event):
+        super().log(**event)
+        if event.get("step") == self.at and "loss" in event:
+            self.request_stop()
+
+
+@pytest.mark.parametrize("method, kind", [("full", "conformer"), ("full", "wav2vec2"), ("frozen", "conformer")])
+def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(studio, starts, method, kind):
+    settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", spec_augment=0.2)
+    whole = train(studio, **settings)
+    first = Ending(job.create(studio, "audio_intent", settings).path)
+    first.at = 3
+    assert execute(first) == STOPPED and first.has_checkpoint
+    second = job.continued(studio, first.id, {})
+    assert execute(second) == DONE
+    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
+    assert same(weights(second), weights(whole))
+
+
+# -- what a person is told -------------------------------------------------------------------------------
+def test_the_method_for_this_machine_is_chosen_and_recorded(studio, starts, monkeypatch):
+    monkeypatch.setattr("training.device.device", lambda: "cpu")
+    run = train(studio, start=starts["conformer"], method="auto")
+    assert run.settings["method"] == "frozen" and run.settings["seconds"] == 3.0
+    assert "s long, half of them under" in run.settings["lengths"]
+    monkeypatch.setattr("training.device.device", lambda: "cuda")
+    assert audio_train.AudioTask(Config(), run).config.method == "full"
+
+
+def test_learning_to_spell_reads_what_is_said_and_is_not_published(studio, starts):
+    plain = train(studio, start=starts["conformer"], method="full")
+    run = train(studio, start=starts["conformer"], method="full", spelling=1.0, accumulate=2)
+    assert losses(run)[0] > losses(plain)[0] + 1 and not any("letters" in name for name in weights(run))
+    assert weights(run).keys() == weights(plain).keys()
+    assert audio_train.spell("Ça va, 3!") == [audio_train.LETTERS.index(letter) + 1 for letter in "ca va "]
+
+
+def test_spelling_without_texts_is_told(studio, starts, tmp_path):
+    run = train(studio, start=starts["conformer"], method="full", source="folder", batch_size=8, limit=0,
+                folder=str(tones(tmp_path / "own")), spelling=1.0)
+    assert "spelling cannot be learned" in run.log_file.read_text()
+
+
+def test_settings_that_do_nothing_are_known():
+    assert {"augmentation", "spec_augment", "spelling"} <= Config(method="frozen").unused()
+    assert "augmentation" not in Config(method="full").unused() and "dataset" not in Config(source="hub").unused()
+    assert "arch" not in Config(method="scratch").unused() and "lora_rank" not in Config(method="lora").unused()
+    names = {f.name for f in dataclasses.fields(Config)}
+    assert Config(method="frozen").unused() <= names
+
+
+def test_hopeless_settings_are_warned_of(studio, starts):
+    run = train(studio, start=starts["conformer"], method="full", seconds=0.5)
+    log = run.log_file.read_text()
+    assert "under half the length of most clips" in log and "steps in all are too few to learn from" in log
+    assert "not better than chance" in log and "not better than chance" in run.status["note"]
+
+
+def test_mistakes_can_be_played(studio, starts):
+    run = train(studio, start=starts["conformer"], method="frozen")
+    shown = run.metrics["mistakes"][0]
+    sound, rate = soundfile.read(run.report / shown["picture"])
+    assert rate == RATE and len(sound) > RATE and shown["truth"] != shown["said"]
+
+
+def test_from_random_weights_it_learns_what_can_be_learned(studio, tmp_path):
+    own = str(tones(tmp_path / "own", each=20))
+    run = train(studio, method="scratch", arch="conformer", source="folder", folder=own, limit=0, batch_size=8,
+                epochs=10, holdout=0, augmentation="none", spec_augment=0.0)
+    assert run.metrics["before"] is None and run.metrics["classes"] == ["pitch0", "pitch1", "pitch2"]
+    assert run.metrics["after"]["accuracy"] >= 0.8
+
+
+def test_half_precision_on_disk_is_what_the_report_measures(studio, starts):
+    run = train(studio, start=starts["conformer"], method="frozen", store="float16")
+    assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
+    model, ear = opened(run.checkpoint)
+    test = load("", "sample", "", "en-US", 3000).test
+    found = predict(model, Heard(test, 3.0), ear)
+    assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+
+
+@pytest.mark.parametrize("settings, told", [
+    (dict(source="folder"), "go together"),
+    (dict(start="scratch"), "choose method 'scratch'"),
+    (dict(arch="conformer", method="full"), "goes with method 'scratch'"),
+    (dict(method="magic"), "must be one of auto, full, frozen, lora, scratch"),
+    (dict(seconds=-1), "from 0 to 600"),
+])
+def test_bad_settings_are_refused_in_a_sentence(settings, told):
+    with pytest.raises(recipe.SettingsError, match=told):
+        recipe.parse(Config, settings)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "training/samples", "a/b/c"])
+def test_a_path_is_no_name_on_the_hub(studio, name):
+    for settings in (dict(start=name), dict(source="hub", dataset=name, start="embedded")):
+        run = job.create(studio, "audio_intent", {**TWO_STEPS, **settings}, local=False)
+        assert execute(run) == SETTINGS and "no name on the Hub" in run.status["reason"]
+
+
+def test_a_checkpoint_that_does_not_say_how_it_hears_is_refused(studio):
+    run = published(studio, "conformer", INTENTS)
+    (run.checkpoint / "preprocessor_config.json").unlink()
+    started = job.create(studio, "audio_intent", {**TWO_STEPS, "start": run.id})
+    assert execute(started) == SETTINGS and "does not say how sounds are prepared" in started.status["reason"]
+
+
+def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(studio, starts):
+    run = train(studio, start=starts["conformer"], method="frozen")
+    found = recipe.load("audio_intent").evaluate(run.checkpoint, Config(**run.config))
+    assert found["accuracy"] == run.metrics["after"]["accuracy"]
+    other = published(studio, "conformer", ["a", "b"])
+    with pytest.raises(recipe.SettingsError, match="knows 2 classes"):
+        recipe.load("audio_intent").evaluate(other.checkpoint, Config())
+
+
+def test_measuring_two_steps_changes_nothing(studio, starts, monkeypatch):
+    told = train(studio, start=starts["conformer"], method="full")
+    monkeypatch.setattr(finetune, "foretell", lambda *_: None)
+    assert same(weights(train(studio, start=starts["conformer"], method="full")), weights(told))

@@ -1,0 +1,111 @@
+"""How the audio recipe scores: the test part read once, each clip heard as the checkpoint hears it on the page."""
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForAudioClassification
+
+from training import audio_data, audio_model, backbone, features
+from training.audio_data import MOST, RATE, Heard
+from training.audio_intent import Config
+from training.audio_model import Ear
+from training.device import device
+from training.exam import Exam, asked
+from training.examples import Data
+from training.recipe import Metrics
+from training.run import Run, Stopped
+
+load = functools.lru_cache(maxsize=2)(audio_data.load)
+STEP = 16        # clips at a time
+HEAD = ("layer_weights", "projector.", "classifier.")
+
+
+def has_layers(model: nn.Module) -> bool:
+    """Whether the head takes a weighted sum of all layers."""
+    return hasattr(model, "layer_weights")
+
+
+@torch.inference_mode()
+def _asked(give: Callable[[dict[str, Tensor]], Tensor], heard: Heard, ear: Ear, where: Any,
+           run: Run | None) -> Tensor:
+    """What `give` makes of all clips, (N, ...), in their order; clips of like length go together."""
+    order, parts = np.argsort(heard.lengths, kind="stable"), []
+    step = 1 if ear.alone else STEP
+    for low in range(0, len(order), step):
+        if run:
+            run.beat()
+            if run.should_stop():
+                raise Stopped
+        inputs = ear.inputs([heard[i] for i in order[low:low + step]])
+        parts.append(give({name: t.to(where) for name, t in inputs.items()}).float().cpu())
+    return torch.cat(parts)[torch.from_numpy(np.argsort(order))] if parts else torch.zeros(0, 1)
+
+
+def predict(model: nn.Module, heard: Heard, ear: Ear, run: Run | None = None) -> np.ndarray:
+    """Probabilities, (N, labels). Raises Stopped when `run` is asked to stop."""
+    model.eval()
+    return _asked(lambda inputs: model(**inputs).logits.float().softmax(1), heard, ear,
+                  next(model.parameters()).device, run).numpy()
+
+
+def frozen_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tensor:
+    """(N, layers, width), or (N, width) where a network has no sum of layers: from the disk, or computed now and kept.
+    Raises Stopped."""
+    weights = {name: t for name, t in model.state_dict().items() if not name.startswith(HEAD)}
+    key = features.digest(weights, ear.extractor.to_json_string(), heard.clips.keys.tobytes(),
+                          heard.clips.places.tobytes(), heard.most, has_layers(model))
+    model.eval().to(device())
+    order = np.argsort(heard.lengths, kind="stable")
+
+    def compute(low: int, high: int) -> Tensor:
+        inputs = {name: t.to(device()) for name, t in ear.inputs([heard[i] for i in order[low:high]]).items()}
+        with torch.no_grad():
+            return (audio_model.layer_means(model, inputs) if has_layers(model)
+                    else backbone.features(model, **inputs))
+
+    found = features.kept(run.path.parent, key, len(order), compute, run, 1 if ear.alone else STEP)
+    return found[torch.from_numpy(np.argsort(order))]
+
+
+def head(model: nn.Module) -> nn.Module:
+    return audio_model.LayersHead(model) if has_layers(model) else backbone.head(model)
+
+
+def exam(config: Config, data: Data) -> Exam:
+    """The test part of the config's data. A frozen run's features of it are kept too."""
+    prepared: dict[float, Heard] = {}
+
+    def answers(path: Path, run: Run | None = None) -> np.ndarray:
+        model, ear = opened(path)
+        seconds = float(getattr(model.config, "seconds", MOST))
+        if seconds not in prepared:
+            prepared[seconds] = Heard(data.test, seconds, run.beat if run else int)
+        if config.method == "frozen" and run:
+            found = frozen_features(model, ear, prepared[seconds], run)
+            with torch.inference_mode():
+                return head(model)(found.to(device())).float().softmax(1).cpu().numpy()
+        return predict(model.to(device()), prepared[seconds], ear, run)
+
+    def show(index: int, stem: Path) -> str:
+        soundfile.write(stem.with_suffix(".mp3"), data.test.one(index)[:round(MOST * RATE)], RATE)
+        return stem.name + ".mp3"
+
+    return Exam(f"{config.data_name} ({config.source})", data.about, data.classes, data.test.labels, answers, show,
+                data.problems)
+
+
+def opened(path: Path) -> tuple[nn.Module, Ear]:
+    """A checkpoint as float32, and how it hears."""
+    model = AutoModelForAudioClassification.from_pretrained(path, use_safetensors=True, local_files_only=True,
+                                                            dtype=torch.float32)
+    return model, Ear.of(path)
+
+
+def evaluate(path: Path, config: Config) -> Metrics:
+    """Scores of a checkpoint on the config's test clips. Raises SettingsError on other classes."""
+    return asked(exam(config, load(config.dataset, config.source, config.folder, config.language, config.clips)), path)

@@ -1,0 +1,174 @@
+"""How the audio recipe trains: clips of like length together, each varied by its own draw, and the lesson for the loop.
+
+See training/audio_intent.py for its settings, training/finetune.py for the run from data to report.
+"""
+import dataclasses
+import string
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import audio_data, audio_model, audio_score, report
+from training.audio_augment import varied
+from training.audio_data import RATE, Clips, Heard
+from training.audio_intent import Config, slot
+from training.audio_model import Ear
+from training.checkpoint import Checkpoint
+from training.device import cores, device
+from training.exam import Exam
+from training.examples import Data
+from training.finetune import Task, checksum
+from training.loop import Lesson, shuffled
+from training.run import Run
+
+LETTERS = " '" + string.ascii_lowercase
+ENOUGH = 200     # optimizer steps of the whole run, below which a network hardly learns
+ROUND = 32       # batches that are sorted by length together: more saves padding, fewer mixes better
+
+
+def by_length(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> Tensor:
+    """All indices, so that each batch in a row holds clips of like length; the batches come in any order."""
+    order = shuffled(len(lengths), seed, epoch)
+    pieces = []
+    for part in order.split(ROUND * batch):
+        part = part[np.argsort(lengths[part.numpy()], kind="stable")]
+        pieces += list(part.split(batch))
+    whole = [p for p in pieces if len(p) == batch]
+    mixed = [whole[i] for i in shuffled(len(whole), seed + 1, epoch)]
+    return torch.cat(mixed + [p for p in pieces if len(p) < batch])
+
+
+class Speller(nn.Module):
+    """A network with a second head, which spells what is said from the last layer, for training alone (CTC: Graves et
+    al. 2006). Which words tell an intent is hard to find out from the intent alone; what is said, it is told."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model, self.config = model, model.config
+        self.letters = nn.Linear(model.config.hidden_size, len(LETTERS) + 1)
+
+    def forward(self, texts: list[str], **inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, (N, labels), and the loss of each clip's spelling, (N,)."""
+        out = self.model(**inputs, output_hidden_states=True)
+        last = out.hidden_states[-1]
+        log = self.letters(last).float().log_softmax(2).transpose(0, 1)
+        if "attention_mask" in inputs:
+            base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+            steps = base._get_feature_vector_attention_mask(last.shape[1], inputs["attention_mask"]).sum(1)
+        else:
+            steps = torch.full((len(texts),), last.shape[1])
+        spelled = [spell(text) for text in texts]
+        sizes = torch.tensor([len(each) for each in spelled])
+        loss = F.ctc_loss(log, torch.tensor(sum(spelled, []), device=log.device), steps.cpu(), sizes,
+                          reduction="none", zero_infinity=True)
+        return out.logits.float(), loss / sizes.clamp(min=1).to(loss.device)
+
+
+def spell(text: str) -> list[int]:
+    """Its letters as numbers from 1 on; accents are dropped, and so are digits and marks."""
+    plain = unicodedata.normalize("NFKD", text.lower())
+    return [LETTERS.index(letter) + 1 for letter in plain if letter in LETTERS]
+
+
+def lesson(model: nn.Module, ear: Ear, heard: Heard, held: Heard, config: Config, run: Run) -> Lesson:
+    """Clips, varied as they are fetched, for methods that train the backbone. `model` may be a Speller."""
+    labels, where = torch.from_numpy(heard.clips.labels), device()
+    pool = ThreadPoolExecutor(cores())   # numpy and soxr let go of the interpreter
+    sees_time, spells = hasattr(model.config, "mask_time_prob"), isinstance(model, Speller)
+
+    def one(index: int, epoch: int) -> np.ndarray:
+        return varied(heard[index], RATE, config.augmentation, np.random.default_rng([config.seed, epoch, index]))
+
+    def fetch(indices: Tensor, epoch: int) -> tuple[dict[str, Tensor], Tensor, Tensor, int]:
+        clips = list(pool.map(lambda i: one(i, epoch), indices.tolist()))
+        return ear.inputs(clips), labels[indices], indices, config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
+
+    def loss(model: nn.Module, batch: tuple[dict[str, Tensor], Tensor, Tensor, int], piece: Tensor) -> Tensor:
+        inputs = {name: t[piece].to(where, non_blocking=True) for name, t in batch[0].items()}
+        if sees_time:  # transformers draws SpecAugment's stretches from numpy's own generator
+            np.random.seed((batch[3] + int(piece[0])) % 2**32)
+        if spells:
+            texts = [heard.clips.texts[heard.clips.places[i]] for i in batch[2][piece].tolist()]
+            logits, spelling = model(texts, **inputs)
+        else:
+            logits, spelling = model(**inputs).logits.float(), torch.zeros(1, device=where)
+        return config.spelling * spelling.sum() + F.cross_entropy(
+            logits, batch[1][piece].to(where), label_smoothing=config.label_smoothing, reduction="sum")
+
+    def judge() -> tuple[float, float]:
+        asked = model.model if spells else model
+        return report.held_out(audio_score.predict(asked, held, ear, run), held.clips.labels)
+
+    return Lesson(len(heard), checksum(heard.clips), fetch, loss, judge if len(held) else None,
+                  f"of {len(held):,} held out of train", clip=1.0, ahead=True,
+                  order=lambda epoch: by_length(heard.lengths, config.batch_size, config.seed, epoch))
+
+
+class AudioTask(Task):
+    things = "clips"
+    config: Config
+
+    def __init__(self, config: Config, run: Run):
+        super().__init__(dataclasses.replace(config, method=config.resolved_method), run)
+
+    @property
+    def slot(self) -> str:
+        return slot(self.config)
+
+    def load(self) -> Data:
+        config = self.config
+        return audio_score.load(config.dataset, config.source, config.folder, config.language, config.clips)
+
+    def build(self, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Ear]:
+        return audio_model.build(self.config, base, classes)
+
+    def told(self, model: nn.Module, eye: Ear, part: Clips, data: Data) -> list[str]:
+        config, run = self.config, self.run
+        run.beat("reading the clips")
+        self.heard = Heard(part, config.seconds, run.beat)
+        self.seconds = config.seconds or audio_data.limit(self.heard.whole)
+        self.heard.cut(self.seconds)
+        about = audio_data.lengths(self.heard.whole, self.seconds)
+        run.record(method=config.method, seconds=self.seconds, lengths=about)
+        run.say(about)
+        notes = [*self.heard.problems[:10]]
+        if self.seconds * RATE < np.median(self.heard.whole) / 2:
+            notes.append(f"{self.seconds:g} s are under half the length of most clips: what was said may lie behind. "
+                         "Leave the length limit at 0.")
+        steps = -(-len(part) // config.batch_size) * config.epochs
+        if steps < ENOUGH and config.method != "frozen":
+            notes.append(f"{steps} steps in all are too few to learn from: at least {ENOUGH} are usual. Take more "
+                         "epochs, or smaller batches.")
+        if config.spelling and not part.texts:
+            notes.append("the data does not tell what is said, so spelling cannot be learned from it.")
+        if eye.alone:
+            notes.append("this network hears a clip otherwise when it is padded in a batch (its feature encoder "
+                         "normalises over time), so clips are scored one at a time, as on the page.")
+        run.beat(note=notes[-1][0].upper() + notes[-1][1:] if notes else "")
+        return notes
+
+    def around(self, learner: nn.Module) -> nn.Module:
+        return Speller(learner) if self.config.spelling and self.heard.clips.texts else learner
+
+    def lesson(self, learner: nn.Module, eye: Ear, part: Clips, validation: Clips) -> Lesson:
+        held = Heard(validation, self.seconds, self.run.beat)
+        return lesson(learner, eye, self.heard, held, self.config, self.run)
+
+    def frozen(self, model: nn.Module, eye: Ear, part: Clips) -> Tensor:
+        heard = self.heard if part is self.heard.clips else Heard(part, self.seconds, self.run.beat)
+        return audio_score.frozen_features(model, eye, heard, self.run)
+
+    def head(self, model: nn.Module) -> nn.Module:
+        return audio_score.head(model)
+
+    def exam(self, data: Data) -> Exam:
+        return audio_score.exam(self.config, data)
+
+    def save(self, model: nn.Module, eye: Ear, staging: Path) -> None:
+        model.config.seconds = self.seconds
+        super().save(model.half() if self.config.store == "float16" else model, eye, staging)
