@@ -258,7 +258,8 @@ def test_a_long_training_on_a_cpu_is_foretold_and_frozen_proposed(kitchen, start
     monkeypatch.setattr(finetune, "LONG", 0)
     monkeypatch.setattr(finetune, "device", lambda: "cpu")
     run = train(kitchen, start=starts["resnet"])
-    assert "by two measured steps" in run.status["note"] and "Method frozen would take about" in run.status["note"]
+    told = run.log_file.read_text()
+    assert "by two measured steps" in told and "Method frozen would take about" in told
 
 
 def test_measuring_two_steps_changes_nothing(kitchen, starts, monkeypatch):

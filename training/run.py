@@ -138,8 +138,8 @@ class Run:
                        {**old, "state": state, "heartbeat": time.time(), **more})
 
     def beat(self, stage: str = "", **more: Any) -> None:
-        """A sign of life, with what the job is at; written at most once a second."""
-        if stage and stage != self._step.get("stage"):
+        """A sign of life, with what the job is at; written at most once a second, a new stage or a note at once."""
+        if "note" in more or (stage and stage != self._step.get("stage")):
             self._beat = 0.0
         self._step = {**self._step, **more, **({"stage": stage} if stage else {})}
         if self.main and time.time() - self._beat > BEAT:
