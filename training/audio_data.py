@@ -19,6 +19,7 @@ from training.sounds import SoundError, from_bytes, load_sound
 RATE = 16_000
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
 SAMPLE = "calls to a bank, synthesised speech"
+USUAL_PART = "en-US"         # of MInDS-14, and the setting's default
 TESTED = 700                 # clips that a checkpoint of spoken calls is scored on
 USUAL, MOST = 0.95, 30.0     # the length limit: as long as this share of the clips are, in seconds at most
 
@@ -109,7 +110,7 @@ def _part(dataset: str, language: str) -> str | None:
     parts = hub.configs(dataset)
     if language in parts:
         return language
-    if len(parts) == 1:
+    if len(parts) == 1 and language in ("", USUAL_PART):  # what nobody chose need not be there
         return None
     raise SettingsError(f"{dataset} has no part named {language!r}. Its parts are: {', '.join(parts[:30])}.")
 
