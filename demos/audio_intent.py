@@ -142,7 +142,8 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
             ask = gr.Button("What was meant?", variant="primary", elem_id="ask-audio")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-audio")
             gr.HTML(f'<p class="about">{ABOUT}</p>')
-        shown = Compare(SLOTS["audio"], "What was meant?", UNSURE, TOP, QUESTION)
+        shown = Compare(SLOTS["audio"], QUESTION, lambda name: page.verdict(
+            UNSURE, label="What was meant?", num_top_classes=TOP, elem_id=name))
     clocked = shown.wire(training, recording, ask)
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
         gr.Button().click(classify_audio, [page.recording(label="recording"), gr.Textbox(label="checkpoint")],

@@ -41,31 +41,34 @@ class Question:
 
 
 class Compare:
-    """Lays out two columns in the row where it is made."""
+    """Lays out two columns in the row where it is made, each with a slot's answer: bars, where `bars` makes them, and
+    what was seen or heard."""
 
-    def __init__(self, slot: ModelSlot, title: str, unsure: float, top: int, question: Question):
+    def __init__(self, slot: ModelSlot, question: Question, bars: Callable[[str], gr.Label] | None = None):
         self.slot, self.question = slot, question
         name = slot.name
         with gr.Column(scale=3, min_width=260):
             self.view = SlotView(slot)
-            self.label = page.verdict(unsure, label=title, num_top_classes=top, elem_id=f"label-{name}")
-            self.seen = gr.HTML(page.notice(question.empty), elem_id=f"seen-{name}")
+            own = [bars(f"label-{name}")] if bars else []
+            own.append(gr.HTML(page.notice(question.empty), elem_id=f"seen-{name}"))
         with gr.Column(scale=3, min_width=260):
             self.other = gr.Dropdown([(OTHER, OTHER)], value=OTHER, label="Compare with", interactive=True,
                                      elem_id=f"compare-{name}")
             with gr.Column(visible=False) as self.beside:
-                self.other_label = page.verdict(unsure, label=title, num_top_classes=top,
-                                                elem_id=f"label-compare-{name}")
-                self.other_seen = gr.HTML(elem_id=f"seen-compare-{name}")
+                beside = [bars(f"label-compare-{name}")] if bars else []
+                beside.append(gr.HTML(elem_id=f"seen-compare-{name}"))
+        self.outputs = own + beside
 
-    def wire(self, training: bool, source: Any, ask: gr.Button) -> tuple[Any, list[Any], list[Any]]:
-        """Asks when `source` changes, on the button, and when another checkpoint is chosen. Returns what the page's
-        clock calls, with its inputs and outputs."""
+    def wire(self, training: bool, source: Any, ask: gr.Button, stop: gr.Button | None = None,
+             more: tuple[Any, ...] = ()) -> tuple[Any, list[Any], list[Any]]:
+        """Asks when `source` changes, on the button, and when another checkpoint is chosen; `stop` ends an answer in
+        its midst, `more` are further inputs. Returns what the page's clock calls, with its inputs and outputs."""
         live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
-        inputs = [source, self.view.chooser, self.other]
-        outputs = [self.label, self.seen, self.other_label, self.other_seen]
+        inputs, outputs = [source, self.view.chooser, self.other, *more], self.outputs
         asked = [source.change, ask.click, self.view.chooser.input, self.other.input]
-        gr.on(asked, self.question.answers, inputs, outputs, **live)
+        answering = gr.on(asked, self.question.answers, inputs, outputs, **live)
+        if stop is not None:
+            stop.click(None, cancels=[answering], api_visibility="private")
         self.other.input(lambda chosen: gr.update(visible=chosen != OTHER), self.other, self.beside,
                          api_visibility="private", show_progress="hidden")
         self.view.wire(training, self.question.answers, inputs, outputs, **live)

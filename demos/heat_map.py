@@ -56,14 +56,29 @@ def _grad_cam(logits: Any, hidden: tuple[Any, ...]) -> Any:
     return (last * slope.mean(1, keepdim=True)).sum(2)[0, -side * side:].detach().relu().view(side, side)
 
 
+def _coloured(heat: np.ndarray) -> np.ndarray:
+    """(h, w, 3) of (h, w) in 0 to 1."""
+    at = heat * (len(STOPS) - 1)
+    low = np.minimum(at.astype(int), len(STOPS) - 2)
+    return STOPS[low] + (STOPS[low + 1] - STOPS[low]) * (at - low)[..., None]
+
+
+def veil(heat: np.ndarray, side: int = 32) -> Image.Image:
+    """The heat alone, to be laid over a picture by the browser: RGBA, small, clear where nothing counted."""
+    low, high = float(heat.min()), float(heat.max())
+    heat = (heat - low) / max(high - low, 1e-9)
+    large = np.asarray(Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC))
+    large = large.clip(0, 1)
+    alpha = 255 * (0.35 + 0.45 * large)
+    return Image.fromarray(np.dstack([_coloured(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA")
+
+
 def overlay(picture: Image.Image, heat: np.ndarray, side: int = 320) -> Image.Image:
     """The heat over a square picture: what counted is coloured, the rest fades."""
     under = np.asarray(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC), np.float32)
     large = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
     strength = np.asarray(large).clip(0, 1)[..., None]
-    at = strength[..., 0] * (len(STOPS) - 1)
-    low = np.minimum(at.astype(int), len(STOPS) - 2)
-    colour = STOPS[low] + (STOPS[low + 1] - STOPS[low]) * (at - low)[..., None]
+    colour = _coloured(strength[..., 0])
     grey = under.mean(-1, keepdims=True)
     faded = 0.5 * under + 0.5 * grey
     share = 0.15 + 0.5 * strength

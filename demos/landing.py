@@ -7,7 +7,7 @@ import logging
 import threading
 
 from demos.model_slot import ModelSlot, SwapError
-from training import job
+from training import job, scores
 from training.checkpoint import runs_dir, slot_of
 from training.recipe import SettingsError
 from training.run import Run, lock
@@ -30,10 +30,10 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
         return "offered", f"it was compared with {gate['id']}, which no longer answers"
     if not gate["same_labels"]:
         return "offered", "it knows other classes than the one that answers now"
-    if gate["accuracy"] is None:
+    if gate["score"] is None:
         return "offered", "the one that answers now could not be scored"
-    new, old = metrics["after"]["accuracy"], gate["accuracy"]
-    what = f"{new:.1%} against {old:.1%} on {metrics['held_out']}"
+    new, old, scale = scores.value(metrics["after"]), gate["score"], scores.scale(metrics["after"])
+    what = f"{scale.text(new)} against {scale.text(old)} on {metrics['held_out']}"
     return ("swap", f"better: {what}") if new > old else ("kept", f"not better: {what}")
 
 

@@ -83,11 +83,11 @@ def verdict(unsure: float, **more: Any) -> gr.Label:
     return made
 
 
-def data_uri(picture: Any) -> str:
+def data_uri(picture: Any, kind: str = "PNG") -> str:
     """A PIL picture, inline: nothing of a person's is served from a path."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    picture.save(buffer, kind)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def notice(text: str, kind: str = "note") -> str:

@@ -2,22 +2,29 @@
 import base64
 import html
 import time
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from demos import page
-from training import checkpoint, job
+from training import checkpoint, job, recipe, scores
 from training.run import ENDED, Run
 
 COLUMNS = ["Run", "State", "Before", "After", "In its slot", "Disk", "Started", "id"]
 KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp3": "audio/mpeg"}
 MANY = 12   # classes, beyond which the rest is folded away
+FIGURES = [*((f"bleu{n}", f"BLEU-{n}", "{:.1f}") for n in (1, 2, 3, 4)), ("rouge_l", "ROUGE-L", "{:.3f}"),
+           ("distinct", "Different captions", "{:,}"), ("length", "Words a caption", "{:.1f}")]
 SMOOTH = 0.8  # of the loss curve: share of the value before
 
 
 def share(part: dict[str, Any] | None) -> str:
-    return f"{part['accuracy']:.1%}" if part else "–"
+    return scores.text(part) if part else "–"
+
+
+def _scale(run: Run) -> scores.Scale:
+    return scores.SCALES[recipe.load(run.recipe).metric]
 
 
 def status(run: Run | None) -> str:
@@ -50,16 +57,16 @@ def queue(waiting: list[Run]) -> str:
 
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Loss over steps (raw and smoothed), and score over epochs, at most some 300 points."""
-    losses, scores, smooth = [], [], None
+    losses, held, smooth = [], [], None
     for event in run.events() if run else ():
         if "loss" in event:
             smooth = event["loss"] if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * event["loss"]
             losses.append({"step": event["step"], "loss": round(smooth, 4)})
         elif "score" in event:
-            scores.append({"epoch": event["epoch"], "score": round(event["score"] * 100, 2)})
+            held.append({"epoch": event["epoch"], "score": round(event["score"] * 100, 2)})
     every = max(1, len(losses) // 300)
     return (pd.DataFrame(losses[::-1][::every][::-1], columns=["step", "loss"]),
-            pd.DataFrame(scores, columns=["epoch", "score"]))
+            pd.DataFrame(held, columns=["epoch", "score"]))
 
 
 def history(runs: list[Run]) -> pd.DataFrame:
@@ -74,32 +81,70 @@ def history(runs: list[Run]) -> pd.DataFrame:
 
 
 def report(run: Run | None) -> str:
-    """Before and after on both data sets, per class, the confusion, and the surest mistakes as pictures."""
+    """Before and after; of classes each one, the confusion and the surest mistakes; of captions the best and worst."""
     if run is None or not (metrics := run.metrics):
         return ""
     if "after" not in metrics:
         held = metrics.get("held_out_score")
         return page.notice("This run was stopped before its test examples were read, so it has no score"
-                           + (f"; on its held-out part of train it reached {held:.1%}." if held else "."))
-    parts = [_before_and_after(metrics), "<div class='cols'><div>", _per_class(metrics), "</div><div>"]
-    confusion = run.path / "report" / "confusion.png"
-    if confusion.exists():
-        uri = base64.b64encode(confusion.read_bytes()).decode()
-        parts.append(f'<h4>What it takes for what</h4><img class="confusion" alt="Confusion of the classes" '
-                     f'src="data:image/png;base64,{uri}"><ul>{_confused(metrics)}</ul>')
-    parts += ["</div></div>", _mistakes(run, metrics)]
+                           + (f"; on its held-out part of train it reached {_scale(run).text(held)}." if held else "."))
+    parts = [_before_and_after(metrics)]
+    if "captions" in metrics:
+        parts += [_figures(metrics), _captions(run, metrics)]
+    else:
+        parts += [_classes(run, metrics), _mistakes(run, metrics)]
     if metrics.get("problems"):
         listed = "".join(f"<li>{html.escape(p)}</li>" for p in metrics["problems"][:50])
         parts.append(f"<h4>Left out of the data</h4><ul>{listed}</ul>")
     return f'<div class="report">{"".join(parts)}</div>'
 
 
+def _inline(path: Path) -> str:
+    """A file of a report, in the page itself: nothing is served from a path."""
+    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _classes(run: Run, metrics: dict[str, Any]) -> str:
+    confusion, shown = run.report / "confusion.png", ""
+    if confusion.exists():
+        shown = (f'<h4>What it takes for what</h4><img class="confusion" alt="Confusion of the classes" '
+                 f'src="{_inline(confusion)}"><ul>{_confused(metrics)}</ul>')
+    return f"<div class='cols'><div>{_per_class(metrics)}</div><div>{shown}</div></div>"
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    """Of captions, the other scores that are usual, before and after."""
+    before, after = metrics.get("before") or {}, metrics["after"]
+
+    def cell(part: dict[str, Any], key: str, shown: str) -> str:
+        return shown.format(part[key]) if key in part else "–"
+    rows = "".join(f"<tr><td>{name}</td><td>{cell(before, key, shown)}</td><td>{cell(after, key, shown)}</td></tr>"
+                   for key, name, shown in FIGURES)
+    return f"<div class='wide'><table><tr><th>Also</th><th>Before</th><th>After</th></tr>{rows}</table></div>"
+
+
+def _captions(run: Run, metrics: dict[str, Any]) -> str:
+    parts = []
+    for kind, title in (("best", "Its best captions"), ("worst", "Its worst captions")):
+        figures = []
+        for told in metrics["captions"][kind]:
+            path = run.report / told["picture"]
+            if path.exists():
+                people = "".join(f"<li>{html.escape(text)}</li>" for text in told["references"])
+                figures.append(f'<figure><img alt="" src="{_inline(path)}"><figcaption><b>{html.escape(told["said"])}'
+                               f"</b>, {told['score']:.2f}<details><summary>people said</summary><ul>{people}</ul>"
+                               "</details></figcaption></figure>")
+        parts.append(f"<h4>{title}, by CIDEr-D</h4><div class='mistakes'>{''.join(figures)}</div>")
+    return "".join(parts)
+
+
 def _scored(part: dict[str, Any] | None) -> str:
     if not part:
         return "none: it did not know these classes"
-    low, high = part["interval"]
-    return (f'<span class="meter"><i style="width:{part["accuracy"]:.1%}"></i></span><b>{part["accuracy"]:.1%}</b> '
-            f"({low:.1%} to {high:.1%})" + (f"; top 5 {part['top5']:.1%}" if "top5" in part else ""))
+    scale = scores.scale(part)
+    low, high = (scale.text(end) for end in part["interval"])
+    return (f'<span class="meter"><i style="width:{min(1, scores.value(part)):.1%}"></i></span>'
+            f"<b>{scores.text(part)}</b> ({low} to {high})" + (f"; top 5 {part['top5']:.1%}" if "top5" in part else ""))
 
 
 def _before_and_after(metrics: dict[str, Any]) -> str:
@@ -108,17 +153,19 @@ def _before_and_after(metrics: dict[str, Any]) -> str:
         rows.append((other["data"], other["before"], other["after"]))
     body = "".join(f"<tr><td>{html.escape(name)}</td><td>{_scored(before)}</td><td>{_scored(after)}</td></tr>"
                    for name, before, after in rows)
-    return ("<div class='wide'><table><tr><th>Accuracy on</th><th>Before</th><th>After</th></tr>"
-            f"{body}</table></div><p>{_story(metrics)}</p>")
+    title = scores.scale(metrics["after"]).title
+    return (f"<div class='wide'><table><tr><th>{title} on</th><th>Before</th><th>After</th></tr>{body}</table></div>"
+            f"<p>{_story(metrics)}</p>")
 
 
 def _story(metrics: dict[str, Any]) -> str:
     """What was gained and what was forgotten, in a sentence, with what chance would give."""
     after, before, other = metrics["after"], metrics.get("before"), metrics.get("other")
-    text = f"Measured on {html.escape(metrics['held_out'])}; chance is {metrics['chance']:.0%}, intervals are 95%. "
+    chance = f"chance is {metrics['chance']:.0%}, " if "chance" in metrics else ""
+    text = f"Measured on {html.escape(metrics['held_out'])}; {chance}intervals are 95%. "
     if before:
-        gain = after["accuracy"] - before["accuracy"]
-        text += f"It {'gained' if gain >= 0 else 'lost'} {abs(gain) * 100:.1f} points. "
+        gain = scores.value(after) - scores.value(before)
+        text += f"It {'gained' if gain >= 0 else 'lost'} {scores.scale(after).difference(gain)}. "
     if other and other["before"]["accuracy"] > 2 * metrics["chance"]:
         lost = other["before"]["accuracy"] - other["after"]["accuracy"]
         text += (f"On {html.escape(other['data'])}, which it knew before, it forgot {lost * 100:.1f} points."
@@ -157,10 +204,9 @@ def _percent(value: float | None) -> str:
 def _mistakes(run: Run, metrics: dict[str, Any]) -> str:
     figures = []
     for mistake in metrics.get("mistakes", []):
-        path = run.path / "report" / mistake["picture"]
+        path = run.report / mistake["picture"]
         if path.exists():
-            uri = base64.b64encode(path.read_bytes()).decode()
-            what, truth = f'src="data:{KINDS[path.suffix]};base64,{uri}"', html.escape(mistake["truth"])
+            what, truth = f'src="{_inline(path)}"', html.escape(mistake["truth"])
             shown = (f'<audio controls preload="none" aria-label="{truth}" {what}></audio>' if path.suffix == ".mp3"
                      else f'<img alt="{truth}" {what}>')
             figures.append(

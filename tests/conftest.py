@@ -18,7 +18,7 @@ from training import (
     recipe,
 )
 from training.process import is_alive
-from training.run import Run
+from training.run import Run, lock
 
 # Two optimizer steps on real sample data, from nothing.
 TWO_STEPS = dict(source="sample", start="scratch", arch="mlp", epochs=1, batch_size=64, limit=128, holdout=0.05)
@@ -38,10 +38,49 @@ def execute(run: Run) -> int:
     return command.execute(recipe.load(run.recipe), run)
 
 
+def ended_well(runs: Path, name: str, settings: dict) -> Run:
+    """A run of the recipe `name` that ended well, executed in this process."""
+    run = job.create(runs, name, settings)
+    assert execute(run) == command.DONE, run.status
+    return run
+
+
 def train(runs, **settings) -> Run:
     """A digits run that ended well, executed in this process."""
-    run = job.create(runs, "digits", {**TWO_STEPS, **settings})
-    assert execute(run) == command.DONE, run.status
+    return ended_well(runs, "digits", {**TWO_STEPS, **settings})
+
+
+class Killed(BaseException):
+    """Ends a run at once, as SIGKILL does: nothing catches it."""
+
+
+class Ending(Run):
+    """A run that at a step of its own asks for a stop, or is killed."""
+    at, kill = 0, False
+
+    def log(self, **event):
+        super().log(**event)
+        if event.get("step") == self.at and "loss" in event:
+            if self.kill:
+                raise Killed
+            self.request_stop()
+
+
+def ending(runs: Path, name: str, at: int, settings: dict, kill: bool = False) -> Run:
+    """A new run of the recipe `name`, to be executed, that ends at this step."""
+    run = Ending(job.create(runs, name, settings).path)
+    run.at, run.kill = at, kill
+    return run
+
+
+def left_by_a_run(runs: Path, name: str, slot: str, *parts) -> Run:
+    """A run that ended and left what these parts save, to start from or to answer."""
+    with lock(runs):  # a new run is queued, and somebody's app might start it
+        run = Run.create(runs, name, {}, slot=slot)
+        run.set_status("failed")
+    for part in parts:
+        part.save_pretrained(run.checkpoint)
+    run.set_status("done")
     return run
 
 

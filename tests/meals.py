@@ -3,14 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from conftest import execute
+from conftest import ended_well, left_by_a_run
 from PIL import Image
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from training import __main__ as command
-from training import job
-from training.food_model import Looks
-from training.run import Run, lock
+from training.looks import Looks
+from training.run import Run
 
 SIZE = 32
 TINY = {
@@ -35,20 +33,12 @@ def network(kind: str, classes: list[str], seed: int = 0) -> torch.nn.Module:
 
 def published(runs: Path, model: torch.nn.Module, size: int = SIZE) -> Run:
     """A run that ended and left this network, to start from or to answer."""
-    with lock(runs):  # a new run is queued, and somebody's app might start it
-        run = Run.create(runs, "food", {}, slot="food")
-        run.set_status("failed")
-    model.save_pretrained(run.checkpoint)
-    Looks(size).processor().save_pretrained(run.checkpoint)
-    run.set_status("done")
-    return run
+    return left_by_a_run(runs, "food", "food", model, Looks(size).processor())
 
 
 def train(runs: Path, **settings) -> Run:
     """A food run that ended well, executed in this process."""
-    run = job.create(runs, "food", {**TWO_STEPS, **settings})
-    assert execute(run) == command.DONE, run.status
-    return run
+    return ended_well(runs, "food", {**TWO_STEPS, **settings})
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from voices import RATE, tone, tones
 from training import audio_data, examples, hub
 from training.audio_augment import varied
 from training.audio_data import Clips, Heard, lengths, limit, load
-from training.audio_train import by_length
+from training.loop import by_length
 from training.recipe import SettingsError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import execute
+from conftest import ending, execute
 from learning import losses, same, same_losses
 from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, tones, train, weights
 
@@ -159,22 +159,11 @@ def test_lora_merged_answers_as_lora_unmerged():
 
 
 # -- continuing ------------------------------------------------------------------------------------------
-class Ending(Run):
-    """A run that asks for a stop at a step of its own."""
-    at = 0
-
-    def log(self, **event):
-        super().log(**event)
-        if event.get("step") == self.at and "loss" in event:
-            self.request_stop()
-
-
 @pytest.mark.parametrize("method, kind", [("full", "conformer"), ("full", "wav2vec2"), ("frozen", "conformer")])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(studio, starts, method, kind):
     settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", spec_augment=0.2)
     whole = train(studio, **settings)
-    first = Ending(job.create(studio, "audio_intent", settings).path)
-    first.at = 3
+    first = ending(studio, "audio_intent", 3, settings)
     assert execute(first) == STOPPED and first.has_checkpoint
     second = job.continued(studio, first.id, {})
     assert execute(second) == DONE

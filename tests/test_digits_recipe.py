@@ -140,23 +140,23 @@ def test_the_gate_scores_what_is_active_on_the_same_pictures(lab, trained, train
     active(trained_cnn.id)
     run = train(lab, start=trained.id)
     assert run.metrics["active"] == {"id": trained_cnn.id, "same_labels": True,
-                                     "accuracy": trained_cnn.metrics["after"]["accuracy"]}
+                                     "score": trained_cnn.metrics["after"]["accuracy"]}
     active(trained.id)
     run = train(lab, start=trained.id)
     assert run.metrics["active"] == {"id": trained.id, "same_labels": True,
-                                     "accuracy": run.metrics["before"]["accuracy"]}
+                                     "score": run.metrics["before"]["accuracy"]}
 
 
 def test_the_gate_does_not_compare_what_has_other_labels(lab, trained, active, shapes):
     active(trained.id)
     run = train(lab, **own(shapes), start=trained.id)
-    assert run.metrics["before"] and run.metrics["active"] == {"id": trained.id, "same_labels": False, "accuracy": None}
+    assert run.metrics["before"] and run.metrics["active"] == {"id": trained.id, "same_labels": False, "score": None}
 
 
 def test_what_is_active_and_gone_does_not_cost_a_run_its_end(lab, active):
     active("digits-20200101-000000-gone")
     run = train(lab)
-    assert run.metrics["active"]["accuracy"] is None and "could not be scored" in run.log_file.read_text()
+    assert run.metrics["active"]["score"] is None and "could not be scored" in run.log_file.read_text()
 
 
 # -- starts that cannot be used --------------------------------------------------------------------------

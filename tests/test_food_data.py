@@ -6,9 +6,10 @@ import pytest
 from meals import colours
 from PIL import Image
 
-from training import food_data
+from training import food_data, picture_store
 from training.examples import holdout
-from training.food_data import Pictures, framed, load
+from training.food_data import load
+from training.picture_store import Pictures, framed
 from training.pictures import load_picture
 from training.recipe import SettingsError
 
@@ -125,9 +126,9 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
 
 def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
     pictures, some = load("", "sample").train, np.array([3, 1])
-    packed = food_data.Store(pictures, 48)
-    monkeypatch.setattr(food_data.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
-    lazy = food_data.Store(pictures, 48)
+    packed = picture_store.Store(pictures, 48)
+    monkeypatch.setattr(picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    lazy = picture_store.Store(pictures, 48)
     assert lazy.packed is None and packed.packed is not None and len(lazy) == len(pictures)
     assert (lazy[some] == packed[some]).all()
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import execute
+from conftest import ending, execute
 from learning import losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-from training import backbone, checkpoint, finetune, food_data, food_model, food_train, job, recipe
+from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe
 from training import features as store
 from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
 from training.data import stratified
@@ -43,7 +43,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts
     model, looks = opened(run.checkpoint)
     assert looks.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
     data = load("", "sample")
-    found = predict(model, food_data.Store(data.test, SIZE), looks)
+    found = predict(model, picture_store.Store(data.test, SIZE), looks)
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
     before, after = weights(Run.find(kitchen, starts[kind])), weights(run)
     changed = {name for name in after if not torch.equal(before[name], after[name])}
@@ -82,7 +82,7 @@ def test_other_classes_get_a_new_head_and_no_figure_from_before(kitchen, tmp_pat
     start = published(kitchen, network("resnet", ["this", "that"]))
     run = train(kitchen, start=start.id, source="folder", folder=str(colours(tmp_path / "own")), limit=0, batch_size=8)
     assert run.metrics["before"] is None and run.metrics["classes"] == ["colour0", "colour1", "colour2"]
-    assert run.metrics["active"] == {"id": "embedded-food", "same_labels": False, "accuracy": None}
+    assert run.metrics["active"] == {"id": "embedded-food", "same_labels": False, "score": None}
 
 
 def test_full_learns_what_can_be_learned(kitchen, starts, tmp_path):
@@ -166,23 +166,12 @@ def test_lora_merged_answers_as_lora_unmerged(kind):
 
 
 # -- continuing ------------------------------------------------------------------------------------------
-class Ending(Run):
-    """A run that asks for a stop at a step of its own."""
-    at = 0
-
-    def log(self, **event):
-        super().log(**event)
-        if event.get("step") == self.at and "loss" in event:
-            self.request_stop()
-
-
 @pytest.mark.parametrize("method, kind", [("full", "vit"), ("full", "resnet"), ("lora", "vit"), ("frozen", "resnet")])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(kitchen, starts, method, kind):
     settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", mixup=0.2,
                     accumulate=2)
     whole = train(kitchen, **settings)
-    first = Ending(job.create(kitchen, "food", settings).path)
-    first.at = 3
+    first = ending(kitchen, "food", 3, settings)
     assert execute(first) == STOPPED and first.has_checkpoint
     second = job.continued(kitchen, first.id, {})
     assert execute(second) == DONE
@@ -235,7 +224,7 @@ def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
     model, looks = opened(run.checkpoint)
     data = load("", "sample")
-    found = predict(model, food_data.Store(data.test, SIZE), looks)
+    found = predict(model, picture_store.Store(data.test, SIZE), looks)
     assert next(model.parameters()).dtype == torch.float32
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
 
@@ -279,12 +268,12 @@ def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, sta
     picture, (model, looks) = load("", "sample").test.one(0), opened(run.checkpoint)
     for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(images=image, return_tensors="pt")["pixel_values"]
-        ours = looks.normalised(torch.from_numpy(food_data.framed(image, looks.size).copy()).permute(2, 0, 1)[None])
+        ours = looks.normalised(torch.from_numpy(picture_store.framed(image, looks.size).copy()).permute(2, 0, 1)[None])
         assert (theirs - ours).abs().mean() < 0.2  # half a pixel, where the middle is rounded otherwise
     told = pipeline("image-classification", run.checkpoint)(picture)
     with torch.inference_mode():
         mine = model.eval()(pixel_values=looks.normalised(torch.from_numpy(
-            food_data.framed(picture, looks.size).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
+            picture_store.framed(picture, looks.size).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
     assert told[0]["score"] == pytest.approx(float(mine.max()), abs=0.02)
 
 

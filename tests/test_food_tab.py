@@ -1,12 +1,10 @@
 """The Food tab: the handler alone, the endpoint with every kind of picture, heat maps, unsure answers."""
-import io
-
 import gradio as gr
 import numpy as np
 import pytest
 import torch
 from meals import SIZE, TINY, network, published
-from PIL import Image
+from photos import BAD, GOOD, photo, turned
 
 from demos import food
 from demos.compare import OTHER
@@ -22,11 +20,6 @@ def slot(runs, monkeypatch):
     held = ModelSlot("food", food.FoodPredictor)
     monkeypatch.setitem(food.SLOTS, "food", held)
     return held
-
-
-def photo(width: int = 90, height: int = 60, seed: int = 0) -> Image.Image:
-    small = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def test_an_answer_names_five_dishes_the_checkpoint_and_the_time(slot):
@@ -105,31 +98,6 @@ def test_a_label_that_is_not_sure_still_shows_its_bars(slot):
 
 
 # -- every kind of picture, through the endpoint's function ----------------------------------------------
-def encoded(picture: Image.Image, kind: str, **how) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **how)
-    return buffer.getvalue()
-
-
-def turned() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(photo(), "JPEG", exif=exif.tobytes())
-
-
-GOOD = {
-    "turned.jpg": turned,
-    "cmyk.jpg": lambda: encoded(photo().convert("CMYK"), "JPEG"),
-    "alpha.png": lambda: encoded(photo().convert("RGBA"), "PNG"),
-    "deep.png": lambda: encoded(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60) * 18), "PNG"),
-    "moving.gif": lambda: encoded(photo(), "GIF", save_all=True, append_images=[photo(seed=1)]),
-    "huge.jpg": lambda: encoded(photo(8200, 6100), "JPEG"),
-    "dot.png": lambda: encoded(photo(1, 1), "PNG"),
-    "grey.png": lambda: encoded(photo().convert("L"), "PNG"),
-}
-BAD = {"text.jpg": b"this is no picture", "cut.png": encoded(photo(400, 300), "PNG")[:900], "empty.png": b""}
-
-
 @pytest.mark.parametrize("name", list(GOOD))
 def test_every_kind_of_picture_is_answered(slot, tmp_path, name):
     (tmp_path / name).write_bytes(GOOD[name]())

@@ -16,7 +16,7 @@ ACTIVE = "embedded-digits"
 def scores(new: float = 0.9, old: float | None = 0.8, active: str = ACTIVE, same_labels: bool = True) -> dict:
     """What a job that ended in its own time measured."""
     return {"after": {"accuracy": new}, "held_out": "100 pictures",
-            "active": {"id": active, "same_labels": same_labels, "accuracy": old if same_labels else None}}
+            "active": {"id": active, "same_labels": same_labels, "score": old if same_labels else None}}
 
 
 UNSCORED = {"stopped": True, "step": 3, "total": 9, "held_out_score": None}

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from conftest import TWO_STEPS, execute, train
+from conftest import TWO_STEPS, Killed, ending, execute, train
 from learning import bars, folder_of, losses, own, same, same_losses, weights
 from torch.nn import functional as F
 
@@ -14,31 +14,8 @@ from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
 from training.device import has_bf16
 from training.digits import Config
 from training.loop import rate, steps_of
-from training.run import Run
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
-
-
-class Killed(BaseException):
-    """Ends a run at once, as SIGKILL does: nothing catches it."""
-
-
-class Ending(Run):
-    """A run that at a step of its own asks for a stop, or is killed."""
-    at, kill = 0, False
-
-    def log(self, **event):
-        super().log(**event)
-        if event.get("step") == self.at and "loss" in event:
-            if self.kill:
-                raise Killed
-            self.request_stop()
-
-
-def ending(runs, at: int, kill: bool = False, **settings) -> Run:
-    run = Ending(job.create(runs, "digits", settings).path)
-    run.at, run.kill = at, kill
-    return run
 
 
 # -- continuing ------------------------------------------------------------------------------------------
@@ -64,7 +41,7 @@ def test_the_same_seed_gives_the_same_run_and_another_another(lab, chance, unbro
 
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_a_stopped_run_goes_on_exactly_as_if_it_had_not_been(lab, chance, unbroken, at):
-    first = ending(lab, at, **chance)
+    first = ending(lab, "digits", at, chance)
     assert execute(first) == STOPPED and first.has_checkpoint
     assert first.state == "stopped" and first.status["reason"] == f"stopped at step {at} of 6"
     second = job.continued(lab, first.id, {})
@@ -74,7 +51,7 @@ def test_a_stopped_run_goes_on_exactly_as_if_it_had_not_been(lab, chance, unbrok
 
 
 def test_a_killed_run_goes_on_from_its_last_epoch_exactly(lab, chance, unbroken):
-    first = ending(lab, 5, kill=True, **chance)
+    first = ending(lab, "digits", 5, chance, kill=True)
     with pytest.raises(Killed):
         execute(first)
     first.set_status("lost")
@@ -85,7 +62,7 @@ def test_a_killed_run_goes_on_from_its_last_epoch_exactly(lab, chance, unbroken)
 
 
 def test_continuing_does_not_change_what_the_first_run_left(lab):
-    first = ending(lab, 1, **TWO_STEPS)
+    first = ending(lab, "digits", 1, TWO_STEPS)
     assert execute(first) == STOPPED
     before = [p.read_bytes() for p in first.saved]
     assert execute(job.continued(lab, first.id, {})) == DONE
@@ -100,7 +77,7 @@ def test_a_finished_run_goes_on_for_as_many_epochs_again(lab, trained):
 
 def test_other_pictures_under_a_continued_run_are_refused(tmp_path, lab):
     folder = folder_of(bars(3, 8), tmp_path)
-    first = ending(lab, 1, **{**TWO_STEPS, "source": "folder", "folder": str(folder), "batch_size": 4})
+    first = ending(lab, "digits", 1, {**TWO_STEPS, "source": "folder", "folder": str(folder), "batch_size": 4})
     assert execute(first) == STOPPED
     folder_of(bars(3, 9, seed=5), folder)
     digits_score.load.cache_clear()
@@ -214,7 +191,7 @@ def test_stopped_before_the_first_step_nothing_is_published_and_it_says_so(lab, 
 
 
 def test_a_stop_during_the_last_step_does_not_wait_for_the_scores_which_continuing_makes_up_for(lab, unbroken, chance):
-    first = ending(lab, 6, **chance)
+    first = ending(lab, "digits", 6, chance)
     assert execute(first) == STOPPED and first.has_checkpoint and "after" not in first.metrics
     assert first.status["reason"] == "stopped at step 6 of 6"
     second = job.continued(lab, first.id, {})

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from conftest import execute
+from conftest import ended_well, left_by_a_run
 from transformers import (
     AutoConfig,
     AutoModelForAudioClassification,
@@ -13,9 +13,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from training import __main__ as command
-from training import job
-from training.run import Run, lock
+from training.run import Run
 
 RATE = 16_000
 WAVE = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, conv_dim=(8,) * 7,
@@ -52,22 +50,14 @@ def network(kind: str, classes: list[str], seed: int = 0, **more) -> torch.nn.Mo
 
 def published(runs: Path, kind: str, classes: list[str], seed: int = 0, **more) -> Run:
     """A run that ended and left this network, to start from or to answer."""
-    with lock(runs):  # a new run is queued, and somebody's app might start it
-        run = Run.create(runs, "audio_intent", {}, slot="audio")
-        run.set_status("failed")
     model = network(kind, classes, seed, **more)
     model.config.seconds = 3.0
-    model.save_pretrained(run.checkpoint)
-    extractor(kind).save_pretrained(run.checkpoint)
-    run.set_status("done")
-    return run
+    return left_by_a_run(runs, "audio_intent", "audio", model, extractor(kind))
 
 
 def train(runs: Path, **settings) -> Run:
     """An audio run that ended well, executed in this process."""
-    run = job.create(runs, "audio_intent", {**TWO_STEPS, **settings})
-    assert execute(run) == command.DONE, run.status
-    return run
+    return ended_well(runs, "audio_intent", {**TWO_STEPS, **settings})
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:

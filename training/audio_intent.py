@@ -22,7 +22,8 @@ BACKBONE = "facebook/wav2vec2-base"
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(settings.FineTuning):
+    BACKBONE = BACKBONE
     source: str = setting("sample", "sample: synthesised calls to a bank, come with the app, need no network. espeak: "
                           "as many such calls as you like, spoken now by espeak-ng, which must be installed. hub: the "
                           "data set below, downloaded once. folder: your own sounds, one subfolder a class (command "
@@ -34,17 +35,13 @@ class Config:
     clips: int = setting(3000, "With source espeak: how many clips are spoken to train on.", low=140, high=100_000,
                          rare=True, lasting=True)
     folder: str = settings.folder()
-    start: str = setting("auto", "The checkpoint to start from: embedded, a run's id, or a model of the Hub, such as "
-                         f"{BACKBONE} (auto: that one with source hub, else embedded).", label="Start from",
-                         lasting=True, offers=((f"auto: embedded, or with source hub {BACKBONE}", "auto"),
-                                               (f"{BACKBONE} (Hub)", BACKBONE)))
+    start: str = settings.start(BACKBONE)
     method: str = setting("auto", "full: every weight learns. frozen: only the head and how much each layer counts, on "
                           "features that are computed once. lora: small matrices beside the weights learn. scratch: "
                           "from random weights. auto: full on a GPU, else frozen.",
                           choices=("auto", "full", "frozen", "lora", "scratch"), lasting=True)
     epochs: int = settings.epochs(30)
-    learning_rate: float = setting(0.0, "Size of the steps at their largest; 0: the method's usual one.", low=0,
-                                   high=1.0)
+    learning_rate: float = settings.usual_rate()
     batch_size: int = settings.batch_size(8)
     name: str = settings.name()
     swap: str = settings.swap()
@@ -79,17 +76,6 @@ class Config:
     holdout: float = settings.holdout(0.1)
     limit: int = settings.limit()
     seed: int = settings.seed()
-
-    def check(self, local: bool) -> None:
-        settings.check_folder(self, local)
-        settings.check_start(self)
-
-    @property
-    def resolved_start(self) -> str:
-        """`auto` in words that do not depend on anything else."""
-        if self.start != "auto":
-            return self.start
-        return BACKBONE if self.source == "hub" and self.arch == "start" else "embedded"
 
     @property
     def resolved_method(self) -> str:

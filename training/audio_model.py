@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -19,8 +18,8 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
 )
 
+from training import backbone
 from training.checkpoint import Checkpoint, CheckpointError
-from training.recipe import SettingsError
 
 # Small networks for method scratch: at most 6 million weights, so that half precision is under 12 MB.
 ARCHS: dict[str, dict[str, Any]] = {
@@ -101,7 +100,7 @@ class Ear:
 def build(config: Any, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Ear]:
     """The network to train, float32. A head for as many classes is kept, another one is new."""
     torch.manual_seed(config.seed)
-    labels = {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
+    labels = backbone.naming(classes)
     if base is None:
         made = AutoConfig.for_model(**ARCHS[config.arch], **labels)
         ear = Ear(Wav2Vec2FeatureExtractor(return_attention_mask=True) if made.model_type == "wav2vec2" else
@@ -113,18 +112,7 @@ def build(config: Any, base: Checkpoint | None, classes: list[str]) -> tuple[nn.
         made.apply_spec_augment, made.mask_time_prob = config.spec_augment > 0, config.spec_augment
     if config.method == "frozen" and hasattr(made, "use_weighted_layer_sum"):
         made.use_weighted_layer_sum = True
-    try:
-        if config.method == "scratch":
-            return AutoModelForAudioClassification.from_config(made, dtype=torch.float32), ear
-        level = transformers.utils.logging.get_verbosity()
-        transformers.utils.logging.set_verbosity_error()  # a new head is no news: we say so ourselves
-        model = AutoModelForAudioClassification.from_pretrained(
-            base.path, config=made, use_safetensors=True, local_files_only=True, dtype=torch.float32,
-            ignore_mismatched_sizes=True)
-        transformers.utils.logging.set_verbosity(level)
-    except (OSError, ValueError, KeyError) as error:
-        raise SettingsError(f"{base.name if base else config.arch} cannot be used to tell sounds apart: "
-                            f"{str(error).splitlines()[0][:200]}") from error
+    model = backbone.network(AutoModelForAudioClassification, made, config, base, "sounds")
     if config.encoder == "frozen" and config.method != "scratch" and hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()
     return model, ear

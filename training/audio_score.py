@@ -1,8 +1,6 @@
 """How the audio recipe scores: the test part read once, each clip heard as the checkpoint hears it on the page."""
 import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -15,7 +13,7 @@ from training.audio_data import MOST, RATE, Heard
 from training.audio_intent import Config
 from training.audio_model import Ear
 from training.device import device
-from training.exam import Exam, asked
+from training.exam import ClassExam, asked
 from training.examples import Data
 from training.recipe import Metrics
 from training.run import Run, Stopped
@@ -31,26 +29,19 @@ def has_layers(model: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def _asked(give: Callable[[dict[str, Tensor]], Tensor], heard: Heard, ear: Ear, where: Any,
-           run: Run | None) -> Tensor:
-    """What `give` makes of all clips, (N, ...), in their order; clips of like length go together."""
+def predict(model: nn.Module, heard: Heard, ear: Ear, run: Run | None = None) -> np.ndarray:
+    """Probabilities, (N, labels). Raises Stopped when `run` is asked to stop."""
+    model.eval()
     order, parts = np.argsort(heard.lengths, kind="stable"), []
-    step = 1 if ear.alone else STEP
+    step, where = 1 if ear.alone else STEP, next(model.parameters()).device
     for low in range(0, len(order), step):
         if run:
             run.beat()
             if run.should_stop():
                 raise Stopped
-        inputs = ear.inputs([heard[i] for i in order[low:low + step]])
-        parts.append(give({name: t.to(where) for name, t in inputs.items()}).float().cpu())
-    return torch.cat(parts)[torch.from_numpy(np.argsort(order))] if parts else torch.zeros(0, 1)
-
-
-def predict(model: nn.Module, heard: Heard, ear: Ear, run: Run | None = None) -> np.ndarray:
-    """Probabilities, (N, labels). Raises Stopped when `run` is asked to stop."""
-    model.eval()
-    return _asked(lambda inputs: model(**inputs).logits.float().softmax(1), heard, ear,
-                  next(model.parameters()).device, run).numpy()
+        inputs = {name: t.to(where) for name, t in ear.inputs([heard[i] for i in order[low:low + step]]).items()}
+        parts.append(model(**inputs).logits.float().softmax(1).cpu())
+    return torch.cat(parts).numpy()[np.argsort(order)] if parts else np.zeros((0, 1), np.float32)
 
 
 def frozen_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tensor:
@@ -76,7 +67,7 @@ def head(model: nn.Module) -> nn.Module:
     return audio_model.LayersHead(model) if has_layers(model) else backbone.head(model)
 
 
-def exam(config: Config, data: Data) -> Exam:
+def exam(config: Config, data: Data) -> ClassExam:
     """The test part of the config's data. A frozen run's features of it are kept too."""
     prepared: dict[float, Heard] = {}
 
@@ -95,7 +86,7 @@ def exam(config: Config, data: Data) -> Exam:
         soundfile.write(stem.with_suffix(".mp3"), data.test.one(index)[:round(MOST * RATE)], RATE)
         return stem.name + ".mp3"
 
-    return Exam(f"{config.data_name} ({config.source})", data.about, data.classes, data.test.labels, answers, show,
+    return ClassExam(f"{config.data_name} ({config.source})", data.about, data.classes, data.test.labels, answers, show,
                 data.problems)
 
 

@@ -16,31 +16,19 @@ from torch.nn import functional as F
 from training import audio_data, audio_model, audio_score, report
 from training.audio_augment import varied
 from training.audio_data import RATE, Clips, Heard
-from training.audio_intent import Config, slot
+from training.audio_intent import Config
 from training.audio_model import Ear
 from training.checkpoint import Checkpoint
+from training.classify import Classification
 from training.device import cores, device
-from training.exam import Exam
+from training.exam import ClassExam
 from training.examples import Data
-from training.finetune import Task, checksum
-from training.loop import Lesson, shuffled
+from training.finetune import checksum
+from training.loop import Lesson, by_length
 from training.run import Run
 
 LETTERS = " '" + string.ascii_lowercase
 ENOUGH = 200     # optimizer steps of the whole run, below which a network hardly learns
-ROUND = 32       # batches that are sorted by length together: more saves padding, fewer mixes better
-
-
-def by_length(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> Tensor:
-    """All indices, so that each batch in a row holds clips of like length; the batches come in any order."""
-    order = shuffled(len(lengths), seed, epoch)
-    pieces = []
-    for part in order.split(ROUND * batch):
-        part = part[np.argsort(lengths[part.numpy()], kind="stable")]
-        pieces += list(part.split(batch))
-    whole = [p for p in pieces if len(p) == batch]
-    mixed = [whole[i] for i in shuffled(len(whole), seed + 1, epoch)]
-    return torch.cat(mixed + [p for p in pieces if len(p) < batch])
 
 
 class Speller(nn.Module):
@@ -109,23 +97,19 @@ def lesson(model: nn.Module, ear: Ear, heard: Heard, held: Heard, config: Config
                   order=lambda epoch: by_length(heard.lengths, config.batch_size, config.seed, epoch))
 
 
-class AudioTask(Task):
-    things = "clips"
+class AudioTask(Classification):
+    things, slot = "clips", "audio"
     config: Config
 
     def __init__(self, config: Config, run: Run):
         super().__init__(dataclasses.replace(config, method=config.resolved_method), run)
 
-    @property
-    def slot(self) -> str:
-        return slot(self.config)
-
     def load(self) -> Data:
         config = self.config
         return audio_score.load(config.dataset, config.source, config.folder, config.language, config.clips)
 
-    def build(self, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Ear]:
-        return audio_model.build(self.config, base, classes)
+    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Ear]:
+        return audio_model.build(self.config, base, data.classes)
 
     def told(self, model: nn.Module, eye: Ear, part: Clips, data: Data) -> list[str]:
         config, run = self.config, self.run
@@ -166,9 +150,9 @@ class AudioTask(Task):
     def head(self, model: nn.Module) -> nn.Module:
         return audio_score.head(model)
 
-    def exam(self, data: Data) -> Exam:
+    def exam(self, data: Data) -> ClassExam:
         return audio_score.exam(self.config, data)
 
     def save(self, model: nn.Module, eye: Ear, staging: Path) -> None:
         model.config.seconds = self.seconds
-        super().save(model.half() if self.config.store == "float16" else model, eye, staging)
+        super().save(model, eye, staging)

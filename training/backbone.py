@@ -1,12 +1,17 @@
 """A network of the Hub or of a run as something to teach: its head, its features, LoRA beside its weights, and how
 fast each part learns. The same for pictures and for sounds.
 """
+import contextlib
 import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 
 from training import checkpoint, hub
 from training.checkpoint import Checkpoint
@@ -14,6 +19,7 @@ from training.muon import Muon
 from training.recipe import SettingsError
 
 HEAD = 1000  # depth of the head, above all layers
+DECODER = 500  # depth of a decoder's layers, above its encoder's
 
 
 def find(config: Any, runs: Path, slot: str) -> tuple[Checkpoint | None, str]:
@@ -25,6 +31,36 @@ def find(config: Any, runs: Path, slot: str) -> tuple[Checkpoint | None, str]:
         return checkpoint.find(runs, start, slot), ""
     path, revision = hub.model(start)
     return Checkpoint(start, start, path), revision
+
+
+def naming(classes: list[str]) -> dict[str, Any]:
+    """The classes as a network's config has them."""
+    return {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
+
+
+def network(auto: Any, made: Any, config: Any, base: Checkpoint | None, things: str) -> nn.Module:
+    """A network of the config `made`, float32: with random weights for method scratch, else with those of `base`,
+    where a head for as many classes is kept and another one is new. Raises SettingsError."""
+    try:
+        if config.method == "scratch":
+            return auto.from_config(made, dtype=torch.float32)
+        with quiet():
+            return auto.from_pretrained(base.path, config=made, use_safetensors=True, local_files_only=True,
+                                        dtype=torch.float32, ignore_mismatched_sizes=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(f"{base.name if base else config.arch} cannot be used to tell {things} apart: "
+                            f"{str(error).splitlines()[0][:200]}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """A new head is no news: we say so ourselves."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def usual_rate(config: Any, model: nn.Module) -> float:
@@ -56,15 +92,19 @@ def features(model: nn.Module, **inputs: Tensor) -> Tensor:
     return caught[0]
 
 
-def with_lora(model: nn.Module, rank: int) -> nn.Module:
-    """The network with LoRA beside every linear and ungrouped convolutional weight of its backbone, and its head."""
+def with_lora(model: nn.Module, rank: int, heads: list[str] | None = None) -> nn.Module:
+    """The network with LoRA beside every linear and ungrouped convolutional weight of its backbone, and the whole of
+    its heads: parts that are new, by name."""
     from peft import LoraConfig, get_peft_model
-    heads = [name for name in ("projector", "classifier") if hasattr(model, name)]  # sounds' have both
-    own = {id(m) for name in heads for m in getattr(model, name).modules()}
-    names = [name for name, m in model.named_modules()
-             if id(m) not in own and (isinstance(m, nn.Linear) or isinstance(m, nn.Conv2d) and m.groups == 1)]
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, lora_dropout=0.0,
-                                            modules_to_save=heads))
+    if heads is None:
+        heads = [name for name in ("projector", "classifier") if hasattr(model, name)]  # sounds' have both
+    own = {id(m) for name in heads for m in model.get_submodule(name).modules()}
+    names = [name for name, m in model.named_modules() if id(m) not in own and not name.endswith("lm_head")
+             and (isinstance(m, nn.Linear | Conv1D) or isinstance(m, nn.Conv2d) and m.groups == 1)]
+    with warnings.catch_warnings():  # GPT-2 keeps its weights the other way round, which peft sees, mends and tells
+        warnings.filterwarnings("ignore", "fan_in_fan_out")
+        return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, lora_dropout=0.0,
+                                                modules_to_save=heads))
 
 
 def merged(model: nn.Module) -> nn.Module:
@@ -92,7 +132,8 @@ def optimizer(model: nn.Module, config: Any) -> Any:
 
 def _depth(name: str) -> int:
     """Which layer a weight belongs to: 0 for the embeddings, one more than the last layer for the head."""
-    if re.search(r"\b(classifier|projector|layer_weights|letters)\b", name):
+    if re.search(r"\b(classifier|projector|layer_weights|letters|namer|enc_to_dec_proj)\b", name):
         return HEAD
-    number = re.search(r"\.(?:layers?|stages|blocks)\.(\d+)\.", name)
-    return int(number[1]) + 1 if number else 999 if "embed" not in name else 0
+    number = re.search(r"\.(?:layers?|stages|blocks|h)\.(\d+)\.", name)
+    above = DECODER if re.search(r"\bdecoder\.", name) else 0
+    return above + int(number[1]) + 1 if number else 999 if not re.search("embed|wte|wpe", name) else 0

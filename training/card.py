@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from training import device
+from training import device, scores
 from training.recipe import Metrics, Recipe
 from training.run import Run
 
@@ -32,8 +32,7 @@ def machine() -> str:
 def _score(part: dict[str, Any] | None) -> str:
     if not part:
         return "none"
-    low, high = part["interval"]
-    text = f"{part['accuracy']:.2%} ({low:.2%} to {high:.2%}, n = {part['n']:,})"
+    text = scores.with_interval(part, 2)
     if "top5" in part:
         low, high = part["top5_interval"]
         text += f", top 5 {part['top5']:.2%} ({low:.2%} to {high:.2%})"
@@ -45,17 +44,20 @@ def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) 
     settings, versions = run.settings, run.settings.get("versions", {})
     # A checkpoint of the Hub is a base that the Hub can show; a run or an embedded one is not.
     base = settings.get("base", "")
+    bases = [name for name in base.split(" + ") if "/" in name]
     lines = ["---", "library_name: transformers", "license: apache-2.0",
-             *([f"base_model: {base}"] if "/" in base else []), "---", "",
+             *(["base_model:", *(f"- {name}" for name in bases)] if bases else []), "---", "",
              f"# {made.title}: {made.describe(config)}", "",
              f"Published by Transfer Lab's `{made.name}` recipe on {time.strftime('%Y-%m-%d')}.", ""]
     if "after" in metrics:
-        lines += ["| accuracy on | before | after |", "| --- | --- | --- |",
+        scale = scores.scale(metrics["after"])
+        lines += [f"| {scale.title} on | before | after |", "| --- | --- | --- |",
                   f"| {metrics['data']} | {_score(metrics.get('before'))} | {_score(metrics['after'])} |"]
         if other := metrics.get("other"):
             lines.append(f"| {other['data']} | {_score(other['before'])} | {_score(other['after'])} |")
-        lines += ["", f"Measured on {metrics['held_out']}, read once, when training had ended. Chance is "
-                  f"{metrics['chance']:.1%}; the intervals are 95% (Wilson).", ""]
+        chance = f"Chance is {metrics['chance']:.1%}; the" if "chance" in metrics else "The"
+        lines += ["", f"Measured on {metrics['held_out']}, read once, when training had ended. {chance} intervals are "
+                  f"95% ({scale.about}).", ""]
     else:
         lines += [f"It was stopped at step {metrics['step']:,} of {metrics['total']:,}, and not scored.", ""]
     counted = ", ".join(f"{name} {count:,}" for name, count in settings.get("pictures", {}).items())

@@ -11,7 +11,7 @@ from training.device import device
 from training.digits import Config, slot
 from training.digits_data import Data
 from training.digits_model import DigitsNet
-from training.exam import Exam, asked, kept, sit
+from training.exam import ClassExam, asked, sit
 from training.recipe import Metrics, SettingsError
 from training.run import Run, Stopped
 
@@ -33,7 +33,7 @@ def predict(model: DigitsNet, images: np.ndarray, run: Run | None = None) -> np.
     return torch.cat(parts).numpy() if parts else np.zeros((0, model.config.num_labels), np.float32)
 
 
-def exam(config: Config, data: Data) -> Exam:
+def exam(config: Config, data: Data) -> ClassExam:
     """The test part of the config's data."""
     def answers(path: Path, run: Run | None = None) -> np.ndarray:
         model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32).to(device())
@@ -46,7 +46,8 @@ def exam(config: Config, data: Data) -> Exam:
         return stem.name + ".png"
 
     name = NAMES[config.dataset] if config.source != "folder" else Path(config.folder).name
-    return Exam(f"{name} ({config.source})", data.about, data.classes, data.test.labels, answers, show, data.problems)
+    return ClassExam(f"{name} ({config.source})", data.about, data.classes, data.test.labels, answers, show,
+                     data.problems)
 
 
 def evaluate(path: Path, config: Config) -> Metrics:
@@ -57,7 +58,7 @@ def evaluate(path: Path, config: Config) -> Metrics:
 def write_report(config: Config, run: Run, data: Data, base: checkpoint.Checkpoint | None) -> Metrics:
     """Before and after on the test part, and on the data set that was not trained on."""
     metrics = sit(exam(config, data), run, base, slot(config))
-    if kept(base, data.classes) and config.source != "folder":
+    if metrics["before"] and config.source != "folder":
         metrics["other"] = _forgotten(config, run, base)
     return metrics
 

@@ -26,7 +26,7 @@ class Examples:
     places: np.ndarray                       # (N,) int64
     labels: np.ndarray                       # (N,) int64
     keys: np.ndarray                         # (N,) float64 in [0, 1): a hash of the content
-    texts: list[str] | None = None           # by place: what is said, where that is known
+    texts: list[Any] | None = None           # by place: what is said, where that is known; or a picture's captions
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,16 +105,22 @@ def _rows(dataset: str, part: str, kind: Kind, config: str | None) -> tuple[Any,
         raise SettingsError(f"{dataset} holds no {kind.name} with named classes; its columns are "
                             f"{', '.join(rows.column_names)}.")
     table = rows.with_format("arrow")[:]
-    encoded, paths = (table.column(column).combine_chunks().field(name) for name in ("bytes", "path"))
     labels = table.column(label).to_numpy().astype(np.int64)
+    content, keys = stored(table, column)
+    texts = [text or "" for text in table.column(kind.text).to_pylist()] if kind.text in table.column_names else None
+    return (kind.examples(lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts),
+            list(rows.features[label].names), revision)
+
+
+def stored(table: Any, column: str) -> tuple[Callable[[int], bytes], np.ndarray]:
+    """What an arrow table's column of pictures or sounds holds in a row, and each row's key."""
+    encoded, paths = (table.column(column).combine_chunks().field(name) for name in ("bytes", "path"))
 
     def content(i: int) -> bytes:  # some data sets keep files beside their tables
         return encoded[i].as_py() or Path(paths[i].as_py()).read_bytes()
 
-    keys = np.array([bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i)) for i in range(len(labels))])
-    texts = [text or "" for text in table.column(kind.text).to_pylist()] if kind.text in table.column_names else None
-    return (kind.examples(lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts),
-            list(rows.features[label].names), revision)
+    return content, np.array([bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i))
+                              for i in range(len(encoded))])
 
 
 # -- a folder of one's own -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch import Tensor
 from training.run import Run, Stopped
 
 CAP = 4 * 2**30   # bytes
+LARGE = 2**30
 
 
 def digest(weights: dict[str, Tensor], *parts: object) -> str:
@@ -27,7 +28,8 @@ def digest(weights: dict[str, Tensor], *parts: object) -> str:
 
 
 def kept(runs: Path, key: str, count: int, compute: Callable[[int, int], Tensor], run: Run, step: int = 64) -> Tensor:
-    """(count, ...) float32: from the disk, or by `compute(low, high)`, then kept. Raises Stopped."""
+    """(count, ...): from the disk, or by `compute(low, high)`, then kept; float32, or float16 where that would be more
+    than LARGE. Raises Stopped."""
     path = runs / ".features" / f"{key}.safetensors"
     if path.exists():
         os.utime(path)
@@ -37,7 +39,8 @@ def kept(runs: Path, key: str, count: int, compute: Callable[[int, int], Tensor]
     for low in range(0, count, step):
         if run.should_stop():
             raise Stopped
-        parts.append(compute(low, min(low + step, count)).float().cpu())
+        part = compute(low, min(low + step, count)).float().cpu()
+        parts.append(part.half() if part.nbytes / len(part) * count > LARGE else part)
         run.beat("computing features", step=min(low + step, count), total=count)
     run.beat(step=0, total=0)
     found = torch.cat(parts).contiguous()

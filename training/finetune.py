@@ -1,5 +1,5 @@
-"""Fine-tuning a classification network, whatever its examples are: from the data to the published checkpoint and its
-report. A recipe describes its own part as a `Task`.
+"""Fine-tuning a network, whatever its examples are: from the data to the published checkpoint and its report. A recipe
+describes its own part as a `Task`.
 """
 import dataclasses
 import time
@@ -8,19 +8,16 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 import transformers
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from training import backbone, report
+from training import backbone
 from training.checkpoint import Checkpoint
 from training.data import stratified
 from training.device import device, has_bf16
-from training.exam import Exam, sit
 from training.examples import Data, Examples, holdout
 from training.loop import Lesson, fit, read_state
 from training.recipe import Metrics, SettingsError
@@ -33,20 +30,17 @@ class Task(ABC):
     """A recipe's own part. `config` is the recipe's; `eye` is how its network prepares an example."""
 
     things: str                       # "pictures"
+    slot: str
 
     def __init__(self, config: Any, run: Run):
         self.config, self.run = config, run
-
-    @property
-    @abstractmethod
-    def slot(self) -> str: ...
 
     @abstractmethod
     def load(self) -> Data:
         """Raises SettingsError."""
 
     @abstractmethod
-    def build(self, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Any]:
+    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Any]:
         """The network, float32, and its eye. Raises SettingsError."""
 
     @abstractmethod
@@ -54,26 +48,39 @@ class Task(ABC):
         """For methods that train the backbone."""
 
     @abstractmethod
-    def frozen(self, model: nn.Module, eye: Any, part: Examples) -> Tensor:
-        """(N, ...) what the head gets, kept on disk. Raises Stopped."""
+    def frozen_lesson(self, model: nn.Module, eye: Any, part: Examples,
+                      validation: Examples) -> tuple[nn.Module, Lesson]:
+        """For method frozen: what learns, and how, on features that are computed once. Raises Stopped."""
 
     @abstractmethod
-    def head(self, model: nn.Module) -> nn.Module:
-        """What learns on those features: a part of the model itself."""
+    def described(self, part: Examples, validation: Examples, data: Data) -> str:
+        """What it is trained on, as a line of the log."""
+
+    @abstractmethod
+    def examine(self, data: Data, base: Checkpoint | None) -> Metrics:
+        """The report on run.staging, the test part read once. Raises Stopped."""
+
+    def find(self) -> tuple[Checkpoint | None, str]:
+        """The checkpoint to start from, and its revision. Raises SettingsError, CheckpointError."""
+        return backbone.find(self.config, self.run.path.parent, self.slot)
+
+    def begins_with(self, base: Checkpoint | None) -> str:
+        """What the run starts from, in a word or two."""
+        return base.id if base else self.config.arch
+
+    def lora(self, model: nn.Module) -> nn.Module:
+        return backbone.with_lora(model, self.config.lora_rank)
 
     def around(self, learner: nn.Module) -> nn.Module:
         """What learns beside the network and is not published, around it."""
         return learner
-
-    @abstractmethod
-    def exam(self, data: Data) -> Exam: ...
 
     def told(self, model: nn.Module, eye: Any, part: Examples, data: Data) -> list[str]:
         """What a person should know before it starts. Raises SettingsError."""
         return []
 
     def save(self, model: nn.Module, eye: Any, staging: Path) -> None:
-        model.save_pretrained(staging)
+        (model.half() if self.config.store == "float16" else model).save_pretrained(staging)
         eye.processor().save_pretrained(staging)
 
     def speed(self) -> float:
@@ -87,26 +94,6 @@ def half(config: Any) -> bool:
 
 def checksum(part: Examples) -> int:
     return zlib.crc32(part.labels.tobytes(), zlib.crc32(part.keys.tobytes()))
-
-
-def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, validation: Examples,
-                config: Any) -> Lesson:
-    """Features, computed before, for method frozen: an epoch takes seconds."""
-    where = device()
-    given, labels = given.to(where), torch.from_numpy(part.labels).to(where)
-
-    def loss(model: nn.Module, batch: Tensor, piece: Tensor) -> Tensor:
-        at = batch[piece].to(where)
-        return F.cross_entropy(model(given[at]).float(), labels[at], label_smoothing=config.label_smoothing,
-                               reduction="sum")
-
-    @torch.no_grad()
-    def judge() -> tuple[float, float]:
-        head.eval()
-        return report.held_out(head(held.to(where)).float().softmax(1).cpu().numpy(), validation.labels)
-
-    return Lesson(len(part), checksum(part), lambda indices, _: indices, loss, judge if len(validation) else None,
-                  f"of {len(validation):,} held out of train")
 
 
 # -- the run ---------------------------------------------------------------------------------------------
@@ -162,15 +149,13 @@ def train(task: Task) -> Metrics:
         run.say(f"note: {problem}")
     part, validation = holdout(data.train, config.holdout)
     part = part[stratified(part.labels, config.limit, config.seed)]
-    base, revision = backbone.find(config, run.path.parent, task.slot)
-    model, eye = task.build(base, data.classes)
+    base, revision = task.find()
+    model, eye = task.build(base, data)
     task.config = config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
-    run.record(slot=task.slot, base=base.id if base else config.arch, base_revision=revision, data=data.about,
+    run.record(slot=task.slot, base=task.begins_with(base), base_revision=revision, data=data.about,
                revision=data.revision, learning_rate=config.learning_rate,
                **{task.things: {"train": len(part), "held out": len(validation), "test": len(data.test)}})
-    seen = len(np.unique(part.labels))
-    run.say(f"{len(part):,} training {task.things} of {seen} of {len(data.classes)} classes (chance: "
-            f"{1 / len(data.classes):.1%}), {len(validation):,} held out of them; test: {data.about}")
+    run.say(task.described(part, validation, data))
     for note in task.told(model, eye, part, data):
         run.say(f"note: {note}")
     try:
@@ -188,11 +173,7 @@ def train(task: Task) -> Metrics:
                         "held_out_score": reached["best"]}
     if not reached["stopped"]:
         try:
-            metrics = {**sit(task.exam(data), run, base, task.slot), **metrics}
-            if metrics["after"]["interval"][0] <= metrics["chance"]:
-                note = "The result is not better than chance: more epochs, more examples or another start are needed."
-                run.say(f"note: {note}")
-                run.beat(note=note)
+            metrics = {**task.examine(data, base), **metrics}
         except Stopped:
             metrics["stopped"] = True
     write_json(run.report / "metrics.json", metrics)
@@ -205,11 +186,9 @@ def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: 
     config, run = task.config, task.run
     if config.method == "frozen":
         with accelerator.local_main_process_first():
-            given, held = (task.frozen(model, eye, p) for p in (part, validation))
-        learner = task.head(model)
-        taught = head_lesson(learner, given, part, held, validation, config)
+            learner, taught = task.frozen_lesson(model, eye, part, validation)
     else:
-        inner = backbone.with_lora(model, config.lora_rank) if config.method == "lora" else model
+        inner = task.lora(model) if config.method == "lora" else model
         learner = task.around(inner)
         _refuse_what_cannot_fit(learner, config.method)
         learner.to(accelerator.device)

@@ -20,23 +20,20 @@ BACKBONE = "google/vit-base-patch16-224-in21k"
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(settings.FineTuning):
+    BACKBONE = BACKBONE
     source: str = setting("sample", "sample: a few hundred drawn dishes, comes with the app, needs no network. hub: "
                           "the data set below, downloaded once. folder: your own pictures, one subfolder a class "
                           "(command line only).", choices=("sample", "hub", "folder"), lasting=True)
     dataset: str = setting(FOOD, "With source hub: a data set of the Hub that holds pictures and their classes.",
                            label="Data set", lasting=True)
     folder: str = settings.folder()
-    start: str = setting("auto", "The checkpoint to start from: embedded, a run's id, or a model of the Hub, such as "
-                         f"{BACKBONE} (auto: that one with source hub, else embedded).", label="Start from",
-                         lasting=True, offers=((f"auto: embedded, or with source hub {BACKBONE}", "auto"),
-                                               (f"{BACKBONE} (Hub)", BACKBONE)))
+    start: str = settings.start(BACKBONE)
     method: str = setting("full", "full: every weight learns. frozen: only the head learns, on features that are "
                           "computed once. lora: small matrices beside the weights learn. scratch: from random "
                           "weights.", choices=("full", "frozen", "lora", "scratch"), lasting=True)
     epochs: int = settings.epochs(3)
-    learning_rate: float = setting(0.0, "Size of the steps at their largest; 0: the method's usual one.", low=0,
-                                   high=1.0)
+    learning_rate: float = settings.usual_rate()
     batch_size: int = settings.batch_size(32)
     name: str = settings.name()
     swap: str = settings.swap()
@@ -70,17 +67,6 @@ class Config:
     holdout: float = settings.holdout(0.05)
     limit: int = settings.limit()
     seed: int = settings.seed()
-
-    def check(self, local: bool) -> None:
-        settings.check_folder(self, local)
-        settings.check_start(self)
-
-    @property
-    def resolved_start(self) -> str:
-        """`auto` in words that do not depend on anything else."""
-        if self.start != "auto":
-            return self.start
-        return BACKBONE if self.source == "hub" and self.arch == "start" else "embedded"
 
     def unused(self) -> set[str]:
         return settings.unused(self, self.method, ("crop", "mixup", "progressive"))

@@ -10,11 +10,11 @@ from transformers import AutoModelForImageClassification
 
 from training import backbone, features, food_data
 from training.device import device
-from training.exam import Exam, asked
+from training.exam import ClassExam, asked
 from training.examples import Data
 from training.food import Config
-from training.food_data import Pictures, Store
-from training.food_model import Looks
+from training.looks import Looks
+from training.picture_store import Pictures, Store
 from training.recipe import Metrics
 from training.run import Run, Stopped
 
@@ -61,7 +61,7 @@ def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -
                           for part in found.split(1024)]).numpy()
 
 
-def exam(config: Config, data: Data) -> Exam:
+def exam(config: Config, data: Data) -> ClassExam:
     """The test part of the config's data. A frozen run's features of it are kept too."""
     prepared: dict[int, Store] = {}
 
@@ -83,7 +83,7 @@ def exam(config: Config, data: Data) -> Exam:
                      data.problems)
 
 
-class _FoodExam(Exam):
+class _FoodExam(ClassExam):
     def figures(self, probabilities: np.ndarray) -> Metrics:
         from training import metrics, report
         found: dict[str, Any] = super().figures(probabilities)

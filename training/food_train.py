@@ -3,26 +3,24 @@
 See training/food.py for its settings, training/finetune.py for the run from data to report.
 """
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import backbone, food_model, food_score, report
+from training import food_model, food_score, report
 from training.checkpoint import Checkpoint
+from training.classify import Classification
 from training.device import device
-from training.exam import Exam
+from training.exam import ClassExam
 from training.examples import Data
-from training.finetune import Task, checksum
-from training.food import Config, slot
-from training.food_augment import augment, draws, mixed
-from training.food_data import Pictures, Store
-from training.food_model import Looks
+from training.finetune import checksum
+from training.food import Config
+from training.looks import Looks
 from training.loop import Lesson
+from training.picture_augment import augment, draws, mixed
+from training.picture_store import MARGIN, Pictures, Store
 from training.run import Run
-
-MARGIN = 1.15    # training pictures are kept so much larger than the network sees, so that crops stay sharp
 
 
 def side(config: Config, size: int, epoch: int) -> int:
@@ -72,19 +70,15 @@ def _begin(model: nn.Module, config: Config) -> None:
                 module.eval()
 
 
-class FoodTask(Task):
-    things = "pictures"
+class FoodTask(Classification):
+    things, slot = "pictures", "food"
     config: Config
-
-    @property
-    def slot(self) -> str:
-        return slot(self.config)
 
     def load(self) -> Data:
         return food_score.load(self.config.dataset, self.config.source, self.config.folder)
 
-    def build(self, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Looks]:
-        model, looks = food_model.build(self.config, base, classes)
+    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Looks]:
+        model, looks = food_model.build(self.config, base, data.classes)
         self.looks = looks
         return model.to(memory_format=torch.channels_last), looks
 
@@ -94,14 +88,8 @@ class FoodTask(Task):
     def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
         return food_score.frozen_features(model, eye, part, self.run)
 
-    def head(self, model: nn.Module) -> nn.Module:
-        return backbone.head(model)
-
-    def exam(self, data: Data) -> Exam:
+    def exam(self, data: Data) -> ClassExam:
         return food_score.exam(self.config, data)
-
-    def save(self, model: nn.Module, eye: Looks, staging: Path) -> None:
-        super().save(model.half() if self.config.store == "float16" else model, eye, staging)
 
     def speed(self) -> float:
         sides = [side(self.config, self.looks.size, epoch) for epoch in range(self.config.epochs)]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -24,6 +25,7 @@ from torch import Tensor
 from training.recipe import SettingsError
 from training.run import Run, Stopped
 
+ROUND = 32       # batches that are sorted by length together: more saves padding, fewer mixes better
 SAVE_EVERY = 60  # seconds between saves of what continuing needs, within an epoch, at least
 
 
@@ -40,6 +42,7 @@ class Lesson:
     clip: float = 0.0                                    # largest norm of the gradients; 0: any
     ahead: bool = False                                  # fetch the next batch while a step runs
     order: Callable[[int], Tensor] | None = None         # epoch -> all indices; None: shuffled
+    tell: str = "{:.2%}"                                 # how a score is written
 
 
 class Stop:
@@ -68,6 +71,18 @@ def rate(config: Any, done: float) -> float:
 
 def shuffled(count: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+
+
+def by_length(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> Tensor:
+    """All indices, so that each batch in a row holds clips of like length; the batches come in any order."""
+    order = shuffled(len(lengths), seed, epoch)
+    pieces = []
+    for part in order.split(ROUND * batch):
+        part = part[np.argsort(lengths[part.numpy()], kind="stable")]
+        pieces += list(part.split(batch))
+    whole = [p for p in pieces if len(p) == batch]
+    mixed = [whole[i] for i in shuffled(len(whole), seed + 1, epoch)]
+    return torch.cat(mixed + [p for p in pieces if len(p) < batch])
 
 
 def steps_of(order: Tensor, batch: int, world: int) -> list[Tensor]:
@@ -222,7 +237,7 @@ class _Fit:
         score, loss = self.lesson.judge()
         self.run.log(step=state["step"], total=self.total, epoch=epoch, score=round(score, 6),
                      score_loss=round(loss, 6))
-        self.run.say(f"epoch {epoch}/{epochs}: {score:.2%} {self.lesson.judged_on}")
+        self.run.say(f"epoch {epoch}/{epochs}: {self.lesson.tell.format(score)} {self.lesson.judged_on}")
         if state["best"] is None or score >= state["best"]:
             state["best"], state["stale"] = score, 0
             state["weights"] = {k: v.detach().cpu().clone() for k, v in self.bare.state_dict().items()}

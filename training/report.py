@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from training import scores
+
 CROWD = 20  # classes that a confusion picture shows at most
 
 
@@ -98,14 +100,14 @@ def table(metrics: dict[str, Any]) -> str:
     def cell(part: dict[str, Any] | None) -> str:
         if not part:
             return "-"
-        low, high = part["interval"]
+        low, high = (scores.scale(part).text(end) for end in part["interval"])
         top5 = f", top 5 {part['top5']:.1%}" if "top5" in part else ""
-        return f"{part['accuracy']:.2%} ({low:.1%} to {high:.1%}, n {part['n']:,}){top5}"
-    rows = [("accuracy on", "before", "after"),
+        return f"{scores.text(part, 2)} ({low} to {high}, n {part['n']:,}){top5}"
+    rows = [(f"{scores.scale(metrics['after']).title} on", "before", "after"),
             (metrics["data"], cell(metrics.get("before")), cell(metrics["after"]))]
     if other := metrics.get("other"):
         rows.append((other["data"], cell(other["before"]), cell(other["after"])))
     widths = [max(len(r[i]) for r in rows) for i in range(3)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:],
-                      f"chance {metrics['chance']:.1%}; 95% intervals; {metrics['held_out']}"])
+    chance = f"chance {metrics['chance']:.1%}; " if "chance" in metrics else ""
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], f"{chance}95% intervals; {metrics['held_out']}"])

@@ -1,5 +1,5 @@
 """The settings that the recipes share: one wording and one range each, with the recipe's own default."""
-from typing import Any
+from typing import Any, ClassVar
 
 from training.recipe import SettingsError, setting
 
@@ -10,6 +10,17 @@ def epochs(default: int) -> Any:
 
 def learning_rate(default: float) -> Any:
     return setting(default, "Size of the steps at their largest.", low=1e-6, high=1.0)
+
+
+def usual_rate() -> Any:
+    return setting(0.0, "Size of the steps at their largest; 0: the method's usual one.", low=0, high=1.0)
+
+
+def start(backbone: str) -> Any:
+    return setting("auto", "The checkpoint to start from: embedded, a run's id, or a model of the Hub, such as "
+                   f"{backbone} (auto: that one with source hub, else embedded).", label="Start from", lasting=True,
+                   offers=((f"auto: embedded, or with source hub {backbone}", "auto"),
+                           (f"{backbone} (Hub)", backbone)))
 
 
 def batch_size(default: int) -> Any:
@@ -103,12 +114,25 @@ def check_folder(config: Any, local: bool) -> None:
         raise SettingsError("source 'folder' names a path of this machine, which only the command line may do.")
 
 
-def check_start(config: Any) -> None:
-    """What goes with method scratch. Raises SettingsError."""
-    if config.method != "scratch" and config.arch != "start":
-        raise SettingsError("arch names a network with random weights: it goes with method 'scratch'.")
-    if config.start == "scratch":
-        raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
+class FineTuning:
+    """What configs have in common whose recipes fine-tune a network of the Hub."""
+
+    BACKBONE: ClassVar[str]
+
+    def check(self: Any, local: bool) -> None:
+        """Raises SettingsError."""
+        check_folder(self, local)
+        if self.method != "scratch" and self.arch != "start":
+            raise SettingsError("arch names a network with random weights: it goes with method 'scratch'.")
+        if self.start == "scratch":
+            raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
+
+    @property
+    def resolved_start(self: Any) -> str:
+        """`auto` in words that do not depend on anything else."""
+        if self.start != "auto":
+            return self.start
+        return self.BACKBONE if self.source == "hub" and self.arch == "start" else "embedded"
 
 
 LEARN = ("augmentation", "layer_decay", "bf16", "compile")   # what only methods that train the backbone use

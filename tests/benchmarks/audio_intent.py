@@ -66,7 +66,7 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
     import numpy as np
     from accelerate import Accelerator
 
-    from training import audio_score, audio_train, backbone, finetune, loop
+    from training import audio_score, audio_train, backbone, classify, loop
     from training.audio_data import Heard
     from training.audio_intent import Config
     from training.run import Run
@@ -80,7 +80,7 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
     if method == "frozen":
         given = audio_score.frozen_features(model, ear, heard, run)
         learner = audio_score.head(model).to(accelerator.device)
-        lesson = finetune.head_lesson(learner, given, part, given[:0], nothing, config)
+        lesson = classify.head_lesson(learner, given, part, given[:0], nothing, config)
     else:
         model.freeze_feature_encoder()
         learner = model.to(accelerator.device)

@@ -52,7 +52,7 @@ def pictures(count: int, natural: int = 0) -> Any:
     import numpy as np
     from PIL import Image
 
-    from training.food_data import Pictures
+    from training.picture_store import Pictures
     from training.pictures import load_picture
     rng, encoded = np.random.default_rng(0), []
     for _ in range(min(count, 256)):
@@ -70,9 +70,9 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     import numpy as np
     from accelerate import Accelerator
 
-    from training import backbone, finetune, food_score, food_train, loop
+    from training import backbone, classify, food_score, food_train, loop
     from training.food import Config
-    from training.food_model import Looks
+    from training.looks import Looks
     from training.run import Run
     config, model = Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"), network(arch)
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
@@ -82,7 +82,7 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     if method == "frozen":
         given = food_score.frozen_features(model, Looks(side(arch)), part, run)
         model = backbone.head(model).to(accelerator.device)
-        lesson = finetune.head_lesson(model, given, part, given[:0], nothing, config)
+        lesson = classify.head_lesson(model, given, part, given[:0], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
         lesson = food_train.lesson(model, Looks(side(arch)), part, nothing, config, run)
@@ -148,8 +148,8 @@ def step(chosen: argparse.Namespace) -> None:
 
     from training import food_train
     from training.food import Config
-    from training.food_augment import augment, draws
-    from training.food_model import Looks
+    from training.looks import Looks
+    from training.picture_augment import augment, draws
     from training.run import Run
     part, _ = pictures(4 * chosen.batch, chosen.natural)
     model, looks, where = network(chosen.arch).to(device.device()), Looks(side(chosen.arch)), device.device()
@@ -208,7 +208,7 @@ def shapes(chosen: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from training import checkpoint, food_data
+    from training import checkpoint, food_data, picture_store
     from training.examples import holdout
     from training.food import FOOD
     from training.food_score import opened, predict
@@ -224,8 +224,8 @@ def shapes(chosen: argparse.Namespace) -> None:
         "with white borders to 4:3": lambda p: _padded(p),
     }
     for name, change in changes.items():
-        shown = food_data.Pictures(lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys)
-        found = predict(model, food_data.Store(shown, looks.size), looks)
+        shown = picture_store.Pictures(lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys)
+        found = predict(model, picture_store.Store(shown, looks.size), looks)
         print(f"{name}: {(found.argmax(1) == held.labels).mean():.2%} right (n {len(held)})", flush=True)
         if name == "as they are":
             sure, right = found.max(1), found.argmax(1) == held.labels

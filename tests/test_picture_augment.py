@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from training.food_augment import CHANGES, augment, draws, mixed
+from training.picture_augment import CHANGES, augment, draws, mixed
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,70 @@
+"""Fine-tuning a network that tells classes apart, whatever its examples are: what such recipes share of a `Task`."""
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import backbone, report
+from training.checkpoint import Checkpoint
+from training.device import device
+from training.exam import ClassExam, sit
+from training.examples import Data, Examples
+from training.finetune import Task, checksum
+from training.loop import Lesson
+from training.recipe import Metrics
+
+
+class Classification(Task):
+
+    @abstractmethod
+    def exam(self, data: Data) -> ClassExam: ...
+
+    @abstractmethod
+    def frozen(self, model: nn.Module, eye: Any, part: Examples) -> Tensor:
+        """(N, ...) what the head gets, kept on disk. Raises Stopped."""
+
+    def head(self, model: nn.Module) -> nn.Module:
+        """What learns on those features: a part of the model itself."""
+        return backbone.head(model)
+
+    def described(self, part: Examples, validation: Examples, data: Data) -> str:
+        seen = len(np.unique(part.labels))
+        return (f"{len(part):,} training {self.things} of {seen} of {len(data.classes)} classes (chance: "
+                f"{1 / len(data.classes):.1%}), {len(validation):,} held out of them; test: {data.about}")
+
+    def frozen_lesson(self, model: nn.Module, eye: Any, part: Examples,
+                      validation: Examples) -> tuple[nn.Module, Lesson]:
+        """Features, computed before: an epoch takes seconds."""
+        given, held = (self.frozen(model, eye, p) for p in (part, validation))
+        head = self.head(model)
+        return head, head_lesson(head, given, part, held, validation, self.config)
+
+    def examine(self, data: Data, base: Checkpoint | None) -> Metrics:
+        metrics = sit(self.exam(data), self.run, base, self.slot)
+        if metrics["after"]["interval"][0] <= metrics["chance"]:
+            note = "The result is not better than chance: more epochs, more examples or another start are needed."
+            self.run.say(f"note: {note}")
+            self.run.beat(note=note)
+        return metrics
+
+
+def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, validation: Examples,
+                config: Any) -> Lesson:
+    where = device()
+    given, labels = given.to(where), torch.from_numpy(part.labels).to(where)
+
+    def loss(model: nn.Module, batch: Tensor, piece: Tensor) -> Tensor:
+        at = batch[piece].to(where)
+        return F.cross_entropy(model(given[at]).float(), labels[at], label_smoothing=config.label_smoothing,
+                               reduction="sum")
+
+    @torch.no_grad()
+    def judge() -> tuple[float, float]:
+        head.eval()
+        return report.held_out(head(held.to(where)).float().softmax(1).cpu().numpy(), validation.labels)
+
+    return Lesson(len(part), checksum(part), lambda indices, _: indices, loss, judge if len(validation) else None,
+                  f"of {len(validation):,} held out of train")

@@ -1,0 +1,41 @@
+"""What a network expects of a picture, as its checkpoint's processor says."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoImageProcessor, CLIPImageProcessor
+
+from training.checkpoint import CheckpointError
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a network expects of a picture: its side, and mean and deviation of its channels."""
+    size: int
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+    @classmethod
+    def of(cls, path: Path) -> "Looks":
+        """As a checkpoint's processor says. Raises CheckpointError."""
+        try:
+            processor = AutoImageProcessor.from_pretrained(path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path.name} does not say how pictures are prepared for it "
+                                  "(preprocessor_config.json is missing or damaged)") from error
+        size = dict((processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size) or {})
+        side = size.get("height") or size.get("shortest_edge")
+        return cls(int(side), tuple(processor.image_mean or (0, 0, 0)), tuple(processor.image_std or (1, 1, 1)))
+
+    def processor(self) -> CLIPImageProcessor:
+        """The same as a file that every transformers program understands: shortest edge, centre, normalised."""
+        return CLIPImageProcessor(size={"shortest_edge": self.size}, image_mean=list(self.mean),
+                                  crop_size={"height": self.size, "width": self.size}, image_std=list(self.std))
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S), uint8 or 0 to 255, as the network's input."""
+        mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
+        return (pixels.float() - mean) / std

@@ -1,0 +1,67 @@
+"""Coloured pictures to learn from: framed for a network, and kept.
+
+They stay as they are stored (files, or what a data set holds) until they are framed: upright, flattened on white, the
+largest square in the middle, brought to the side that is asked for. It is one function, for training, scoring and
+serving alike.
+"""
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from training.device import cores
+from training.examples import Examples
+from training.pictures import flatten
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MARGIN = 1.15    # training pictures are kept so much larger than the network sees, so that crops stay sharp
+
+
+def framed(picture: Image.Image, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: the largest square in the middle of the picture."""
+    picture = flatten(picture)
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    box = (left, top, left + side, top + side)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0))
+
+
+class Pictures(Examples):
+    """Examples that are read as PIL pictures."""
+
+    def pixels(self, indices: np.ndarray, size: int, beat: Callable[[], Any] = int) -> np.ndarray:
+        """(n, 3, size, size) uint8. Decoding lets Python's lock go, so threads help."""
+        out = np.empty((len(indices), 3, size, size), np.uint8)
+
+        def fill(row: int) -> None:
+            out[row] = framed(self.one(indices[row]), size).transpose(2, 0, 1)
+
+        with ThreadPoolExecutor(cores()) as pool:
+            for i, _ in enumerate(pool.map(fill, range(len(indices)), chunksize=64)):
+                if i % 256 == 0:
+                    beat()
+        return out
+
+    @property
+    def natural(self) -> int:
+        """The usual short side of the pictures, in pixels."""
+        some = np.linspace(0, len(self) - 1, min(50, len(self))).astype(int)
+        return int(np.median([min(self.one(i).size) for i in some]))
+
+
+class Store:
+    """Pictures as (N, 3, size, size) uint8: in memory where they fit into a third of it, else decoded when asked."""
+
+    def __init__(self, pictures: Pictures, size: int, beat: Callable[[], Any] = int):
+        self.pictures, self.size, self.packed = pictures, size, None
+        if 3 * size * size * len(pictures) * 3 < psutil.virtual_memory().available:
+            self.packed = pictures.pixels(np.arange(len(pictures)), size, beat)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        return self.packed[indices] if self.packed is not None else self.pictures.pixels(indices, self.size)
