@@ -14,7 +14,7 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio loads: no look-up outside, ever
 from training import device  # noqa: E402, F401  before torch: it sets what torch reads when it loads
 
-DEMOS = ["digits", "food", "audio_intent"]
+DEMOS = ["captioning", "food", "audio_intent", "digits"]
 
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -102,7 +102,8 @@ def launch(blocks: Any, chosen: argparse.Namespace, training: bool) -> Any:
     blocks.queue(default_concurrency_limit=8, max_size=256)
     blocks.launch(server_name=chosen.host, server_port=chosen.port, share=chosen.share, show_error=True,
                   auth=(user, password) if user else None, prevent_thread_lock=True, quiet=True, ssr_mode=False,
-                  max_file_size="100mb", footer_links=["api"], theme=page.theme(), css=page.CSS, js=page.JS)
+                  max_file_size="100mb", footer_links=["api"], theme=page.theme(), css=page.CSS, js=page.JS,
+                  head=page.HEAD)
     blocks.landing = Landing(blocks.slots, training)
     blocks.landing.start()
     for slot in blocks.slots.values():

@@ -21,6 +21,11 @@ FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "san
 JS = """() => { const timer = setInterval(() => {
   const brush = document.querySelector('#canvas button[aria-label="Brush"]');
   if (brush) { clearInterval(timer); brush.click(); } }, 150); }"""
+# On a phone all tabs fit. They are measured once, before CSS is there, and what does not fit is hidden behind dots.
+HEAD = """<style>@media (max-width: 480px) {
+  .gradio-container .main { padding-left: 16px !important; padding-right: 16px !important; }
+  .tab-container button { padding-left: 0.2rem !important; padding-right: 0.2rem !important;
+    font-size: 0.74rem !important; letter-spacing: -0.01em; } }</style>"""
 CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 

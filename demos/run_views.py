@@ -23,8 +23,13 @@ def share(part: dict[str, Any] | None) -> str:
     return scores.text(part) if part else "–"
 
 
-def _scale(run: Run) -> scores.Scale:
-    return scores.SCALES[recipe.load(run.recipe).metric]
+def _scale(run: Run | None) -> scores.Scale:
+    known = run is not None and run.recipe in recipe.names()   # another version's recipe may be another one
+    return scores.SCALES.get(recipe.load(run.recipe).metric, scores.ACCURACY) if known else scores.ACCURACY
+
+
+def score_title(run: Run | None) -> str:
+    return "Held-out score" + ", %" * _scale(run).share
 
 
 def status(run: Run | None) -> str:
@@ -57,13 +62,13 @@ def queue(waiting: list[Run]) -> str:
 
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Loss over steps (raw and smoothed), and score over epochs, at most some 300 points."""
-    losses, held, smooth = [], [], None
+    losses, held, smooth, unit = [], [], None, 100 if _scale(run).share else 1
     for event in run.events() if run else ():
         if "loss" in event:
             smooth = event["loss"] if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * event["loss"]
             losses.append({"step": event["step"], "loss": round(smooth, 4)})
         elif "score" in event:
-            held.append({"epoch": event["epoch"], "score": round(event["score"] * 100, 2)})
+            held.append({"epoch": event["epoch"], "score": round(event["score"] * unit, 4)})
     every = max(1, len(losses) // 300)
     return (pd.DataFrame(losses[::-1][::every][::-1], columns=["step", "loss"]),
             pd.DataFrame(held, columns=["epoch", "score"]))

@@ -205,6 +205,8 @@ def _refresh(selected: str | None, seen: str, names: list[str], actions: Actions
         return [gr.skip()] * (8 + len(BUTTONS) + len(names))
     changed = not seen.endswith(listing) or seen.split("|")[0] != (run.id if run else "")
     loss, score = run_views.curves(run) if now != seen else (gr.skip(), gr.skip())
+    if now != seen:
+        score = gr.LinePlot(value=score, title=run_views.score_title(run))
     can = run_views.can(run)
     slot = actions.slots.get(slot_of(run)) if run else None
     can["back"] = slot is not None and slot.previous is not None

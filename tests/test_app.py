@@ -17,8 +17,8 @@ import app
 from training.job import ROOT
 
 VARIABLES = ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE", "RUNS", "AUTH", "TRAINING", "SPACE_ID")
-PROMISED = {"/classify_digit", "/classify_fashion", "/classify_food", "/classify_audio", "/start_run",
-            "/run_status", "/stop_run", "/list_checkpoints", "/swap"}
+PROMISED = {"/classify_digit", "/classify_fashion", "/classify_food", "/classify_audio", "/caption",
+            "/caption_words", "/start_run", "/run_status", "/stop_run", "/list_checkpoints", "/swap"}
 
 
 @pytest.fixture

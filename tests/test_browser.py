@@ -23,6 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 ROOT = Path(__file__).parent.parent
 SHOTS = Path(__file__).parent / "screenshots"
+EXAMPLES = ROOT / "demos" / "examples"
 PATIENCE = 120_000  # milliseconds; only a hang takes so long
 
 
@@ -89,6 +90,7 @@ def page(browser, app):
 
 
 def draw_seven(page) -> None:
+    page.get_by_role("tab", name="Digits & fashion").click()
     page.wait_for_selector('#canvas button[aria-label="Brush Size"]')  # the brush is in hand, without a click
     box = page.locator("#canvas canvas").first.bounding_box()
     middle, side = box["x"] + box["width"] / 2, box["height"]
@@ -112,8 +114,10 @@ def shot(page, name: str) -> None:
 
 
 def open_train(page) -> None:
-    page.get_by_role("tab", name="Train").click()
-    page.wait_for_selector("#start")
+    """With the digits recipe chosen."""
+    page.get_by_role("tab", name="Digits & fashion").click()
+    page.locator("#tune-digits").click()
+    page.wait_for_selector("#set-digits-epochs")
 
 
 def choose(page, element: str, option: str) -> None:
@@ -135,12 +139,14 @@ def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page):
 
 
 def test_an_example_photo_is_answered(page):
+    page.get_by_role("tab", name="Digits & fashion").click()
     page.get_by_role("tab", name="Photo").click()
     page.locator('.gallery-item:has(img[src*="five_on_black"])').click()
     assert shown_digit(page) == "5"
 
 
 def test_a_broken_picture_gets_a_sentence(page, tmp_path):
+    page.get_by_role("tab", name="Digits & fashion").click()
     page.get_by_role("tab", name="Photo").click()
     broken = tmp_path / "holiday.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"not really" * 20)
@@ -149,9 +155,36 @@ def test_a_broken_picture_gets_a_sentence(page, tmp_path):
     assert "Traceback" not in page.locator("#seen-digits").inner_text()
 
 
+def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):
+    page.set_input_files("#captioning-photo input[type=file]", EXAMPLES / "captioning" / "girl_on_bicycle.png")
+    page.wait_for_selector("#seen-captions .told")
+    words = page.locator("#seen-captions .word")
+    assert words.count() >= 3 and page.locator("#seen-captions .others li").count() >= 5
+    assert not words.nth(2).locator("img").is_visible()
+    words.nth(2).hover()
+    words.nth(2).locator("img").wait_for(state="visible")
+    choose(page, "compare-captions", "embedded")
+    page.wait_for_selector("#seen-compare-captions .told")
+    words.nth(2).hover()
+    shot(page, "captioning.png")
+    assert not page.outside
+
+
+def test_a_caption_can_be_stopped_in_its_midst(page):
+    page.set_input_files("#captioning-photo input[type=file]", EXAMPLES / "captioning" / "boat.png")
+    page.wait_for_selector("#seen-captions .caption")
+    page.locator("#stop-captioning").click()
+    page.wait_for_timeout(1000)
+    before = page.locator("#seen-captions").inner_html()
+    page.wait_for_timeout(1000)
+    assert page.locator("#seen-captions").inner_html() == before
+    page.locator("#ask-captioning").click()
+    page.wait_for_selector("#seen-captions .told")
+
+
 def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(page):
     page.get_by_role("tab", name="Food").click()
-    page.locator("#food-photo input[type=file]").set_input_files(ROOT / "demos" / "examples" / "food" / "pizza.png")
+    page.locator("#food-photo input[type=file]").set_input_files(EXAMPLES / "food" / "pizza.png")
     page.wait_for_selector("#seen-food .looked img")
     assert page.locator("#label-food").inner_text().count("%") == 5
     choose(page, "compare-food", "embedded")
@@ -161,7 +194,7 @@ def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(pag
 
 def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page):
     page.get_by_role("tab", name="Audio intent").click()
-    sound = ROOT / "demos" / "examples" / "audio_intent" / "pay_bill.mp3"
+    sound = EXAMPLES / "audio_intent" / "pay_bill.mp3"
     page.locator("#audio-recording button[aria-label='Upload file']").click()
     page.locator("#audio-recording input[type=file]").set_input_files(sound)
     page.wait_for_selector("#seen-audio .sound img")
@@ -173,7 +206,7 @@ def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page)
 
 
 def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
-    samples, rate = soundfile.read(ROOT / "demos" / "examples" / "audio_intent" / "freeze.mp3")
+    samples, rate = soundfile.read(EXAMPLES / "audio_intent" / "freeze.mp3")
     soundfile.write(tmp_path / "voice.wav", samples, rate)
     spoken = browser.browser_type.launch(executable_path=CHROMIUM, args=[
         "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-ui-for-media-stream",
@@ -245,7 +278,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
     draw_seven(page)
     assert shown_digit(page) == "7"
     shot(page, "phone.png")
-    for tab in ("Digits & fashion", "Food", "Train"):
+    for tab in ("Captioning", "Food", "Audio intent", "Digits & fashion", "Train"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(500)
         # A phone zooms out where a page is too wide, and the window's inner width with it.

@@ -113,6 +113,27 @@ def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_no
     assert not hub.reachable(0.5) and constants.HF_HUB_OFFLINE and datasets.config.HF_HUB_OFFLINE
 
 
+@pytest.mark.parametrize("author, given", [("SFconvertbot", True), ("somebody", False)])
+def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody_elses(monkeypatch, tmp_path, author,
+                                                                                       given):
+    import huggingface_hub
+    offer = type("Offer", (), {"author": author, "is_pull_request": True, "git_reference": "refs/pr/7"})
+    for name, files in (("main", ["config.json"]), ("c0ffee", ["config.json", "model.safetensors"])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text("{}")
+    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, revision=None, **_:
+                        tmp_path / ("c0ffee" if revision == "refs/pr/7" else "main"))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_: type("Info", (), {"sha": "main"}))
+    monkeypatch.setattr(huggingface_hub.HfApi, "get_repo_discussions", lambda *_, **__: iter([offer]))
+    if given:
+        assert hub.model("nlpconnect/vit-gpt2-image-captioning") == (tmp_path / "c0ffee", "c0ffee")
+    else:
+        with pytest.raises(recipe.SettingsError, match="holds no safetensors"):
+            hub.model("nlpconnect/vit-gpt2-image-captioning")
+
+
 @pytest.mark.skipif(not stand_in(), reason="HF_ENDPOINT is not a Hub on this machine that answers")
 class TestWithAHub:
     def test_the_whole_data_set_loads_and_its_revision_is_recorded(self, in_process):
@@ -142,7 +163,7 @@ class TestWithAHub:
         assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
         assert "96 training pictures of 96 of 101 classes" in run.log_file.read_text(), "stratified, not a slice"
         assert run.metrics["after"]["n"] == 1010 and run.metrics["before"] is None
-        assert "base_model: google/vit-base" in (run.checkpoint / "README.md").read_text()
+        assert "- google/vit-base" in (run.checkpoint / "README.md").read_text()
 
     def test_a_classifier_of_the_hub_with_as_many_classes_is_scored_before(self, in_process, runs, quick_picture):
         run = job.create(runs, "food", dict(source="hub", start="nateraw/food", method="frozen", limit=64, epochs=1))
@@ -171,3 +192,37 @@ class TestWithAHub:
         assert len(data.train.texts) == len(data.train) + len(data.test) and all(data.train.texts)
         with pytest.raises(recipe.SettingsError, match="has no part named 'xx-XX'"):
             audio_score.load("PolyAI/minds14", "hub", "", "xx-XX", 0)
+
+    @pytest.mark.parametrize("method", ["full", "frozen", "lora"])
+    def test_an_encoder_and_a_decoder_of_the_hub_are_joined_and_learn_flickr8k(self, in_process, runs, method,
+                                                                               few_captions):
+        run = job.create(runs, "captioning", dict(source="hub", method=method, limit=16, batch_size=8, epochs=1,
+                                                  words=6))
+        assert execute(run) == DONE, run.status
+        config = json.loads((run.checkpoint / "config.json").read_text())
+        assert config["architectures"] == ["VisionEncoderDecoderModel"] and config["decoder"]["add_cross_attention"]
+        assert run.settings["base"] == "google/vit-base-patch16-224-in21k + openai-community/gpt2"
+        assert "16 training pictures with 80 captions" in run.log_file.read_text()
+        assert run.metrics["before"] is None and run.metrics["after"]["n"] == 8
+        assert "- openai-community/gpt2" in (run.checkpoint / "README.md").read_text()
+
+    def test_a_whole_captioner_of_the_hub_goes_on_learning(self, in_process, runs, few_captions):
+        run = job.create(runs, "captioning", dict(source="hub", start="nlpconnect/vit-gpt2-image-captioning", limit=16,
+                                                  batch_size=8, epochs=1, words=6))
+        assert execute(run) == DONE, run.status
+        assert run.metrics["before"]["n"] == 8 and re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
+
+
+@pytest.fixture
+def few_captions(monkeypatch):
+    """Flickr8k's validation pictures, eight of them: beam search takes its time."""
+    import dataclasses
+
+    import numpy as np
+
+    from training import caption_score, caption_train
+    whole = caption_score.load("jxie/flickr8k", "hub")
+    assert len(whole.train) == 6000 and len(whole.test) == 1000 and "validation" in whole.about
+    assert all(len(whole.train.texts[place]) == 5 for place in whole.train.places)
+    monkeypatch.setattr(caption_score, "load", lambda *_: dataclasses.replace(whole, test=whole.test[np.arange(8)]))
+    monkeypatch.setattr(caption_train, "JUDGED", 8)

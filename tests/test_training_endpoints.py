@@ -109,7 +109,7 @@ BAD = [
     ("digits", {"continue": "../x"}, "There is no run '../x' to continue."),
     ("digits", "epochs", "The settings must be a JSON object"),
     ("digits", None, "The settings must be a JSON object"),
-    ("telepathy", {}, "There is no recipe named 'telepathy'. The recipes are: audio_intent, digits"),
+    ("telepathy", {}, "There is no recipe named 'telepathy'. The recipes are: audio_intent, captioning, digits"),
     ("../digits", {}, "There is no recipe named '../digits'."),
 ]
 
@@ -152,7 +152,7 @@ def test_settings_that_cannot_be_used_are_refused_in_a_sentence_and_make_no_run(
     ("run_status", ["digits-1-gone"], "There is no run 'digits-1-gone'."),
     ("run_status", ["../runs"], "There is no run '../runs'."),
     ("run_status", [7], "There is no run 7."), ("stop_run", ["/etc"], "There is no run '/etc'."),
-    ("list_checkpoints", ["cars"], "There is no slot 'cars'. The slots are: digits, fashion, food, audio."),
+    ("list_checkpoints", ["cars"], "There is no slot 'cars'. The slots are: captions, food, audio, digits, fashion."),
     ("list_checkpoints", [["digits"]], "There is no slot ['digits']."),
     ("swap", ["cars", "x"], "There is no slot 'cars'."),
 ])

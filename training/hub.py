@@ -11,6 +11,8 @@ from typing import Any
 
 from training.recipe import SettingsError
 
+CONVERTER = "SFconvertbot"   # of the Hub, which offers safetensors where there are pickles alone
+
 
 def reachable(seconds: float = 2.0) -> bool:
     """Whether the Hub (HF_ENDPOINT) answers; sets the libraries on- or offline accordingly."""
@@ -57,10 +59,27 @@ def model(name: str) -> tuple[Path, str]:
                                        local_files_only=not online))
     except Exception as error:  # many kinds, of two libraries
         raise _not_loaded(name, online, error) from error
+    if not list(found.glob("*.safetensors")) and online:
+        found, revision = _converted(name) or (found, revision)
     if not list(found.glob("*.safetensors")):
         raise SettingsError(f"{name} holds no safetensors. Its weights are pickles, which could run code when loaded: "
                             "choose another model.")
     return found, revision or "cached"
+
+
+def _converted(name: str) -> tuple[Path, str] | None:
+    """The safetensors that the Hub's own robot has offered for a model of pickles, as transformers finds them."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+    try:
+        offers = [offer.git_reference for offer in HfApi().get_repo_discussions(name, author=CONVERTER)
+                  if offer.is_pull_request and offer.git_reference and offer.author == CONVERTER]
+        if not offers:
+            return None
+        found = Path(snapshot_download(name, revision=offers[0], allow_patterns=["*.json", "*.safetensors"]))
+        return found, found.name   # a snapshot's folder is named by its commit
+    except (HfHubHTTPError, OSError):
+        return None
 
 
 def splits(name: str, config: str | None = None) -> list[str]:

@@ -1,0 +1,196 @@
+"""Prints how fast the captioning recipe and tab are, each as a ratio to a named baseline measured in the same run.
+
+    python tests/benchmarks/captioning.py                  all parts, on random pictures and random weights
+    python tests/benchmarks/captioning.py full frozen      some parts: full, frozen, caption
+    python tests/benchmarks/captioning.py full --arch vit-base --batch 32 --pictures 1024
+
+Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used: the networks are built
+from their configs, with random weights; the pictures are noise, the captions words drawn with Flickr8k's lengths.
+"""
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT))
+from training import device  # noqa: E402  before torch
+
+ARCHS = {
+    "small": None,           # the recipe's own small one, at 128 pixels, with 3,000 words
+    "vit-base": 224,         # ViT-B/16 and GPT-2, of the published sizes
+}
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def sentences(count: int) -> list[str]:
+    """Of 4 to 30 words, half of them under 12, as in Flickr8k; a few words are frequent and most are rare."""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnoprstuvw"))
+    known = ["".join(rng.choice(letters, rng.integers(2, 9))) for _ in range(3000)]
+    lengths = np.clip(np.rint(np.exp(rng.normal(2.4, 0.35, count))), 4, 30).astype(int)
+    return [" ".join(known[min(i, 2999)] for i in rng.zipf(1.4, n)) for n in lengths]
+
+
+def album(count: int) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    from training.picture_store import Pictures
+    rng = np.random.default_rng(0)
+    small = [Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)) for _ in range(64)]
+    shown = [each.resize((213, 160), Image.Resampling.BICUBIC) for each in small]
+    said = sentences(5 * count)
+    return Pictures(lambda i: shown[i % 64], np.arange(count), np.zeros(count, np.int64), rng.random(count),
+                    [said[5 * i:5 * i + 5] for i in range(count)])
+
+
+def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
+    import torch
+    from transformers import GPT2Config, VisionEncoderDecoderConfig, VisionEncoderDecoderModel, ViTConfig
+
+    from training import caption_model
+    from training.looks import Looks
+    texts = [text for place in part.places for text in part.texts[place]]
+    if arch == "small":
+        small = dataclasses.replace(config, method="scratch", arch="small")
+        return caption_model.build(small, None, texts, Path())[:2]
+    torch.manual_seed(0)
+    made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(
+        ViTConfig(image_size=ARCHS[arch]), GPT2Config(is_decoder=True, add_cross_attention=True))
+    model, words = VisionEncoderDecoderModel(made), caption_model.new_words(texts)
+    caption_model.configured(model, words, config)
+    return model, caption_model.Eye(Looks(ARCHS[arch]), words)
+
+
+# -- training --------------------------------------------------------------------------------------------
+def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[float]:
+    """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
+    import numpy as np
+    from accelerate import Accelerator
+    from torch import nn
+
+    from training import backbone, caption_score, caption_train, loop
+    from training.caption_model import Teller
+    from training.picture_store import MARGIN, Store
+    from training.run import Run
+    model, eye = captioner(arch, part, config)
+    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
+    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
+    stamps = [time.perf_counter()]
+    if config.method == "frozen":
+        given = caption_score.encodings(model, eye, part, run)
+        learner = Teller(nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model)
+    else:
+        given = Store(part, min(part.natural, round(MARGIN * eye.looks.size)), run.beat)
+        learner = Teller(model, model)
+    learner.to(accelerator.device)
+    lesson = caption_train.lesson(learner, model, eye, part, given, part[np.zeros(0, int)], None, config, run)
+    say = run.say
+    run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
+    loop.fit(accelerator.prepare(learner), lesson, backbone.optimizer(learner, config), config, run, accelerator)
+    return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+
+
+def usual(arch: str, part: Any, config: Any, count: int) -> float:
+    """Pairs a second of Seq2SeqTrainer, each caption padded to the longest of all, pictures prepared one by one by the
+    library's processor, in float32."""
+    import torch
+    from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+    model, eye = captioner(arch, part, config)
+    processor, first = eye.looks.processor(), [part.texts[place][0] for place in part.places]
+    rows = eye.spelled(first, config.words)
+    longest = max(map(len, rows))
+
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return count
+
+        def __getitem__(self, i: int) -> dict[str, Any]:
+            pixels = processor(images=part.one(i), return_tensors="pt")["pixel_values"][0]
+            return {"pixel_values": pixels, "labels": torch.tensor(rows[i] + [-100] * (longest - len(rows[i])))}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = Seq2SeqTrainingArguments(
+            folder, per_device_train_batch_size=config.batch_size, num_train_epochs=1, report_to="none",
+            save_strategy="no", disable_tqdm=True, use_cpu=device.device() == "cpu", logging_strategy="no")
+        trainer = Seq2SeqTrainer(model, arguments, train_dataset=Rows())
+        began = time.perf_counter()
+        trainer.train()
+        return count / (time.perf_counter() - began)
+
+
+def settings(chosen: argparse.Namespace, **more: Any) -> Any:
+    from training.captioning import Config
+    return Config(batch_size=chosen.batch, augmentation="light", **more)
+
+
+def full(chosen: argparse.Namespace) -> None:
+    part = album(chosen.pictures)
+    usual(chosen.arch, part, settings(chosen), 2 * chosen.batch)  # warm-up
+    base, n = usual(chosen.arch, part, settings(chosen), len(part)), len(part)
+    one = n / median(ours(chosen.arch, part, settings(chosen, epochs=3))[1:])
+    all_five = 5 * n / median(ours(chosen.arch, part, settings(chosen, epochs=3, each=5))[1:])
+    print(f"full, {chosen.arch}, batch {chosen.batch}, n {n}: Seq2SeqTrainer {base:.1f} pairs/s; ours {one:.1f} "
+          f"({one / base:.2f} times; goal: at least 1.5), with five captions a look {all_five:.1f} "
+          f"({all_five / base:.2f} times)", flush=True)
+
+
+def frozen(chosen: argparse.Namespace) -> None:
+    part = album(chosen.pictures)
+    whole = median(ours(chosen.arch, part, settings(chosen, epochs=3))[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        first, *later = ours(chosen.arch, part, settings(chosen, epochs=5, method="frozen"), Path(folder))
+    print(f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s the first, "
+          f"{median(later):.2f} s later ones ({whole / median(later):.1f} times faster; goal: at least 3)", flush=True)
+
+
+# -- serving ---------------------------------------------------------------------------------------------
+def caption(chosen: argparse.Namespace) -> None:
+    """The handler on the embedded captioner, against `generate` on the same model: the picture is opened for both."""
+    import torch
+    from PIL import Image
+    from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
+
+    from demos import captioning
+    from training import checkpoint
+    path = checkpoint.embedded("captions").path
+    model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32).eval()
+    processor, words = AutoImageProcessor.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    pictures = [Image.open(p).convert("RGB") for p in sorted(captioning.EXAMPLES.glob("*.[pj]*g"))]
+
+    def plain(picture: Any) -> str:
+        with torch.inference_mode():
+            ids = model.generate(processor(images=picture, return_tensors="pt")["pixel_values"], num_beams=4)
+        return words.decode(ids[0], skip_special_tokens=True)
+    mine, theirs = [], []
+    for turn in range(chosen.turns):
+        for picture in pictures:
+            for act, into in ((plain, theirs), (captioning.caption, mine)):
+                began = time.perf_counter()
+                act(picture)
+                if turn:   # the first is to warm up
+                    into.append(1000 * (time.perf_counter() - began))
+    print(f"caption, embedded, n {len(mine)}: generate {median(theirs):.0f} ms, ours {median(mine):.0f} ms "
+          f"({median(mine) / median(theirs):.2f} times; goal: at most 1.1)", flush=True)
+
+
+if __name__ == "__main__":
+    parts = {"full": full, "frozen": frozen, "caption": caption}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=list(parts), help=", ".join(parts))
+    parser.add_argument("--arch", choices=ARCHS, default="small")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--turns", type=int, default=6)
+    given = parser.parse_args()
+    print(f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}", flush=True)
+    for name in given.parts:
+        parts[name](given)

@@ -1,0 +1,319 @@
+"""The captioning recipe: two real steps of each method, exact captions, what is published, kept and continued."""
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from albums import SIZE, TINY, TWO_STEPS, album, captioner, published, sentences, train, weights
+from conftest import ending, execute, left_by_a_run
+from learning import losses, same, same_losses
+from transformers import AutoConfig, AutoModelForImageClassification, VisionEncoderDecoderModel
+
+from training import backbone, caption_metrics, caption_model, caption_score, caption_train, features, job, recipe
+from training.__main__ import DONE, SETTINGS, STOPPED
+from training.caption_score import likelihood, opened, written
+from training.captioning import Config
+from training.looks import Looks
+from training.loop import by_length
+from training.picture_store import Store
+from training.run import Run
+
+
+@pytest.fixture(scope="session")
+def press(tmp_path_factory):
+    """A folder of runs with one tiny captioner of each kind to start from."""
+    return tmp_path_factory.mktemp("press")
+
+
+@pytest.fixture(scope="session")
+def starts(press) -> dict[str, str]:
+    return {kind: published(press, kind, sentences()).id for kind in TINY}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_pictures():
+    """Beam search over all the sample's test pictures would take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        whole = caption_score.load("", "sample")
+        few = dataclasses.replace(whole, test=whole.test[np.arange(12)])
+        patch.setattr(caption_score, "load", lambda *_: few)
+        patch.setattr(caption_train, "JUDGED", 8)
+        yield
+
+
+# -- each method -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind, method", [*(("vit", method) for method in ("full", "frozen", "lora", "scratch")),
+                                          ("swin", "full"), ("swin", "frozen")])
+def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, kind, method):
+    run = train(press, start=starts[kind], method=method)
+    assert len(losses(run)) == 2
+    assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
+    model, eye = opened(run.checkpoint)
+    exam = caption_score.CaptionExam(Config(), caption_score.load())
+    said = written(model, eye, Store(exam.pictures, SIZE))
+    assert len(said) == 12 and exam.figures(said)["cider_d"] == pytest.approx(run.metrics["after"]["cider_d"], abs=1e-6)
+    before, after = weights(Run.find(press, starts[kind])), weights(run)
+    changed = {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
+    assert "decoder" in changed and ("encoder" in changed) == (method != "frozen")
+
+
+def test_a_report_has_the_usual_scores_before_and_after_and_the_best_and_worst(press, starts):
+    run = train(press, start=starts["vit"])
+    before, after = run.metrics["before"], run.metrics["after"]
+    assert set(before) == set(after) >= {"cider_d", "interval", "n", "bleu1", "bleu4", "rouge_l", "distinct", "length"}
+    assert after["n"] == 12 and after["interval"][0] <= after["cider_d"] <= after["interval"][1]
+    told = run.metrics["captions"]["worst"][0]
+    assert (run.report / told["picture"]).stat().st_size > 500 and len(told["references"]) == 5
+    assert "CIDEr-D on" in run.log_file.read_text() and "bootstrap" in (run.checkpoint / "README.md").read_text()
+    assert "480 scenes" in run.metrics["held_out"]
+
+
+def test_the_page_shows_the_scores_the_captions_and_what_people_said(press, starts):
+    from demos import run_views
+    run = train(press, start=starts["vit"])
+    shown = run_views.report(run)
+    assert "CIDEr-D on" in shown and "BLEU-4" in shown and "Its best captions" in shown and "Its worst" in shown
+    told = run.metrics["captions"]["best"][0]
+    assert told["references"][2] in shown and shown.count("data:image/jpeg") == 24
+    assert run_views.score_title(run) == "Held-out score" and run_views.share(run.metrics["after"]).count(".") == 1
+    assert "%" not in run_views.share(run.metrics["after"])
+
+
+def test_eight_pictures_are_learned_to_their_exact_captions():
+    from accelerate import Accelerator
+
+    from training.loop import fit
+    config = Config(epochs=220, batch_size=8, learning_rate=5e-3, augmentation="none", label_smoothing=0.0, dropout=0.0,
+                    warmup=0.05)
+    data = caption_score.load()
+    part = data.train[np.arange(8)]
+    part.texts = {place: data.train.texts[place][:1] for place in part.places}
+    model, eye = captioner("vit", sentences())
+    caption_model.configured(model, eye.tokenizer, config)
+    learner, store = caption_model.Teller(model, model), Store(part, SIZE)
+
+    class Quiet:
+        main, resume = True, None
+        should_stop = say = log = beat = staticmethod(lambda *_, **__: False)
+    told = caption_train.lesson(learner, model, eye, part, store, part[np.zeros(0, int)], None, config, Quiet())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.loop._Fit._save", lambda *_: None)
+        fit(learner, told, backbone.optimizer(learner, config), config, Quiet(), Accelerator(cpu=True))
+    assert written(model, eye, store, beams=1) == [part.texts[place][0] for place in part.places]
+    assert written(model, eye, store) == [part.texts[place][0] for place in part.places]
+
+
+# -- frozen ----------------------------------------------------------------------------------------------
+def test_kept_encodings_give_the_loss_of_pictures(press, starts):
+    data, run = caption_score.load(), Run.create(press, "captioning", {})
+    config = Config(augmentation="none", dropout=0.0)
+    part = data.train[np.arange(24)]
+    model, eye = captioner("vit", sentences())
+    caption_model.configured(model, eye.tokenizer, config)
+    learner, nothing = caption_model.Teller(model, model), part[np.zeros(0, int)]
+    model.eval()
+    sums = []
+    for given in (Store(part, SIZE), caption_score.encodings(model, eye, part, run)):
+        told = caption_train.lesson(learner, model, eye, part, given, nothing, None, config, run)
+        sums.append(told.loss(learner, told.fetch(torch.arange(24), 3), torch.arange(24)).item())
+    assert sums[0] == pytest.approx(sums[1], rel=1e-5) and sums[0] > 1
+
+
+def test_a_second_frozen_run_looks_at_no_picture(press, starts, monkeypatch):
+    first = train(press, start=starts["swin"], method="frozen", seed=3)
+
+    def looked(*_):
+        raise AssertionError("a picture was encoded again")
+    monkeypatch.setattr(caption_score, "seen", looked)
+    monkeypatch.setattr(caption_score.CaptionExam, "drawn", lambda *_: {})
+    monkeypatch.setattr("training.exam._gate", lambda *_: {})
+    run = job.create(press, "captioning", {**TWO_STEPS, "start": starts["swin"], "method": "frozen", "seed": 3,
+                                           "learning_rate": 0.01})
+    assert execute(run) == DONE, run.status
+    assert "computed by an earlier run" in run.log_file.read_text()
+    assert not same_losses(losses(first)[1:], losses(run)[1:])
+
+
+def test_large_encodings_are_kept_in_half_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "LARGE", 1000)
+    run = Run.create(tmp_path, "captioning", {})
+    kept = features.kept(tmp_path, "a", 8, lambda low, high: torch.full((high - low, 64), 1 / 3), run)
+    assert kept.dtype == torch.float16 and kept.shape == (8, 64)
+
+
+# -- what is learned from --------------------------------------------------------------------------------
+def test_every_caption_has_its_turn(starts):
+    part = caption_score.load().train[np.arange(40)]
+    _, eye = captioner("vit", sentences())
+    for each in (1, 2, 5):
+        own = caption_train.Sentences(part, eye, Config(each=each))
+        seen = [own.chosen(7, epoch) for epoch in range(5)]
+        assert {tuple(ids) for epoch in seen for ids in epoch} == {tuple(ids) for ids in own.ids[7]}
+        assert all(len(epoch) == each for epoch in seen)
+
+
+def test_captions_that_share_a_look_give_the_loss_of_captions_apart():
+    part = caption_score.load().train[np.arange(6)]
+    model, eye = captioner("vit", sentences())
+    model.eval()
+    together = caption_train.Sentences(part, eye, Config(each=5))
+    read, write, real = together.batch(torch.arange(6), 0, model.config.decoder_start_token_id)
+    x = eye.looks.normalised(torch.from_numpy(Store(part, SIZE)[np.arange(6)]))
+    with torch.no_grad():
+        logits, _ = caption_model.Teller(model, model)(x, read.flatten(0, 1), real.flatten(0, 1), 5, False)
+        mine = torch.nn.functional.cross_entropy(logits, write[real], reduction="sum")
+        theirs = 0.0
+        for i in range(6):
+            for j in range(5):
+                labels = torch.where(real[i, j], write[i, j], -100)[None]
+                theirs += float(model(pixel_values=x[i:i + 1], decoder_input_ids=read[i, j][None], labels=labels).loss
+                                * real[i, j].sum())
+    assert float(mine) == pytest.approx(theirs, rel=1e-4)
+
+
+def test_the_loss_told_of_held_out_captions_is_the_librarys():
+    part = caption_score.load().train[np.arange(5)]
+    model, eye = captioner("vit", sentences())
+    model.eval()
+    mine = likelihood(model, eye, part, Store(part, SIZE), 40)
+    x = eye.looks.normalised(torch.from_numpy(Store(part, SIZE)[np.arange(5)]))
+    rows = eye.spelled([part.texts[place][0] for place in part.places], 40)
+    with torch.no_grad():
+        told = [(float(model(pixel_values=x[i:i + 1], labels=torch.tensor([row])).loss), len(row))
+                for i, row in enumerate(rows)]
+    assert mine == pytest.approx(sum(a * n for a, n in told) / sum(n for _, n in told), rel=1e-4)
+
+
+def test_captions_of_like_length_go_together_and_all_once():
+    part = caption_score.load().train
+    _, eye = captioner("vit", sentences())
+    lengths = caption_train.Sentences(part, eye, Config()).lengths(2)
+    order = by_length(lengths, 16, 0, 2)
+    assert sorted(order.tolist()) == list(range(len(part)))
+    inside = np.mean([np.ptp(lengths[b.numpy()]) for b in order.split(16)])
+    assert inside < 0.5 * np.mean([np.ptp(lengths[b]) for b in np.array_split(np.arange(len(part)), len(part) // 16)])
+
+
+def test_the_encoder_learns_to_name_words_beside_and_publishes_nothing_of_it(press, starts):
+    run = train(press, start=starts["vit"], naming=1.0, each=3)
+    assert not any("namer" in name for name in weights(run))
+    part = caption_score.load().train
+    names = caption_train.named_words(part)
+    assert {"dog", "cat"} & set(names) and "a" not in names
+    told = caption_train.named(part[np.arange(4)], names)
+    for row, place in zip(told, part.places[:4], strict=True):
+        words = set(" ".join(part.texts[place]).split())
+        assert {names[i] for i in torch.nonzero(row)[:, 0]} == words & set(names)
+
+
+# -- continuing ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["full", "frozen"])
+def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(press, starts, method):
+    settings = dict(TWO_STEPS, start=starts["vit"], method=method, epochs=2, augmentation="strong", dropout=0.3,
+                    accumulate=2, naming=0.5 if method == "full" else 0.0)
+    whole = train(press, **settings)
+    first = ending(press, "captioning", 3, settings)
+    assert execute(first) == STOPPED and first.has_checkpoint
+    second = job.continued(press, first.id, {})
+    assert execute(second) == DONE
+    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
+    assert same(weights(second), weights(whole))
+
+
+# -- parts -----------------------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def eyes(press) -> str:
+    """A run of the food recipe that left a tiny Swin, which can see for a captioner."""
+    model = AutoModelForImageClassification.from_config(AutoConfig.for_model(**TINY["swin"], num_labels=3))
+    return left_by_a_run(press, "food", "food", model, Looks(SIZE).processor()).id
+
+
+def test_an_encoder_of_a_food_run_and_a_new_decoder_are_joined(press, eyes):
+    run = train(press, start="parts", encoder=eyes, decoder="new", epochs=1)
+    assert run.settings["base"] == f"{eyes} + new" and run.metrics["before"] is None
+    model, eye = opened(run.checkpoint)
+    assert model.config.encoder.model_type == "swin" and model.config.decoder.add_cross_attention
+    assert eye.tokenizer.decode(eye.spelled(["a red dog"], 20)[0], skip_special_tokens=True).strip() == "a red dog"
+    again = train(press, start="parts", encoder=eyes, decoder="new", method="lora", lora_rank=2)
+    assert not any("lora" in name for name in weights(again))
+
+
+def test_what_is_joined_is_what_the_library_runs(press, eyes):
+    config = Config(start="parts", encoder=eyes, decoder="new")
+    model, eye, _ = caption_model.build(config, None, sentences(), press)
+    x = torch.randn(2, 3, SIZE, SIZE)
+    ids = torch.randint(5, 50, (2, 6))
+    model.eval()
+    with torch.no_grad():
+        theirs = model(pixel_values=x, decoder_input_ids=ids).logits
+        mine, _ = caption_model.Teller(model, model)(x, ids, torch.ones(2, 6, dtype=torch.bool), 1, False)
+    assert torch.allclose(theirs.flatten(0, 1), mine, atol=1e-5)
+
+
+def test_a_network_without_places_cannot_be_an_encoder(press):
+    made = AutoConfig.for_model("resnet", layer_type="basic", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
+    run = left_by_a_run(press, "food", "food", AutoModelForImageClassification.from_config(made),
+                        Looks(SIZE).processor())
+    asked = job.create(press, "captioning", {**TWO_STEPS, "start": "parts", "encoder": run.id, "decoder": "new"})
+    assert execute(asked) == SETTINGS and "Choose a ViT, DeiT or Swin" in asked.status["reason"]
+
+
+def test_a_checkpoint_of_another_kind_cannot_be_gone_on_from(press, eyes):
+    asked = job.create(press, "captioning", {**TWO_STEPS, "start": eyes})
+    assert execute(asked) == SETTINGS and "is no captioner" in asked.status["reason"]
+
+
+def test_the_small_network_is_under_25_mb_in_half_precision_with_its_words(tmp_path):
+    model, eye, _ = caption_model.build(Config(method="scratch", arch="small"), None, sentences(), tmp_path)
+    model.half().save_pretrained(tmp_path)
+    eye.save_pretrained(tmp_path)
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 25e6
+
+
+def test_half_precision_on_disk_is_what_the_report_measures(press, starts):
+    run = train(press, start=starts["vit"], store="float16")
+    assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
+    made = recipe.load("captioning")
+    assert made.evaluate(run.checkpoint, Config())["cider_d"] == run.metrics["after"]["cider_d"]
+
+
+# -- settings --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("settings, told", [
+    (dict(source="folder"), "go together"),
+    (dict(start="scratch"), "choose method 'scratch'"),
+    (dict(arch="small"), "goes with method 'scratch'"),
+    (dict(start="parts", encoder="new", method="frozen"), "needs a trained encoder"),
+    (dict(each=9), "from 1 to 5"),
+])
+def test_bad_settings_are_refused_in_a_sentence(settings, told):
+    with pytest.raises(recipe.SettingsError, match=told):
+        recipe.parse(Config, settings)
+
+
+def test_a_size_that_a_transformer_was_not_made_for_is_refused(press, starts):
+    run = job.create(press, "captioning", {**TWO_STEPS, "start": starts["vit"], "image_size": 64})
+    assert execute(run) == SETTINGS and "leave image_size at 0" in run.status["reason"]
+
+
+def test_an_own_album_is_learned_and_a_checkpoint_of_classes_is_not_scored(press, starts, tmp_path, eyes):
+    with pytest.MonkeyPatch.context() as patch:
+        from training import caption_data
+        patch.setattr(caption_score, "load", caption_data.load)
+        run = train(press, start=starts["vit"], source="folder", folder=str(album(tmp_path, "captions.txt")), limit=0,
+                    batch_size=4)
+    assert "the folder" in run.metrics["held_out"] and run.metrics["after"]["n"] >= 1
+    with pytest.raises(recipe.SettingsError, match="writes no captions"):
+        recipe.load("captioning").evaluate(Run.find(press, eyes).checkpoint, Config())
+
+
+def test_what_is_published_works_without_us(press, starts):
+    run = train(press, start=starts["swin"])
+    from transformers import AutoImageProcessor, AutoTokenizer
+    model = VisionEncoderDecoderModel.from_pretrained(run.checkpoint).eval()
+    picture = caption_score.load().test.one(0)
+    pixels = AutoImageProcessor.from_pretrained(run.checkpoint)(images=picture, return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        ids = model.generate(pixels)
+    text = AutoTokenizer.from_pretrained(run.checkpoint).decode(ids[0], skip_special_tokens=True)
+    assert text.strip() and caption_metrics.words(text)

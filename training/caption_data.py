@@ -1,0 +1,201 @@
+"""The data of the captioning recipe: pictures, each with the sentences that people wrote of it, from the Hub, from the
+sample or from a folder. Parts are made by picture, never by caption.
+"""
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from training.data import bucket
+from training.device import cores
+from training.examples import Data, Kind, parted, stored
+from training.picture_store import PICTURES, Pictures, framed
+from training.pictures import PictureError, load_picture
+from training.recipe import SettingsError
+
+SAMPLE = "480 scenes drawn by this project's code"
+TESTS = ("validation", "valid", "val", "test")
+COLUMN = re.compile(r"(caption|captions|text|texts|sentence|sentences|raw|description)(_?\d+)?$", re.I)
+NAMES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "picture")
+LISTS = ("captions.csv", "captions.txt", "metadata.jsonl")
+LEAST = 10                                   # pictures of a person's own folder
+KIND = Kind("pictures", Pictures, PICTURES, "Image", lambda source, _: load_picture(source),
+            lambda picture: framed(picture, 32).tobytes(), PictureError)
+
+
+def tidy(text: Any) -> str:
+    """One line, without the full stop that some captions end with and others do not."""
+    return re.sub(r"[\s.]+$", "", " ".join(str(text or "").split()))
+
+
+def load(dataset: str, source: str, folder: str = "") -> Data:
+    """Everything but the test part is train; `holdout` parts it again; `texts` are lists. Raises SettingsError."""
+    if source == "folder":
+        return of_folder(Path(folder))
+    return of_hub(dataset) if source == "hub" else _sample()
+
+
+def _pictures(read: Callable[[int], Image.Image], keys: np.ndarray, texts: list[list[str]]) -> Pictures:
+    return Pictures(read, np.arange(len(keys)), np.zeros(len(keys), np.int64), keys, texts)
+
+
+def _sample() -> Data:
+    from training.samples.scenes import scenes
+    images, texts = scenes()
+    keys = np.array([bucket(np.asarray(image).tobytes()) for image in images])
+    pictures = _pictures(lambda i: Image.fromarray(np.asarray(images[i])), keys, texts)
+    return parted(pictures, [], KIND, SAMPLE, "drawn, seed 0", [])
+
+
+# -- the Hub ---------------------------------------------------------------------------------------------
+def of_hub(dataset: str) -> Data:
+    """The train split and the first of TESTS; without one, a part of train. Raises SettingsError."""
+    from training import hub
+    splits = hub.splits(dataset)
+    if "train" not in splits:
+        raise SettingsError(f"{dataset} has no split named train, only {', '.join(splits)}: it cannot be trained on.")
+    train, revision = _rows(dataset, "train")
+    held = next((split for split in TESTS if split in splits), None)
+    if held is None:
+        return parted(train, [], KIND, dataset, revision, [])
+    test, _ = _rows(dataset, held)
+    return Data(train, test, [], dataset, f"the {len(test):,} {held} pictures of {dataset}", revision)
+
+
+def _rows(dataset: str, split: str) -> tuple[Pictures, str]:
+    import datasets
+
+    from training import hub
+    rows, revision = hub.dataset(dataset, split)
+    column = next((name for name, f in rows.features.items() if isinstance(f, datasets.Image)), None)
+    told = [name for name in rows.column_names if COLUMN.match(name)]
+    if column is None or not told:
+        raise SettingsError(f"{dataset} holds no pictures with captions; its columns are "
+                            f"{', '.join(rows.column_names)}.")
+    table = rows.with_format("arrow")[:]
+    content, keys = stored(table, column)
+    columns = [table.column(name).to_pylist() for name in told]
+    texts = [[text for text in map(tidy, _flat(row)) if text] for row in zip(*columns, strict=True)]
+    pictures = _pictures(lambda i: load_picture(content(i)), keys, texts)
+    return pictures[np.flatnonzero([bool(t) for t in texts])], revision
+
+
+def _flat(values: Any) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _flat(value)
+        elif isinstance(value, dict):
+            yield from _flat(v for k, v in value.items() if COLUMN.match(k))
+        elif value is not None:
+            yield value
+
+
+# -- a folder of one's own -------------------------------------------------------------------------------
+def of_folder(folder: Path) -> Data:
+    """Pictures and a list of their captions; what cannot be used is told. Raises SettingsError."""
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is not a folder. Give one that holds pictures and {', '.join(LISTS)}.")
+    path = next((folder / name for name in LISTS if (folder / name).is_file()), None)
+    if path is None:
+        raise SettingsError(f"{folder} holds no list of captions. Put captions.csv (columns file_name and caption), "
+                            "captions.txt (lines like dog.jpg#0 and a tab, then the caption) or metadata.jsonl "
+                            '({"file_name": ..., "text": ...}) beside the pictures.')
+    captions, problems = _listed(path)
+    files, keys, texts, seen = [], [], [], {}
+    known = [name for name in captions if _inside(folder, name)]
+    with ThreadPoolExecutor(cores()) as pool:
+        contents = dict(zip(known, pool.map(lambda name: _content(folder / name), known), strict=True))
+    for name, said in captions.items():
+        what = contents.get(name, "no such picture in the folder")
+        if isinstance(what, str):
+            problems.append(f"{name}: {what}")
+        elif what in seen:
+            problems.append(f"{name}: shows what {seen[what]} shows; left out")
+        else:
+            seen[what] = name
+            files.append(folder / name)
+            keys.append(bucket(what))
+            texts.append(said)
+    if len(files) < LEAST:
+        raise SettingsError(f"{path.name} names {len(files)} usable pictures with captions; at least {LEAST} are "
+                            "needed. " + " ".join(problems[:3]))
+    revision = f"content {hashlib.blake2b(np.array(keys).tobytes(), digest_size=6).hexdigest()}"
+    return parted(_pictures(lambda i: load_picture(files[i]), np.array(keys), texts), [], KIND,
+                  f"the folder {folder.name}", revision, problems)
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """A picture in the folder or below it; a list may not name files elsewhere."""
+    path = (folder / name).resolve()
+    return path.is_relative_to(folder.resolve()) and path.is_file()
+
+
+def _content(path: Path) -> bytes | str:
+    try:
+        return KIND.content(KIND.decode(path, path.name))
+    except PictureError as error:
+        return str(error)
+
+
+def _listed(path: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Each picture's captions, and what was wrong with the list. Raises SettingsError."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path.name} is not text in UTF-8: save it so, and try again.") from error
+    parse = {".csv": _table, ".txt": _lines, ".jsonl": _records}[path.suffix]
+    captions: dict[str, list[str]] = {}
+    problems: list[str] = []
+    for number, name, said in parse(text, path.name):
+        words = [tidy(each) for each in said]
+        if not name or not any(words):
+            problems.append(f"{path.name}, line {number}: {'no caption' if name else 'cannot be read'}; left out")
+        else:
+            captions.setdefault(name, []).extend(word for word in words if word)
+    return captions, problems
+
+
+def _table(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
+    """Comma, semicolon or tab; a heading names the columns."""
+    first = text.split("\n", 1)[0]
+    rows = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count))
+    heading = [name.strip().lower() for name in next(rows, [])]
+    name = next((heading.index(n) for n in NAMES if n in heading), None)
+    told = [i for i, n in enumerate(heading) if COLUMN.match(n)]
+    if name is None or not told:
+        raise SettingsError(f"{file} needs a first line that names its columns: file_name and caption. It is: "
+                            f"{first.strip()[:80]!r}.")
+    for row in rows:
+        if row:
+            whole = len(row) >= len(heading)
+            yield rows.line_num, row[name].strip() if whole else "", [row[i] for i in told] if whole else []
+
+
+def _lines(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
+    """Flickr's own form, `dog.jpg#0<tab>A dog runs .`, and `dog.jpg,A dog runs.` or `dog.jpg|0|A dog runs.`"""
+    ending = "|".join(re.escape(e) for e in PICTURES)
+    line_is = re.compile(rf"(?P<name>.+?(?:{ending}))(?:#\d+)?\s*[\t,|;]\s*(?:\d+\s*\|\s*)?(?P<said>.*)$", re.I)
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := line_is.match(line.strip()):
+            yield number, found["name"].strip(), [found["said"].strip().strip('"')]
+        elif line.strip() and number > 1:   # the first one may be a heading
+            yield number, "", []
+
+
+def _records(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            name = next((str(record[n]) for n in NAMES if n in record), "")
+            yield number, name, list(_flat(v for k, v in record.items() if COLUMN.match(k)))
+        except (ValueError, AttributeError, TypeError):
+            yield number, "", []

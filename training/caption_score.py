@@ -1,0 +1,147 @@
+"""How the captioning recipe scores: the test part read once, captions by beam search, as the page writes them."""
+import functools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import VisionEncoderDecoderModel
+
+from training import caption_data, caption_metrics, features
+from training.caption_model import BEAMS, Eye, bridged, for_generate, is_captioner, seen
+from training.captioning import Config
+from training.device import device
+from training.exam import Exam, asked
+from training.examples import Data
+from training.picture_store import Pictures, Store
+from training.recipe import Metrics
+from training.run import Run, Stopped
+
+load = functools.lru_cache(maxsize=2)(caption_data.load)
+STEP = 32        # pictures at a time
+SHOWN = 12       # best and worst captions in the report, each
+SIDE = 224       # of their pictures
+
+
+def _encoded(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[Tensor]:
+    """What the encoder makes of a Store's pictures, or made of them already, some at a time. Raises Stopped."""
+    where = next(net.parameters()).device
+    for low in range(0, len(given), STEP):
+        if run:
+            run.beat()
+            if run.should_stop():
+                raise Stopped
+        if isinstance(given, Tensor):
+            yield given[low:low + STEP].to(where).float()
+        else:
+            pixels = torch.from_numpy(given[np.arange(low, min(low + STEP, len(given)))])
+            yield seen(net, eye.looks.normalised(pixels.to(where)))
+
+
+@torch.inference_mode()
+def written(net: nn.Module, eye: Eye, given: Any, run: Run | None = None, beams: int = BEAMS) -> list[str]:
+    """A caption for each picture of a Store (or for each encoding). Raises Stopped."""
+    net.eval()
+    said: list[str] = []
+    for states in _encoded(net, eye, given, run):
+        ids = net.generate(**for_generate(states), num_beams=beams, do_sample=False)
+        said += [caption_data.tidy(text) for text in eye.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+    return said
+
+
+@torch.inference_mode()
+def likelihood(net: nn.Module, eye: Eye, pictures: Pictures, given: Any, most: int, run: Run | None = None) -> float:
+    """Mean loss a word on the first caption of each picture, in nats."""
+    net.eval()
+    texts, total, count = [pictures.texts[place][0] for place in pictures.places], 0.0, 0
+    start, pad = net.config.decoder_start_token_id, eye.tokenizer.pad_token_id
+    for number, states in enumerate(_encoded(net, eye, given, run)):
+        rows = eye.spelled(texts[number * STEP:number * STEP + len(states)], most)
+        longest = max(map(len, rows))
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=states.device)
+        real = torch.arange(longest)[None] < torch.tensor([len(row) for row in rows])[:, None]
+        read = torch.cat([torch.full_like(ids[:, :1], start), ids[:, :-1]], 1)
+        hidden = net.decoder.base_model(input_ids=read, encoder_hidden_states=bridged(net, states), use_cache=False)[0]
+        logits = net.decoder.get_output_embeddings()(hidden[real.to(ids.device)]).float()
+        total += float(F.cross_entropy(logits, ids[real.to(ids.device)], reduction="sum"))
+        count += len(logits)
+    return total / max(count, 1)
+
+
+def judged(net: nn.Module, eye: Eye, held_out: Pictures, given: Any, config: Config, run: Run) -> tuple[float, float]:
+    """What an epoch is judged by, higher is better, and the loss. Raises Stopped."""
+    loss = likelihood(net, eye, held_out, given, config.words, run)
+    if config.best == "loss":
+        return math.exp(-loss), loss
+    references = [held_out.texts[place] for place in held_out.places]
+    return float(caption_metrics.cider_d(written(net, eye, given, run, beams=1), references).mean()), loss
+
+
+def encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
+    """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises Stopped."""
+    key = features.digest(net.encoder.state_dict(), eye.looks, pictures.keys.tobytes(), pictures.places.tobytes())
+    net.eval().to(device())
+
+    def compute(low: int, high: int) -> Tensor:
+        pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), eye.looks.size))
+        with torch.no_grad():
+            return seen(net, eye.looks.normalised(pixels.to(device())))
+
+    return features.kept(run.path.parent, key, len(pictures), compute, run, STEP)
+
+
+class CaptionExam(Exam):
+    """What is to be seen? Answers are sentences."""
+
+    def __init__(self, config: Config, data: Data):
+        self.config, self.pictures, self.problems = config, data.test, data.problems
+        self.data, self.about = f"{config.data_name} ({config.source})", data.about
+        self.references = [data.test.texts[place] for place in data.test.places]
+        self.prepared: dict[Any, Store] = {}
+
+    def predict(self, path: Path, run: Run | None = None) -> list[str]:
+        net, eye = opened(path)
+        if self.config.method == "frozen" and run:
+            return written(net, eye, encodings(net, eye, self.pictures, run), run)
+        if eye.looks not in self.prepared:
+            self.prepared[eye.looks] = Store(self.pictures, eye.looks.size, run.beat if run else int)
+        return written(net.to(device()), eye, self.prepared[eye.looks], run)
+
+    def figures(self, answers: list[str]) -> Metrics:
+        found = caption_metrics.scores(answers, self.references)
+        return {"interval": found.pop("cider_d_interval"), **found}
+
+    def refusal(self, path: Path) -> str:
+        return "" if is_captioner(path) else "The checkpoint writes no captions."
+
+    def same(self, path: Path) -> bool:
+        return is_captioner(path)
+
+    def drawn(self, answers: list[str], after: Metrics, run: Run) -> Metrics:
+        each = caption_metrics.cider_d(answers, self.references)
+        order = np.argsort(-each, kind="stable")
+        chosen = {"best": order[:SHOWN].tolist(), "worst": order[::-1][:SHOWN].tolist()}
+        return {"captions": {kind: [self._told(i, answers[i], float(each[i]), run) for i in places]
+                             for kind, places in chosen.items()}}
+
+    def _told(self, index: int, said: str, score: float, run: Run) -> dict[str, Any]:
+        picture = self.pictures.one(index).convert("RGB")
+        picture.thumbnail((SIDE, SIDE))
+        picture.save(run.report / f"caption-{index:05}.jpg", quality=88)
+        return {"picture": f"caption-{index:05}.jpg", "said": said, "references": self.references[index],
+                "score": round(score, 3)}
+
+
+def opened(path: Path) -> tuple[nn.Module, Eye]:
+    """A checkpoint as float32, and how it sees."""
+    return VisionEncoderDecoderModel.from_pretrained(path, use_safetensors=True, local_files_only=True,
+                                                     dtype=torch.float32), Eye.of(path)
+
+
+def evaluate(path: Path, config: Config) -> Metrics:
+    """Scores of a checkpoint on the config's test pictures. Raises SettingsError on what writes no captions."""
+    return asked(CaptionExam(config, load(config.dataset, config.source, config.folder)), path)
