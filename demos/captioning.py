@@ -17,13 +17,14 @@ from demos import page
 from demos.compare import OTHER, Compare, Question
 from demos.heat_map import veil
 from demos.model_slot import Held, ModelSlot, SwapError, load_checked
+from training.captioning import BEAMS
 from training.pictures import PictureError, load_picture
 
 TITLE = "Captioning"
 RECIPE = "captioning"
 EXAMPLES = Path(__file__).parent / "examples" / "captioning"
 EMPTY = "Bring a photo: upload it, paste it, or use the webcam. Its caption appears here, word by word."
-ALTERNATIVES = 4   # captions that beam search ends with
+ALTERNATIVES = BEAMS
 LONGEST = 60       # words that may be asked for
 
 
@@ -61,11 +62,11 @@ class CaptionPredictor:
 
         from training.caption_model import bridged
         draw = torch.Generator().manual_seed(seed)
-        ids, cache = [], None
+        ids, cache, attended = [], None, bridged(self.model, states)
         for _ in range(most):
             with torch.inference_mode():
                 out = self.model.decoder(input_ids=torch.tensor([[ids[-1] if ids else self.start]]), use_cache=True,
-                                         encoder_hidden_states=bridged(self.model, states), past_key_values=cache)
+                                         encoder_hidden_states=attended, past_key_values=cache)
                 cache, scores = out.past_key_values, out.logits[0, -1]
                 best = (torch.multinomial((scores / temperature).softmax(0), 1, generator=draw) if temperature
                         else scores.argmax())
@@ -206,9 +207,8 @@ def _answer(picture: Image.Image, checkpoint: str, draw: bool, temperature: floa
     took = 1000 * (time.perf_counter() - began)
     drawn = ""
     if draw:
-        drawn = held.predictor.text(next(reversed(list(held.predictor.written(
-            states, int(most), temperature, time.time_ns() % 2**31))), []))
-        drawn = f"<li><i>drawn at {temperature:g}</i> {html.escape(drawn)}</li>"
+        *_, ids = [], *held.predictor.written(states, int(most), temperature, time.time_ns() % 2**31)
+        drawn = f"<li><i>drawn at {temperature:g}</i> {html.escape(held.predictor.text(ids))}</li>"
     rest = "".join(f"<li><i>{np.exp(score):.0%}</i> {html.escape(held.predictor.text(ids))}</li>"
                    for ids, score in found[1:])
     about = f"<br>trained on {html.escape(held.predictor.trained_on)}" if held.predictor.trained_on else ""

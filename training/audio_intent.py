@@ -60,8 +60,7 @@ class Config(settings.FineTuning):
                               "with frozen.", low=0, high=10, rare=True)
     encoder: str = setting("frozen", "Whether the convolutions that hear the wave learn too. frozen: they stay.",
                            choices=("frozen", "learns"), rare=True, label="Feature encoder")
-    optimizer: str = setting("adamw", "How the weights follow their gradients.", choices=("adamw", "sgd", "muon"),
-                             rare=True, lasting=True)
+    optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.01)

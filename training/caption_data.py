@@ -2,11 +2,9 @@
 sample or from a folder. Parts are made by picture, never by caption.
 """
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 from training.data import bucket
-from training.device import cores
-from training.examples import Data, Kind, parted, stored
-from training.picture_store import PICTURES, Pictures, framed
-from training.pictures import PictureError, load_picture
+from training.examples import Data, distinct, parted, revision, stored
+from training.picture_store import KIND, PICTURES, Pictures
+from training.pictures import load_picture
 from training.recipe import SettingsError
 
 SAMPLE = "480 scenes drawn by this project's code"
@@ -26,8 +23,6 @@ COLUMN = re.compile(r"(caption|captions|text|texts|sentence|sentences|raw|descri
 NAMES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "picture")
 LISTS = ("captions.csv", "captions.txt", "metadata.jsonl")
 LEAST = 10                                   # pictures of a person's own folder
-KIND = Kind("pictures", Pictures, PICTURES, "Image", lambda source, _: load_picture(source),
-            lambda picture: framed(picture, 32).tobytes(), PictureError)
 
 
 def tidy(text: Any) -> str:
@@ -102,46 +97,29 @@ def of_folder(folder: Path) -> Data:
     """Pictures and a list of their captions; what cannot be used is told. Raises SettingsError."""
     if not folder.is_dir():
         raise SettingsError(f"{folder} is not a folder. Give one that holds pictures and {', '.join(LISTS)}.")
+    folder = folder.resolve()
     path = next((folder / name for name in LISTS if (folder / name).is_file()), None)
     if path is None:
         raise SettingsError(f"{folder} holds no list of captions. Put captions.csv (columns file_name and caption), "
                             "captions.txt (lines like dog.jpg#0 and a tab, then the caption) or metadata.jsonl "
                             '({"file_name": ..., "text": ...}) beside the pictures.')
     captions, problems = _listed(path)
-    files, keys, texts, seen = [], [], [], {}
     known = [name for name in captions if _inside(folder, name)]
-    with ThreadPoolExecutor(cores()) as pool:
-        contents = dict(zip(known, pool.map(lambda name: _content(folder / name), known), strict=True))
-    for name, said in captions.items():
-        what = contents.get(name, "no such picture in the folder")
-        if isinstance(what, str):
-            problems.append(f"{name}: {what}")
-        elif what in seen:
-            problems.append(f"{name}: shows what {seen[what]} shows; left out")
-        else:
-            seen[what] = name
-            files.append(folder / name)
-            keys.append(bucket(what))
-            texts.append(said)
+    problems += [f"{name}: no such picture in the folder" for name in captions if name not in set(known)]
+    good, keys, told = distinct(folder, [(folder / name).resolve() for name in known], KIND, "shows")
+    problems += told
+    files, texts = [folder / known[i] for i in good], [captions[known[i]] for i in good]
     if len(files) < LEAST:
         raise SettingsError(f"{path.name} names {len(files)} usable pictures with captions; at least {LEAST} are "
                             "needed. " + " ".join(problems[:3]))
-    revision = f"content {hashlib.blake2b(np.array(keys).tobytes(), digest_size=6).hexdigest()}"
-    return parted(_pictures(lambda i: load_picture(files[i]), np.array(keys), texts), [], KIND,
-                  f"the folder {folder.name}", revision, problems)
+    return parted(_pictures(lambda i: load_picture(files[i]), keys, texts), [], KIND, f"the folder {folder.name}",
+                  revision(keys), problems)
 
 
 def _inside(folder: Path, name: str) -> bool:
     """A picture in the folder or below it; a list may not name files elsewhere."""
     path = (folder / name).resolve()
     return path.is_relative_to(folder.resolve()) and path.is_file()
-
-
-def _content(path: Path) -> bytes | str:
-    try:
-        return KIND.content(KIND.decode(path, path.name))
-    except PictureError as error:
-        return str(error)
 
 
 def _listed(path: Path) -> tuple[dict[str, list[str]], list[str]]:

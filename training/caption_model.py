@@ -24,7 +24,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from training import checkpoint, hub
 from training.backbone import quiet
-from training.captioning import NEW, Config
+from training.captioning import BEAMS, NEW, Config
 from training.checkpoint import Checkpoint, CheckpointError
 from training.looks import Looks
 from training.recipe import SettingsError
@@ -34,7 +34,6 @@ ENCODER: dict[str, Any] = dict(model_type="swin", embed_dim=64, depths=[2, 2, 6]
                                patch_size=4, mlp_ratio=3.0, drop_path_rate=0.05)
 DECODER: dict[str, Any] = dict(model_type="gpt2", n_embd=256, n_layer=4, n_head=4, n_positions=128)
 SIZE, VOCABULARY, END = 128, 3000, "<|endoftext|>"
-BEAMS = 4
 DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
@@ -145,14 +144,11 @@ def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks]:
     if config.image_size and made.model_type == "swin" and not made.use_absolute_embeddings:
         made.image_size = config.image_size    # what it knows of places is within its windows
         looks = Looks(config.image_size, looks.mean, looks.std)
-    if config.method == "scratch":
-        encoder = AutoModel.from_config(made)
-    else:
-        encoder = _loaded(AutoModel, path, made, name)
+    encoder = _part(AutoModel, path, made, name, config)
     with torch.no_grad():
         try:
-            seen = encoder(pixel_values=torch.zeros(1, 3, looks.size, looks.size))[0]
-            fits = seen.ndim == 3 and hasattr(encoder.config, "hidden_size")
+            states = encoder(pixel_values=torch.zeros(1, 3, looks.size, looks.size))[0]
+            fits = states.ndim == 3 and hasattr(encoder.config, "hidden_size")
         except (TypeError, ValueError, RuntimeError):
             fits = False
     if not fits:
@@ -171,17 +167,16 @@ def _decoder(config: Config, name: str, texts: list[str]) -> tuple[nn.Module, Pr
         return AutoModelForCausalLM.from_config(made), tokenizer
     path, _ = hub.model(name)
     made = AutoConfig.from_pretrained(path, local_files_only=True, **as_decoder)
-    if config.method == "scratch":
-        decoder = AutoModelForCausalLM.from_config(made)
-    else:
-        decoder = _loaded(AutoModelForCausalLM, path, made, name)
+    decoder = _part(AutoModelForCausalLM, path, made, name, config)
     if not any("crossattention" in part for part, _ in decoder.named_modules()):
         raise SettingsError(f"{name} ({made.model_type}) cannot attend to a picture. Choose GPT-2 or one of its kin as "
                             "the decoder.")
     return decoder, words_of(path)
 
 
-def _loaded(auto: Any, path: Path, made: Any, name: str) -> nn.Module:
+def _part(auto: Any, path: Path, made: Any, name: str, config: Config) -> nn.Module:
+    if config.method == "scratch":
+        return auto.from_config(made)
     try:
         with quiet():  # a head that is dropped and cross-attention that is new are no news
             return auto.from_pretrained(path, config=made, use_safetensors=True, local_files_only=True,
@@ -226,15 +221,24 @@ def for_generate(states: Tensor) -> dict[str, Any]:
             "attention_mask": torch.ones(states.shape[:2], dtype=torch.long, device=states.device)}
 
 
+def padded(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of N sentences what the decoder reads, what it is to write, (N, L), and where that is a word."""
+    longest = max(map(len, rows))
+    write = torch.tensor([ids + [pad] * (longest - len(ids)) for ids in rows])
+    real = torch.arange(longest)[None] < torch.tensor([len(ids) for ids in rows])[:, None]
+    return torch.cat([torch.full_like(write[:, :1], start), write[:, :-1]], 1), write, real
+
+
 class Teller(nn.Module):
     """A captioner as training runs it: a picture's captions share its encoding, and words are guessed only where a
     caption has one. With `naming`, a second head names the captions' words from the encoder alone."""
 
-    def __init__(self, model: nn.Module, net: nn.Module, names: int = 0):
+    def __init__(self, model: nn.Module, net: nn.Module, names: tuple[str, ...] = ()):
         super().__init__()
+        self.names = names
         self.model, self.net = model, [net]   # the captioner itself, inside what LoRA puts around it
         self.config = net.config
-        self.namer = nn.Linear(net.config.encoder.hidden_size, names) if names else None
+        self.namer = nn.Linear(net.config.encoder.hidden_size, len(names)) if names else None
 
     def forward(self, given: Tensor, ids: Tensor, real: Tensor, each: int, encoded: bool) -> tuple[Tensor, Any]:
         """`given`: pixels or, with `encoded`, what the encoder made of them; `ids`: (N * each, L); `real`: where there

@@ -12,19 +12,18 @@ from torch.nn import functional as F
 from transformers import VisionEncoderDecoderModel
 
 from training import caption_data, caption_metrics, features
-from training.caption_model import BEAMS, Eye, bridged, for_generate, is_captioner, seen
-from training.captioning import Config
+from training.caption_model import Eye, Teller, for_generate, is_captioner, padded, seen
+from training.captioning import BEAMS, Config
 from training.device import device
 from training.exam import Exam, asked
 from training.examples import Data
-from training.picture_store import Pictures, Store
+from training.picture_store import Pictures, Store, thumbnail
 from training.recipe import Metrics
 from training.run import Run, Stopped
 
 load = functools.lru_cache(maxsize=2)(caption_data.load)
 STEP = 32        # pictures at a time
 SHOWN = 12       # best and worst captions in the report, each
-SIDE = 224       # of their pictures
 
 
 def _encoded(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[Tensor]:
@@ -58,16 +57,12 @@ def likelihood(net: nn.Module, eye: Eye, pictures: Pictures, given: Any, most: i
     """Mean loss a word on the first caption of each picture, in nats."""
     net.eval()
     texts, total, count = [pictures.texts[place][0] for place in pictures.places], 0.0, 0
-    start, pad = net.config.decoder_start_token_id, eye.tokenizer.pad_token_id
+    start, pad, teller = net.config.decoder_start_token_id, eye.tokenizer.pad_token_id, Teller(net, net)
     for number, states in enumerate(_encoded(net, eye, given, run)):
         rows = eye.spelled(texts[number * STEP:number * STEP + len(states)], most)
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=states.device)
-        real = torch.arange(longest)[None] < torch.tensor([len(row) for row in rows])[:, None]
-        read = torch.cat([torch.full_like(ids[:, :1], start), ids[:, :-1]], 1)
-        hidden = net.decoder.base_model(input_ids=read, encoder_hidden_states=bridged(net, states), use_cache=False)[0]
-        logits = net.decoder.get_output_embeddings()(hidden[real.to(ids.device)]).float()
-        total += float(F.cross_entropy(logits, ids[real.to(ids.device)], reduction="sum"))
+        read, write, real = (t.to(states.device) for t in padded(rows, start, pad))
+        logits, _ = teller(states, read, real, 1, True)
+        total += float(F.cross_entropy(logits.float(), write[real], reduction="sum"))
         count += len(logits)
     return total / max(count, 1)
 
@@ -129,10 +124,8 @@ class CaptionExam(Exam):
                              for kind, places in chosen.items()}}
 
     def _told(self, index: int, said: str, score: float, run: Run) -> dict[str, Any]:
-        picture = self.pictures.one(index).convert("RGB")
-        picture.thumbnail((SIDE, SIDE))
-        picture.save(run.report / f"caption-{index:05}.jpg", quality=88)
-        return {"picture": f"caption-{index:05}.jpg", "said": said, "references": self.references[index],
+        name = thumbnail(self.pictures.one(index), run.report / f"caption-{index:05}")
+        return {"picture": name, "said": said, "references": self.references[index],
                 "score": round(score, 3)}
 
 

@@ -4,6 +4,7 @@ See training/captioning.py for its settings, training/finetune.py for the run fr
 """
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,8 @@ class Sentences:
 
     def batch(self, indices: Tensor, epoch: int, start: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder reads, what it is to write, (N, each, L), and where that is a word."""
-        rows = [self.chosen(i, epoch) for i in indices.tolist()]
-        longest = max(len(ids) for row in rows for ids in row)
-        write = torch.full((len(rows), self.each, longest), self.pad)
-        real = torch.zeros(write.shape, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            for j, ids in enumerate(row):
-                write[i, j, :len(ids)], real[i, j, :len(ids)] = torch.tensor(ids), True
-        read = torch.cat([torch.full_like(write[..., :1], start), write[..., :-1]], 2)
-        return read, write, real
+        rows = [ids for i in indices.tolist() for ids in self.chosen(i, epoch)]
+        return tuple(t.unflatten(0, (-1, self.each)) for t in caption_model.padded(rows, start, self.pad))
 
 
 def named_words(part: Pictures) -> list[str]:
@@ -75,7 +69,7 @@ def _words(texts: list[str]) -> list[str]:
     return re.findall(r"[^\W\d_]+", " ".join(texts).lower())
 
 
-def named(part: Pictures, names: list[str]) -> Tensor:
+def named(part: Pictures, names: Sequence[str]) -> Tensor:
     """(N, names): which of them the captions of each picture hold."""
     place = {name: i for i, name in enumerate(names)}
     out = torch.zeros(len(part), len(names), dtype=torch.bool)
@@ -90,7 +84,7 @@ def lesson(learner: Teller, net: nn.Module, eye: Eye, part: Pictures, given: Any
     where, encoded = device(), isinstance(given, Tensor)
     sentences, start = Sentences(part, eye, config), net.config.decoder_start_token_id
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
-    names = named(part, named_words(part)) if learner.namer is not None else None
+    names = named(part, learner.names) if learner.names else None
     usual = float(names.float().sum(1).mean()) if names is not None else 1.0
 
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:
@@ -153,8 +147,7 @@ class CaptionTask(Task):
                 f"them; test: {data.about}")
 
     def around(self, learner: nn.Module) -> nn.Module:
-        names = len(named_words(self.part)) if self.config.naming else 0
-        return Teller(learner, self.net, names)
+        return Teller(learner, self.net, tuple(named_words(self.part)) if self.config.naming else ())
 
     def told(self, model: nn.Module, eye: Eye, part: Pictures, data: Data) -> list[str]:
         self.part = part

@@ -19,6 +19,7 @@ FLICKR = "jxie/flickr8k"
 ENCODER, DECODER = "google/vit-base-patch16-224-in21k", "openai-community/gpt2"
 CAPTIONER = "nlpconnect/vit-gpt2-image-captioning"
 NEW = "new"      # a part with random weights
+BEAMS = 4        # of the search for the best caption, and captions that it ends with
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Config(settings.FineTuning):
     batch_size: int = settings.batch_size(16)
     name: str = settings.name()
     swap: str = settings.swap()
-    image_size: int = setting(0, "Side in pixels of what the model sees; 0: as its start does.", low=0, high=1024,
-                              rare=True, lasting=True)
+    image_size: int = settings.image_size()
     arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
                         choices=("start", "small"), rare=True, label="Network", lasting=True)
     each: int = setting(1, "How many of a picture's captions are learned from each time it is seen; the encoder's "
@@ -58,10 +58,8 @@ class Config(settings.FineTuning):
     naming: float = setting(0.0, "How much the encoder also learns to name the captions' words by itself; 0: not. "
                             "From random weights, it learns to see many times faster so. Not with frozen.", low=0,
                             high=10, rare=True)
-    augmentation: str = setting("light", "How far each picture is varied: light: cropped and mirrored; strong: also "
-                                "turned, and changed in light and colour (TrivialAugment).",
-                                choices=("none", "light", "strong"), rare=True)
-    crop: float = setting(0.6, "Smallest share of the picture that a random crop shows.", low=0.05, high=1, rare=True)
+    augmentation: str = settings.augmentation_of_pictures()
+    crop: float = settings.crop(0.6)
     words: int = setting(40, "Longest caption, in the decoder's tokens.", low=5, high=200, rare=True,
                          label="Longest caption", lasting=True)
     dropout: float = setting(0.1, "Share of the decoder's features switched off at random.", low=0, high=0.9,
@@ -69,8 +67,7 @@ class Config(settings.FineTuning):
     best: str = setting("cider", "What the best epoch, and early stopping, go by: cider: CIDEr-D of greedy captions "
                         "of held-out pictures; loss: how likely their captions are.", choices=("cider", "loss"),
                         rare=True, label="Best by", lasting=True)
-    optimizer: str = setting("adamw", "How the weights follow their gradients.", choices=("adamw", "sgd", "muon"),
-                             rare=True, lasting=True)
+    optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.02)

@@ -127,29 +127,39 @@ def stored(table: Any, column: str) -> tuple[Callable[[int], bytes], np.ndarray]
 def of_folder(folder: Path, kind: Kind) -> Data:
     """One subfolder a class; what cannot be read or is there twice is told. Raises SettingsError."""
     found = class_folders(folder, kind.endings, LEAST)
+    good, keys, told = distinct(folder, found.files, kind, "holds")
+    found.problems += told
+    classes, chosen, labels = usable(folder, found, np.array(found.labels, dtype=np.int64)[good], LEAST)
+    examples = kind.examples(lambda i: kind.decode(found.files[i], found.files[i].name), np.array(good)[chosen],
+                             labels, keys[chosen])
+    return parted(examples, classes, kind, f"the folder {folder.name}", revision(examples.keys), found.problems)
 
+
+def distinct(folder: Path, files: list[Path], kind: Kind, verb: str) -> tuple[list[int], np.ndarray, list[str]]:
+    """Which of a person's files can be read and show what no earlier one does, their keys, and what is wrong with the
+    others. `verb`: what an example does with its content."""
     def content(path: Path) -> bytes | str:
         try:
             return kind.content(kind.decode(path, path.name))
         except kind.refusal as error:
             return str(error)
 
-    good, keys, seen = [], [], {}
+    good, keys, problems, seen = [], [], [], {}
     with ThreadPoolExecutor(cores()) as pool:
-        contents = list(pool.map(content, found.files))
-    for i, (path, what) in enumerate(zip(found.files, contents, strict=True)):
+        contents = list(pool.map(content, files))
+    for i, (path, what) in enumerate(zip(files, contents, strict=True)):
         name = path.relative_to(folder)
         if isinstance(what, str):
-            found.problems.append(f"{name}: {what}")
+            problems.append(f"{name}: {what}")
         elif what in seen:
-            found.problems.append(f"{name}: holds what {seen[what]} holds; left out")
+            problems.append(f"{name}: {verb} what {seen[what]} {verb}; left out")
         else:
             seen[what] = name
             good.append(i)
             keys.append(bucket(what))
-    classes, chosen, labels = usable(folder, found, np.array(found.labels, dtype=np.int64)[good], LEAST)
-    examples = kind.examples(lambda i: kind.decode(found.files[i], found.files[i].name), np.array(good)[chosen],
-                             labels, np.array(keys)[chosen])
-    # The content is the revision: a folder has no other, and changes without a word.
-    revision = f"content {hashlib.blake2b(examples.keys.tobytes(), digest_size=6).hexdigest()}"
-    return parted(examples, classes, kind, f"the folder {folder.name}", revision, found.problems)
+    return good, np.array(keys), problems
+
+
+def revision(keys: np.ndarray) -> str:
+    """The content is the revision: a folder has no other, and changes without a word."""
+    return f"content {hashlib.blake2b(keys.tobytes(), digest_size=6).hexdigest()}"

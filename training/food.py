@@ -37,20 +37,15 @@ class Config(settings.FineTuning):
     batch_size: int = settings.batch_size(32)
     name: str = settings.name()
     swap: str = settings.swap()
-    image_size: int = setting(0, "Side in pixels of what the model sees; 0: as its start does.", low=0, high=1024,
-                              rare=True, lasting=True)
+    image_size: int = settings.image_size()
     arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
                         choices=("start", "resnet", "regnet", "convnext", "vit"), rare=True, label="Network",
                         lasting=True)
-    augmentation: str = setting("light", "How far each picture is varied: light: cropped and mirrored; strong: also "
-                                "turned, and changed in light and colour (TrivialAugment).",
-                                choices=("none", "light", "strong"), rare=True)
-    crop: float = setting(0.4, "Smallest share of the picture that a random crop shows.", low=0.05, high=1, rare=True)
+    augmentation: str = settings.augmentation_of_pictures()
+    crop: float = settings.crop(0.4)
     mixup: float = setting(0.0, "How strongly pairs of pictures are laid over each other; 0: not.", low=0, high=2,
                            rare=True)
-    optimizer: str = setting("adamw", "How the weights follow their gradients. muon: by orthogonal steps, which "
-                             "learn more in the first epochs from random weights.", choices=("adamw", "sgd", "muon"),
-                             rare=True, lasting=True)
+    optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.02)

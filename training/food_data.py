@@ -8,16 +8,10 @@ import numpy as np
 from PIL import Image
 
 from training.data import bucket
-from training.examples import Data, Kind, of_folder, of_hub, parted
-from training.picture_store import PICTURES, Pictures, framed
-from training.pictures import PictureError, load_picture
+from training.examples import Data, of_folder, of_hub, parted
+from training.picture_store import KIND, Pictures
 
-TINY = 32                                    # side of the thumbnail that tells a picture's content
 SAMPLE = "480 dishes drawn by this project's code"
-
-
-KIND = Kind("pictures", Pictures, PICTURES, "Image", lambda source, _: load_picture(source),
-            lambda picture: framed(picture, TINY).tobytes(), PictureError)
 
 
 def load(dataset: str, source: str, folder: str = "") -> Data:

@@ -14,13 +14,12 @@ from training.exam import ClassExam, asked
 from training.examples import Data
 from training.food import Config
 from training.looks import Looks
-from training.picture_store import Pictures, Store
+from training.picture_store import Pictures, Store, thumbnail
 from training.recipe import Metrics
 from training.run import Run, Stopped
 
 load = functools.lru_cache(maxsize=2)(food_data.load)
 STEP = 64        # pictures at a time
-MISTAKE = 224    # side of a mistake's picture in the report
 
 
 @torch.inference_mode()
@@ -74,10 +73,7 @@ def exam(config: Config, data: Data) -> ClassExam:
         return predict(model.to(device()), prepared[looks.size], looks, run)
 
     def show(index: int, stem: Path) -> str:
-        picture = data.test.one(index).convert("RGB")
-        picture.thumbnail((MISTAKE, MISTAKE))
-        picture.save(stem.with_suffix(".jpg"), quality=88)
-        return stem.name + ".jpg"
+        return thumbnail(data.test.one(index), stem)
 
     return _FoodExam(f"{config.data_name} ({config.source})", data.about, data.classes, data.test.labels, answers, show,
                      data.problems)

@@ -6,6 +6,7 @@ serving alike.
 """
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ import psutil
 from PIL import Image
 
 from training.device import cores
-from training.examples import Examples
-from training.pictures import flatten
+from training.examples import Examples, Kind
+from training.pictures import PictureError, flatten, load_picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+TINY = 32        # side of the thumbnail that tells a picture's content
+SHOWN = 224      # of a picture in a report
 MARGIN = 1.15    # training pictures are kept so much larger than the network sees, so that crops stay sharp
 
 
@@ -50,6 +53,18 @@ class Pictures(Examples):
         """The usual short side of the pictures, in pixels."""
         some = np.linspace(0, len(self) - 1, min(50, len(self))).astype(int)
         return int(np.median([min(self.one(i).size) for i in some]))
+
+
+KIND = Kind("pictures", Pictures, PICTURES, "Image", lambda source, _: load_picture(source),
+            lambda picture: framed(picture, TINY).tobytes(), PictureError)
+
+
+def thumbnail(picture: Image.Image, stem: Path) -> str:
+    """Writes a small one for a report; its name."""
+    picture = picture.convert("RGB")
+    picture.thumbnail((SHOWN, SHOWN))
+    picture.save(stem.with_suffix(".jpg"), quality=88)
+    return stem.name + ".jpg"
 
 
 class Store:

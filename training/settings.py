@@ -106,6 +106,25 @@ def store() -> Any:
                    choices=("float32", "float16"), rare=True, label="Weights kept as")
 
 
+def image_size() -> Any:
+    return setting(0, "Side in pixels of what the model sees; 0: as its start does.", low=0, high=1024, rare=True,
+                   lasting=True)
+
+
+def augmentation_of_pictures() -> Any:
+    return setting("light", "How far each picture is varied: light: cropped and mirrored; strong: also turned, and "
+                   "changed in light and colour (TrivialAugment).", choices=("none", "light", "strong"), rare=True)
+
+
+def crop(default: float) -> Any:
+    return setting(default, "Smallest share of the picture that a random crop shows.", low=0.05, high=1, rare=True)
+
+
+def optimizer() -> Any:
+    return setting("adamw", "How the weights follow their gradients. muon: by orthogonal steps, which learn more in "
+                   "the first epochs from random weights.", choices=("adamw", "sgd", "muon"), rare=True, lasting=True)
+
+
 def check_folder(config: Any, local: bool) -> None:
     """Own data: a folder, named by the command line alone. Raises SettingsError."""
     if (config.source == "folder") != bool(config.folder):
