@@ -138,11 +138,12 @@ slots = [s for name in app.DEMOS for s in importlib.import_module(f"demos.{name}
 gate = threading.Barrier(len(slots))
 threads = [threading.Thread(target=lambda s=s: (gate.wait(), s.get())) for s in slots]
 [t.start() for t in threads], [t.join() for t in threads]
-print(*(f"{s.active_id}{s.notice}" for s in slots))
+print(*(f"{s.name}={s.active_id}{s.notice}" for s in slots))
 """
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
-    first, *others = found.stdout.split()
-    assert first == chosen.id and others and all(other.startswith("embedded-") for other in others), found
+    answers = dict(line.split("=", 1) for line in found.stdout.split())
+    assert answers.pop("digits") == chosen.id and answers, found
+    assert all(answer.startswith("embedded-") for answer in answers.values()), found
 
 
 def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
