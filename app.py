@@ -65,7 +65,7 @@ def build(training: bool = True) -> Any:
     """The page, without a server. Returns gradio Blocks; `.slots` are the model slots."""
     import gradio as gr
 
-    from demos import page, training_tab
+    from demos import clock, page, training_tab
     from demos.actions import Actions, endpoints
     demos = [importlib.import_module(f"demos.{name}") for name in DEMOS]
     slots = {name: slot for demo in demos for name, slot in demo.SLOTS.items()}
@@ -74,6 +74,7 @@ def build(training: bool = True) -> Any:
         with gr.Row(elem_id="title"):
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
+        selected = clock.hidden()   # the id of the run that a person looks at
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
         with gr.Tabs() as tabs:
             parts = []
@@ -81,15 +82,12 @@ def build(training: bool = True) -> Any:
                 with gr.Tab(demo.TITLE, id=demo.RECIPE):
                     parts.append(demo.build(training))
             with gr.Tab("Train", id="train"):
-                chooser, refresh, inputs, outputs = training_tab.build(actions, demos, tabs)
-        for demo, (tune, *_) in zip(demos, parts, strict=True):
+                chooser, live = training_tab.build(actions, demos, tabs, selected)
+        for demo, (tune, _) in zip(demos, parts, strict=True):
             tune.click(lambda name=demo.RECIPE: (gr.Tabs(selected="train"), name), None, [tabs, chooser], **quiet)
         endpoints(actions)
-        clock, slow = gr.Timer(1), gr.Timer(2)
-        gr.on([blocks.load, clock.tick], refresh, inputs, outputs, **quiet)
-        gr.on([blocks.load, slow.tick], lambda: page.strip(training), None, strip, **quiet)
-        for _, refresh_demo, asked, shown in parts:
-            gr.on([blocks.load, slow.tick], refresh_demo, asked, shown, **quiet)
+        top = clock.Part(lambda _: page.strip(training), lambda _: [page.strip(training)], [strip])
+        clock.wire(blocks, selected, [top, *(changing for _, changing in parts), *live])
     blocks.slots = slots
     return blocks
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from demos import page
 from demos.answer import Answer
+from demos.clock import Part
 from demos.compare import Compare, Question
 from demos.model_slot import ModelSlot, SwapError, load_checked
 from training.checkpoint import labels
@@ -132,8 +133,8 @@ ABOUT = ("The embedded checkpoint was trained on <b>synthesised speech</b> alone
          "Expect mistakes with yours, most of all with accents and noise around you; fine-tune it on people's voices.")
 
 
-def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
-    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls, with inputs and outputs."""
+def build(training: bool) -> tuple[gr.Button, Part]:
+    """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
             recording = page.recording(label="What do you want of your bank?", elem_id="audio-recording",
@@ -144,8 +145,8 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
             gr.HTML(f'<p class="about">{ABOUT}</p>')
         shown = Compare(SLOTS["audio"], QUESTION, lambda name: page.verdict(
             UNSURE, label="What was meant?", num_top_classes=TOP, elem_id=name))
-    clocked = shown.wire(training, recording, ask)
+    changing = shown.wire(training, recording, ask)
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
         gr.Button().click(classify_audio, [page.recording(label="recording"), gr.Textbox(label="checkpoint")],
                           [gr.Label(num_top_classes=TOP), gr.JSON()], api_name="classify_audio")
-    return tune, *clocked
+    return tune, changing

@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image
 
 from demos import page
-from demos.compare import OTHER, Compare, Question
+from demos.clock import Part
+from demos.compare import Compare, Question
 from demos.heat_map import veil
 from demos.model_slot import Held, ModelSlot, SwapError, load_checked
+from demos.slot_view import NOTHING
 from training.captioning import BEAMS
 from training.pictures import PictureError, load_picture
 
@@ -223,7 +225,7 @@ class Telling(Question):
 
     def answers(self, path: str | None, *rest: Any) -> Iterator[list[Any]]:
         *chosen, draw, temperature, most = rest
-        shown = [page.notice(self.empty) if c != OTHER else "" for c in chosen]
+        shown = [page.notice(self.empty) if c != NOTHING else "" for c in chosen]
         try:
             picture = self.read(path) if path else None
         except self.refusal as error:
@@ -233,7 +235,7 @@ class Telling(Question):
             yield shown
             return
         for place, checkpoint in enumerate(chosen):
-            if checkpoint == OTHER:
+            if checkpoint == NOTHING:
                 continue
             try:
                 for text in self.answer(picture, checkpoint, draw, temperature, most):
@@ -247,8 +249,8 @@ class Telling(Question):
 QUESTION = Telling(EMPTY, load_picture, PictureError, _answer)
 
 
-def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
-    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls, with inputs and outputs."""
+def build(training: bool) -> tuple[gr.Button, Part]:
+    """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
             photo = page.photo(label="A photo", elem_id="captioning-photo", height=320,
@@ -263,9 +265,9 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
                 most = gr.Slider(5, LONGEST, 30, step=1, label="Longest, in the model's parts of words")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-captioning")
         shown = Compare(SLOTS["captions"], QUESTION)
-    clocked = shown.wire(training, photo, ask, stop, (draw, temperature, most))
+    changing = shown.wire(training, photo, ask, stop, (draw, temperature, most))
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
         sent, checkpoint, text = page.photo(label="picture"), gr.Textbox(label="checkpoint"), gr.Textbox()
         gr.Button().click(caption_picture, [sent, checkpoint], [text, gr.JSON()], api_name="caption")
         gr.Button().click(caption_words, [sent, checkpoint], gr.Textbox(), api_name="caption_words")
-    return tune, *clocked
+    return tune, changing

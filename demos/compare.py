@@ -7,10 +7,9 @@ from typing import Any
 import gradio as gr
 
 from demos import page, slot_view
+from demos.clock import Part
 from demos.model_slot import ModelSlot, SwapError
-from demos.slot_view import SlotView
-
-OTHER = "nothing"
+from demos.slot_view import NOTHING, SlotView
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Question:
             return [None, page.notice(html.escape(str(error)), "bad")] * len(chosen)
         shown: list[Any] = []
         for checkpoint in chosen:
-            if thing is None or checkpoint == OTHER:
-                shown += [None, page.notice(self.empty) if checkpoint != OTHER else ""]
+            if thing is None or checkpoint == NOTHING:
+                shown += [None, page.notice(self.empty) if checkpoint != NOTHING else ""]
                 continue
             try:
                 shown += self.answer(thing, checkpoint)
@@ -52,32 +51,23 @@ class Compare:
             own = [bars(f"label-{name}")] if bars else []
             own.append(gr.HTML(page.notice(question.empty), elem_id=f"seen-{name}"))
         with gr.Column(scale=3, min_width=260):
-            self.other = gr.Dropdown([(OTHER, OTHER)], value=OTHER, label="Compare with", interactive=True,
-                                     elem_id=f"compare-{name}")
+            self.other = page.chooser(NOTHING, "Compare with", elem_id=f"compare-{name}")
             with gr.Column(visible=False) as self.beside:
                 beside = [bars(f"label-compare-{name}")] if bars else []
                 beside.append(gr.HTML(elem_id=f"seen-compare-{name}"))
         self.outputs = own + beside
 
     def wire(self, training: bool, source: Any, ask: gr.Button, stop: gr.Button | None = None,
-             more: tuple[Any, ...] = ()) -> tuple[Any, list[Any], list[Any]]:
+             more: tuple[Any, ...] = ()) -> Part:
         """Asks when `source` changes, on the button, and when another checkpoint is chosen; `stop` ends an answer in
-        its midst, `more` are further inputs. Returns what the page's clock calls, with its inputs and outputs."""
+        its midst, `more` are further inputs. Returns what changes by itself."""
         live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
         inputs, outputs = [source, self.view.chooser, self.other, *more], self.outputs
         asked = [source.change, ask.click, self.view.chooser.input, self.other.input]
         answering = gr.on(asked, self.question.answers, inputs, outputs, **live)
         if stop is not None:
             stop.click(None, cancels=[answering], api_visibility="private")
-        self.other.input(lambda chosen: gr.update(visible=chosen != OTHER), self.other, self.beside,
+        self.other.input(lambda chosen: gr.update(visible=chosen != NOTHING), self.other, self.beside,
                          api_visibility="private", show_progress="hidden")
         self.view.wire(training, self.question.answers, inputs, outputs, **live)
-        known = gr.State("")
-
-        def refresh(known: str) -> list[Any]:
-            values = slot_view.refresh([self.view], known, training)
-            same = values[0] == gr.skip()
-            return [*values, gr.skip() if same else
-                    gr.update(choices=[(OTHER, OTHER), *page.choices(self.slot)[1:]])]
-
-        return refresh, [known], [known, *slot_view.outputs([self.view]), self.other]
+        return slot_view.part([self.view], training, (self.other,))

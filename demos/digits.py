@@ -13,6 +13,7 @@ from PIL import Image
 
 from demos import page, slot_view
 from demos.answer import Answer
+from demos.clock import Part
 from demos.model_slot import ModelSlot, SwapError, load_checked
 from demos.slot_view import SlotView
 from training.checkpoint import labels
@@ -105,8 +106,8 @@ def from_photo(path: str | None, *chosen: str) -> list[Any]:
     return _both(picture, list(chosen))
 
 
-def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
-    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls, with inputs and outputs."""
+def build(training: bool) -> tuple[gr.Button, Part]:
+    """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
             with gr.Tabs():
@@ -144,8 +145,7 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
     for view in views:
         view.wire(training, again, [source, canvas, photo, *choosers], answers, **live)
     _endpoints()
-    seen = gr.State("")
-    return (tune, lambda seen: slot_view.refresh(views, seen, training), [seen], [seen, *slot_view.outputs(views)])
+    return tune, slot_view.part(views, training)
 
 
 def _endpoints() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from demos import page
 from demos.answer import Answer
+from demos.clock import Part
 from demos.compare import Compare, Question
 from demos.heat_map import overlay, where_it_looked
 from demos.model_slot import ModelSlot, SwapError, load_checked
@@ -116,8 +117,8 @@ def _answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], st
 QUESTION = Question(EMPTY, load_picture, PictureError, _answer)
 
 
-def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
-    """Lays the tab out. Returns its Fine-tune button, and what the page's clock calls, with inputs and outputs."""
+def build(training: bool) -> tuple[gr.Button, Part]:
+    """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
             photo = page.photo(label="A photo of a dish", elem_id="food-photo", height=320,
@@ -127,8 +128,8 @@ def build(training: bool) -> tuple[gr.Button, Any, list[Any], list[Any]]:
             tune = gr.Button("Fine-tune this model →", elem_id="tune-food")
         shown = Compare(SLOTS["food"], QUESTION, lambda name: page.verdict(
             UNSURE, label="Which dish?", num_top_classes=TOP, elem_id=name))
-    clocked = shown.wire(training, photo, ask)
+    changing = shown.wire(training, photo, ask)
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
         gr.Button().click(classify_food, [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
                           [gr.Label(num_top_classes=TOP), gr.JSON()], api_name="classify_food")
-    return tune, *clocked
+    return tune, changing

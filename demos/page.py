@@ -69,6 +69,20 @@ def recording(**more: Any) -> gr.Audio:
     return _Recording(type="filepath", **more)
 
 
+class _Chooser(gr.Dropdown):
+    is_template = True  # drawn by the browser as gr.Dropdown
+
+    def preprocess(self, payload: Any) -> Any:
+        """As it was chosen. The list comes and grows by the page's clock, which the server's own list does not hear
+        of; what there is to choose from, the slot knows."""
+        return payload
+
+
+def chooser(chosen: str, label: str, **more: Any) -> gr.Dropdown:
+    """A list of checkpoints, with `chosen` alone until the clock fills it."""
+    return _Chooser([(chosen, chosen)], value=chosen, label=label, interactive=True, **more)
+
+
 class _Verdict(gr.Label):
     is_template = True  # drawn by the browser as gr.Label
     unsure = 0.0

@@ -5,7 +5,10 @@ from typing import Any
 import gradio as gr
 
 from demos import page
+from demos.clock import Part
 from demos.model_slot import ModelSlot, SwapError
+
+NOTHING = "nothing"   # no second checkpoint to compare with
 
 
 class SlotView:
@@ -13,8 +16,7 @@ class SlotView:
 
     def __init__(self, slot: ModelSlot):
         self.slot = slot
-        self.chooser = gr.Dropdown([("active", "active")], value="active", label="Answered by", interactive=True,
-                                   elem_id=f"chooser-{slot.name}")
+        self.chooser = page.chooser("active", "Answered by", elem_id=f"chooser-{slot.name}")
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
         with gr.Row():
             self.back = gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot.name}")
@@ -39,20 +41,19 @@ def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
     return change
 
 
-def outputs(views: list[SlotView]) -> list[Any]:
-    return [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
+def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] = ()) -> Part:
+    """What changes by itself of these slots; `others` are further lists of a slot's checkpoints, beside the first."""
+    def state() -> list[tuple[list[tuple[str, str]], str, bool, bool]]:
+        """Choices, banner, whether it can roll back, and go back to the embedded one."""
+        return [(page.choices(s), page.banner(s), s.previous is not None, s.active_id != f"embedded-{s.name}")
+                for s in (view.slot for view in views)]
 
+    def show(_: str | None) -> list[Any]:
+        values: list[Any] = []
+        for choices, banner, earlier, other in (now := state()):
+            values += [gr.update(choices=choices), banner, gr.update(visible=training and earlier),
+                       gr.update(visible=training and other)]
+        return values + [gr.update(choices=[(NOTHING, NOTHING), *now[0][0][1:]]) for _ in others]
 
-def refresh(views: list[SlotView], seen: str, training: bool) -> list[Any]:
-    """A string that tells whether anything changed, then the values of `outputs`; nothing where nothing changed, so
-    that an open list of choices is not redrawn under a person's hand."""
-    slots = [view.slot for view in views]
-    now = [(page.choices(s), page.banner(s), s.previous is not None, s.active_id != f"embedded-{s.name}")
-           for s in slots]
-    if repr(now) == seen:
-        return [gr.skip()] * (1 + 4 * len(views))
-    values: list[Any] = [repr(now)]
-    for choices, banner, earlier, other in now:
-        values += [gr.update(choices=choices), banner, gr.update(visible=training and earlier),
-                   gr.update(visible=training and other)]
-    return values
+    shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
+    return Part(lambda _: repr(state()), show, [*shown, *others])

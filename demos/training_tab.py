@@ -11,10 +11,10 @@ import gradio as gr
 
 from demos import run_views
 from demos.actions import Actions
+from demos.clock import Part
 from training import checkpoint, job, recipe
 from training.checkpoint import runs_dir, slot_of
 from training.recipe import Recipe
-from training.run import ENDED
 
 
 # -- the form: made from the config's fields -------------------------------------------------------------
@@ -65,9 +65,9 @@ own machine: `pip install -r requirements.txt && python app.py`."""
 BUTTONS = {"stop": "Stop", "go_on": "Continue", "use": "Use this checkpoint", "back": "Roll back", "delete": "Delete"}
 
 
-def build(actions: Actions, demos: list[Any], tabs: gr.Tabs) -> tuple[gr.Dropdown, Any, list[Any], Any]:
-    """Lays the tab out. Returns the recipe chooser, what the clock calls, with its inputs and outputs."""
-    selected, seen = gr.State(None), gr.State("")
+def build(actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbox) -> tuple[gr.Dropdown, list[Part]]:
+    """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe chooser, and what
+    changes by itself."""
     if not actions.training:
         gr.Markdown(HOW_TO)
     forms = {}
@@ -89,13 +89,11 @@ def build(actions: Actions, demos: list[Any], tabs: gr.Tabs) -> tuple[gr.Dropdow
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
     table.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
-    outputs = [seen, view["status"], view["loss"], view["score"], view["log"], view["queue"], table, report, *buttons,
-               *(inputs["start"] for _, inputs in forms.values())]
-
-    def refresh(selected: str | None, seen: str) -> list[Any]:
-        return _refresh(selected, seen, list(forms), actions)
-
-    return chooser, refresh, [selected, seen], outputs
+    starting = [inputs["start"] for _, inputs in forms.values()]
+    return chooser, [
+        Part(_progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]),
+        Part(lambda run_id: _standing_sign(run_id, actions), lambda run_id: _standing(run_id, list(forms), actions),
+             [view["queue"], table, report, *buttons, *starting])]
 
 
 def _chosen(event: gr.SelectData) -> str:
@@ -193,25 +191,34 @@ def _wire_buttons(actions: Actions, view: dict[str, Any], selected: gr.State, ta
                            api_visibility="private", show_progress="hidden")
 
 
-def _refresh(selected: str | None, seen: str, names: list[str], actions: Actions) -> list[Any]:
-    """One tick. What did not change is skipped, so that nothing flickers and an idle page costs little."""
+def _progress_sign(selected: str | None) -> str:
+    """Changes with the run that is shown, as long as it is at work."""
+    run = run_views.current(run_views.listed(runs_dir()), selected)
+    if run is None:
+        return "no run"
+    files = [run.path / "status.json", run.path / "events.jsonl", run.log_file]
+    return repr((run.id, run.state, run.escalation, [f.stat().st_mtime_ns for f in files if f.exists()]))
+
+
+def _progress(selected: str | None) -> list[Any]:
+    run = run_views.current(run_views.listed(runs_dir()), selected)
+    loss, score = run_views.curves(run)
+    return [run_views.status(run), loss, gr.LinePlot(value=score, title=run_views.score_title(run)),
+            run.log_tail() if run else ""]
+
+
+def _standing_sign(selected: str | None, actions: Actions) -> str:
+    """Changes with the run that is chosen, the history and the slots."""
     runs = run_views.listed(runs_dir())
     run = run_views.current(runs, selected)
-    events = (run.path / "events.jsonl") if run else None
-    length = events.stat().st_size if events is not None and events.exists() else 0
-    listing = run_views.signature(runs) + repr([slot.active_id for slot in actions.slots.values()])
-    now = f"{run.id if run else ''}|{length}|{listing}"
-    if now == seen and (run is None or run.state in ENDED):
-        return [gr.skip()] * (8 + len(BUTTONS) + len(names))
-    changed = not seen.endswith(listing) or seen.split("|")[0] != (run.id if run else "")
-    loss, score = run_views.curves(run) if now != seen else (gr.skip(), gr.skip())
-    if now != seen:
-        score = gr.LinePlot(value=score, title=run_views.score_title(run))
-    can = run_views.can(run)
+    return repr([run and run.id, run_views.signature(runs), [slot.active_id for slot in actions.slots.values()]])
+
+
+def _standing(selected: str | None, names: list[str], actions: Actions) -> list[Any]:
+    runs = run_views.listed(runs_dir())
+    run = run_views.current(runs, selected)
     slot = actions.slots.get(slot_of(run)) if run else None
-    can["back"] = slot is not None and slot.previous is not None
-    return [now, run_views.status(run), loss, score, run.log_tail() if run else "", run_views.queue(
-                job.queue(runs_dir()) if runs else []),
-            run_views.history(runs) if changed else gr.skip(), run_views.report(run) if changed else gr.skip(),
+    can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
+    return [run_views.queue(job.queue(runs_dir()) if runs else []), run_views.history(runs), run_views.report(run),
             *(gr.update(interactive=can[name] and actions.training) for name in BUTTONS),
-            *(gr.update(choices=starts(recipe.load(name))) if changed else gr.skip() for name in names)]
+            *(gr.update(choices=starts(recipe.load(name))) for name in names)]

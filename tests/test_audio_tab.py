@@ -6,8 +6,8 @@ import soundfile
 from voices import RATE, published, tone
 
 from demos import audio_intent as tab
-from demos.compare import OTHER
 from demos.model_slot import ModelSlot, SwapError
+from demos.slot_view import NOTHING
 from training.audio_score import load
 from training.samples.wordings import INTENTS
 from training.sounds import Sound, load_sound
@@ -114,7 +114,7 @@ def test_every_kind_of_sound_is_answered(slot, tmp_path, name):
     assert len(label) == 5 and about["checkpoint"] == "embedded-audio" and about["window"][0] == 0
     if name == "clipped.wav":
         assert "clipped" in " ".join(about["notes"])
-    shown = tab.QUESTION.answers(str(tmp_path / name), "active", OTHER)
+    shown = tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING)
     assert "Waveform" in shown[1] and "Spectrogram" in shown[1] and shown[2:] == [None, ""]
 
 
@@ -140,12 +140,12 @@ def test_what_cannot_be_heard_gets_a_sentence(slot, tmp_path, name):
     with pytest.raises(gr.Error) as error:
         tab.classify_audio(str(tmp_path / name))
     assert name in str(error.value) and str(error.value).rstrip("'\"").endswith(".")
-    shown = tab.QUESTION.answers(str(tmp_path / name), "active", OTHER)
+    shown = tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING)
     assert shown[0] is None and "notice bad" in shown[1]
 
 
 def test_no_recording_gets_a_friendly_line(slot):
-    assert tab.QUESTION.answers(None, "active", OTHER) == [None, tab.page.notice(tab.EMPTY), None, ""]
+    assert tab.QUESTION.answers(None, "active", NOTHING) == [None, tab.page.notice(tab.EMPTY), None, ""]
     with pytest.raises(gr.Error, match="There is no recording"):
         tab.classify_audio(None)
 

@@ -89,6 +89,11 @@ def page(browser, app):
     context.close()
 
 
+def until(page, expression: str) -> None:
+    """Waits until it is true in the page, asking four times a second: asking at each frame keeps a core busy."""
+    page.wait_for_function(expression, polling=250)
+
+
 def draw_seven(page) -> None:
     page.get_by_role("tab", name="Digits & fashion").click()
     page.wait_for_selector('#canvas button[aria-label="Brush Size"]')  # the brush is in hand, without a click
@@ -103,7 +108,7 @@ def draw_seven(page) -> None:
 
 
 def shown_digit(page) -> str:
-    page.wait_for_function("document.querySelector('#label-digits [data-testid=label-output-value]')?.innerText")
+    until(page, "document.querySelector('#label-digits [data-testid=label-output-value]')?.innerText")
     return page.locator("#label-digits [data-testid=label-output-value]").inner_text().strip()
 
 
@@ -133,8 +138,13 @@ def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page):
     assert seen.locator("img").get_attribute("src").startswith("data:image/png")
     page.wait_for_selector("#label-fashion [data-testid=label-output-value]")
     shot(page, "digits.png")
+    page.wait_for_timeout(1000)
+    asked = []
+    page.on("request", lambda r: asked.append(r.url.rsplit("/", 1)[-1]))
+    page.wait_for_timeout(3000)  # nobody touches it: only the clock asks, and the drawing is not sent again
+    assert asked and set(asked) == {"look"}
     page.locator('#canvas button[aria-label="Clear canvas"]').click()
-    page.wait_for_function("document.querySelector('#seen-digits').innerText.includes('Draw a digit')")
+    until(page, "document.querySelector('#seen-digits').innerText.includes('Draw a digit')")
     assert page.outside == []
 
 
@@ -232,7 +242,7 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
     page.locator("#set-digits-epochs input").fill("4")
     page.locator("#start").click()
     page.wait_for_selector("#status .state.running")
-    page.wait_for_function("/step \\d+ of \\d+/.test(document.querySelector('#status').innerText)")
+    until(page, "/step \\d+ of \\d+/.test(document.querySelector('#status').innerText)")
 
     page.reload()  # in mid-run
     open_train(page)
@@ -253,20 +263,20 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
     page.wait_for_selector("#banner-fashion .notice.good")
     draw_seven(page)
     run = Run.all(app.runs)[0]
-    page.wait_for_function(f"document.querySelector('#seen-fashion').innerText.includes('{run.id[-4:]}')")
+    until(page, f"document.querySelector('#seen-fashion').innerText.includes('{run.id[-4:]}')")
     page.locator("#back-fashion").click()
-    page.wait_for_function("document.querySelector('#seen-fashion').innerText.includes('embedded')")
+    until(page, "document.querySelector('#seen-fashion').innerText.includes('embedded')")
 
 
 def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
     open_train(page)
     page.locator("#set-digits-epochs input").fill("200")
     page.locator("#start").click()
-    page.wait_for_function("/step \\d+ of \\d+/.test(document.querySelector('#status').innerText) && "
-                           "document.querySelector('#status .state.running')")
+    until(page, "/step \\d+ of \\d+/.test(document.querySelector('#status').innerText) && "
+                "document.querySelector('#status .state.running')")
     page.locator("#stop").click()
     page.wait_for_selector("#status .state.stopped")
-    page.wait_for_function("!document.querySelector('#go_on').disabled")
+    until(page, "!document.querySelector('#go_on').disabled")
     assert Run.all(app.runs)[-1].has_checkpoint
 
 

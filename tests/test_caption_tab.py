@@ -8,9 +8,9 @@ from photos import BAD, GOOD, photo
 from PIL import Image
 
 from demos import captioning as tab
-from demos.compare import OTHER
 from demos.heat_map import veil
 from demos.model_slot import ModelSlot, SwapError
+from demos.slot_view import NOTHING
 from training.checkpoint import embedded
 
 ASKED = (False, 0.8, 10)     # what the page sends beside: drawing, temperature, longest
@@ -98,13 +98,13 @@ def test_another_checkpoint_answers_beside_and_both_name_themselves(slot, tiny, 
 
 def test_a_drawn_caption_stands_with_the_others(slot, tmp_path):
     photo().save(tmp_path / "a.png")
-    *_, shown = tab.QUESTION.answers(str(tmp_path / "a.png"), "active", OTHER, True, 0.7, 10)
+    *_, shown = tab.QUESTION.answers(str(tmp_path / "a.png"), "active", NOTHING, True, 0.7, 10)
     assert "drawn at 0.7" in shown[0] and shown[1] == ""
 
 
 def test_answering_can_be_left_in_its_midst(slot, tmp_path):
     photo().save(tmp_path / "a.png")
-    growing = tab.QUESTION.answers(str(tmp_path / "a.png"), "active", OTHER, *ASKED)
+    growing = tab.QUESTION.answers(str(tmp_path / "a.png"), "active", NOTHING, *ASKED)
     next(growing)
     growing.close()
     with pytest.raises(StopIteration):
@@ -122,7 +122,7 @@ def test_a_checkpoint_without_words_is_refused(slot, runs):
 def test_what_is_said_is_shown_and_never_run(slot, runs, monkeypatch, tmp_path):
     photo().save(tmp_path / "a.png")
     monkeypatch.setattr(tab.CaptionPredictor, "text", lambda *_: "<script>alert(1)</script>")
-    *_, shown = tab.QUESTION.answers(str(tmp_path / "a.png"), "active", OTHER, *ASKED)
+    *_, shown = tab.QUESTION.answers(str(tmp_path / "a.png"), "active", NOTHING, *ASKED)
     assert "<script" not in shown[0] and "&lt;script" in shown[0]
 
 
@@ -149,11 +149,11 @@ def test_what_is_no_picture_gets_a_sentence(slot, tmp_path, name):
         with pytest.raises(gr.Error) as error:
             asked(str(tmp_path / name))
         assert name in str(error.value)
-    assert "notice bad" in next(tab.QUESTION.answers(str(tmp_path / name), "active", OTHER, *ASKED))[0]
+    assert "notice bad" in next(tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING, *ASKED))[0]
 
 
 def test_no_picture_gets_a_friendly_line(slot):
-    assert list(tab.QUESTION.answers(None, "active", OTHER, *ASKED)) == [[tab.page.notice(tab.EMPTY), ""]]
+    assert list(tab.QUESTION.answers(None, "active", NOTHING, *ASKED)) == [[tab.page.notice(tab.EMPTY), ""]]
     with pytest.raises(gr.Error, match="There is no picture"):
         tab.caption_picture(None)
 

@@ -21,16 +21,17 @@ MAY_IMPORT = {  # of this project, beside training, which every demo may use
     "demos.model_slot": set(),
     "demos.landing": {"demos.model_slot"},
     "demos.page": {"demos.model_slot"},
+    "demos.clock": set(),
     "demos.run_views": {"demos.page"},
     "demos.actions": {"demos.page", "demos.model_slot"},
-    "demos.training_tab": {"demos.page", "demos.run_views", "demos.actions", "demos.model_slot"},
+    "demos.training_tab": {"demos.clock", "demos.page", "demos.run_views", "demos.actions", "demos.model_slot"},
     "demos.answer": {"demos.model_slot"},
     "demos.heat_map": set(),
-    "demos.slot_view": {"demos.page", "demos.model_slot"},
-    "demos.compare": {"demos.page", "demos.model_slot", "demos.slot_view"},
-    **{tab: {"demos.page", "demos.model_slot", "demos.slot_view", "demos.answer", "demos.heat_map", "demos.compare"}
-       for tab in TABS},
-    "app": TABS | {"demos.page", "demos.training_tab", "demos.actions", "demos.landing"},
+    "demos.slot_view": {"demos.clock", "demos.page", "demos.model_slot"},
+    "demos.compare": {"demos.clock", "demos.page", "demos.model_slot", "demos.slot_view"},
+    **{tab: {"demos.clock", "demos.page", "demos.model_slot", "demos.slot_view", "demos.answer", "demos.heat_map",
+             "demos.compare"} for tab in TABS},
+    "app": TABS | {"demos.clock", "demos.page", "demos.training_tab", "demos.actions", "demos.landing"},
 }
 
 

@@ -17,6 +17,7 @@ from training.data import stratified
 from training.examples import holdout
 from training.food import Config
 from training.food_score import load, opened, predict
+from training.picture_augment import augment
 from training.run import Run
 from training.samples.dishes import CLASSES
 
@@ -209,14 +210,29 @@ def test_a_size_that_a_transformer_was_not_made_for_is_refused(kitchen, starts):
     assert execute(run) == SETTINGS and "leave image_size at 0" in run.status["reason"]
 
 
-def test_growing_pictures_are_refused_for_a_transformer(kitchen, starts):
-    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["vit"], "progressive": "on"})
-    assert execute(run) == SETTINGS and "leave progressive off" in run.status["reason"]
+@pytest.mark.parametrize("asked, advice", [({"progressive": "on"}, "leave progressive off"),
+                                           ({"train_size": 24}, "leave train_size at 0")])
+def test_pictures_of_other_sizes_are_refused_for_a_transformer(kitchen, starts, asked, advice):
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["vit"], **asked})
+    assert execute(run) == SETTINGS and advice in run.status["reason"]
 
 
 def test_another_size_for_a_convolutional_network_is_published_with_it(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], image_size=48, progressive="on")
     assert opened(run.checkpoint)[1].size == 48
+
+
+def test_a_network_is_trained_at_one_size_and_asked_at_another(kitchen, starts, monkeypatch):
+    seen = []
+    monkeypatch.setattr(food_train, "augment", lambda x, rows, size, *rest: seen.append(size) or augment(
+        x, rows, size, *rest))
+    run = train(kitchen, start=starts["resnet"], image_size=48, train_size=40)
+    assert opened(run.checkpoint)[1].size == 48 and set(seen) == {40}
+
+
+def test_a_side_grows_over_the_first_two_thirds():
+    config = Config(progressive="on", epochs=9, train_size=128)
+    assert [food_train.side(config, 160, epoch) for epoch in range(9)] == [64, 72, 88, 96, 104, 120, 128, 128, 128]
 
 
 def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):

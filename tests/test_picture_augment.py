@@ -1,8 +1,12 @@
 """Augmentation of coloured pictures: by the table's row alone, and within range."""
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from training.picture_augment import CHANGES, augment, draws, mixed
+from training.picture_augment import CHANGES, SHARPNESS, augment, draws, mixed
+
+AS_IT_IS = -SHARPNESS[0] / (SHARPNESS[1] - SHARPNESS[0])   # the draw that neither softens nor sharpens
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +51,22 @@ def test_every_change_happens_and_changes_something(images):
 
 def test_a_crop_of_everything_is_the_picture_or_its_mirror_image(images):
     rows = draws(40, 0, 0)
-    rows[:, 0], rows[:, 1] = 1.0, 0.5
+    rows[:, 0], rows[:, 1], rows[:, 8] = 1.0, 0.5, AS_IT_IS
     found = augment(images, rows, 40, "light", 1.0)
     right = torch.where((rows[:, 4] < 0.5)[:, None, None, None], images.flip(3), images)
     assert torch.allclose(found, right.float(), atol=0.5)
+
+
+def test_the_draws_reach_from_softer_than_bilinear_to_sharper_than_lanczos():
+    """One picture of noise, enlarged by PIL in two ways, and by every draw of sharpness."""
+    small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    softest, sharpest = (np.asarray(small.resize((64, 64), way), np.float32).std()
+                         for way in (Image.Resampling.BILINEAR, Image.Resampling.LANCZOS))
+    rows = draws(9, 0, 0)
+    rows[:, 0], rows[:, 1], rows[:, 4], rows[:, 8] = 1.0, 0.5, 0.9, torch.linspace(0, 1, 9)
+    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].repeat(9, 1, 1, 1)
+    contrast = augment(pixels, rows, 64, "light", 1).std((1, 2, 3))
+    assert (contrast.diff() > 0).all() and contrast[0] < softest and contrast[-1] > sharpest
 
 
 def test_mixup_lays_neighbours_over_each_other_and_their_labels_alike(images):

@@ -12,11 +12,12 @@ from training import audio_data, audio_model, backbone, features
 from training.audio_data import MOST, RATE, Heard
 from training.audio_intent import Config
 from training.audio_model import Ear
+from training.batches import batches
 from training.device import device
 from training.exam import ClassExam, asked
 from training.examples import Data
 from training.recipe import Metrics
-from training.run import Run, Stopped
+from training.run import Run
 
 load = functools.lru_cache(maxsize=2)(audio_data.load)
 STEP = 16        # clips at a time
@@ -34,12 +35,8 @@ def predict(model: nn.Module, heard: Heard, ear: Ear, run: Run | None = None) ->
     model.eval()
     order, parts = np.argsort(heard.lengths, kind="stable"), []
     step, where = 1 if ear.alone else STEP, next(model.parameters()).device
-    for low in range(0, len(order), step):
-        if run:
-            run.beat()
-            if run.should_stop():
-                raise Stopped
-        inputs = {name: t.to(where) for name, t in ear.inputs([heard[i] for i in order[low:low + step]]).items()}
+    for at in batches(len(order), step, run):
+        inputs = {name: t.to(where) for name, t in ear.inputs([heard[i] for i in order[at]]).items()}
         parts.append(model(**inputs).logits.float().softmax(1).cpu())
     return torch.cat(parts).numpy()[np.argsort(order)] if parts else np.zeros((0, 1), np.float32)
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from transformers import VisionEncoderDecoderModel
 
 from training import caption_data, caption_metrics, features
+from training.batches import batches
 from training.caption_model import Eye, Teller, for_generate, is_captioner, padded, seen
 from training.captioning import BEAMS, Config
 from training.device import device
@@ -19,7 +20,7 @@ from training.exam import Exam, asked
 from training.examples import Data
 from training.picture_store import Pictures, Store, thumbnail
 from training.recipe import Metrics
-from training.run import Run, Stopped
+from training.run import Run
 
 load = functools.lru_cache(maxsize=2)(caption_data.load)
 STEP = 32        # pictures at a time
@@ -29,15 +30,11 @@ SHOWN = 12       # best and worst captions in the report, each
 def _encoded(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[Tensor]:
     """What the encoder makes of a Store's pictures, or made of them already, some at a time. Raises Stopped."""
     where = next(net.parameters()).device
-    for low in range(0, len(given), STEP):
-        if run:
-            run.beat()
-            if run.should_stop():
-                raise Stopped
+    for at in batches(len(given), STEP, run):
         if isinstance(given, Tensor):
-            yield given[low:low + STEP].to(where).float()
+            yield given[at].to(where).float()
         else:
-            pixels = torch.from_numpy(given[np.arange(low, min(low + STEP, len(given)))])
+            pixels = torch.from_numpy(given[np.arange(at.start, at.stop)])
             yield seen(net, eye.looks.normalised(pixels.to(where)))
 
 

@@ -7,15 +7,17 @@ import numpy as np
 import torch
 
 from training import checkpoint, digits_data
+from training.batches import batches
 from training.device import device
 from training.digits import Config, slot
 from training.digits_data import Data
 from training.digits_model import DigitsNet
 from training.exam import ClassExam, asked, sit
 from training.recipe import Metrics, SettingsError
-from training.run import Run, Stopped
+from training.run import Run
 
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
+STEP = 1000      # pictures at a time
 load = functools.lru_cache(maxsize=4)(digits_data.load)
 
 
@@ -24,12 +26,9 @@ def predict(model: DigitsNet, images: np.ndarray, run: Run | None = None) -> np.
     """Probabilities, (N, labels), of (N, 28, 28) uint8. Raises Stopped when `run` is asked to stop."""
     model.eval()
     parts = []
-    for piece in torch.from_numpy(images)[:, None].split(1000):
-        parts.append(model(piece.to(model.device).float() / 255).logits.float().softmax(1).cpu())
-        if run:
-            run.beat()
-            if run.should_stop():
-                raise Stopped
+    for at in batches(len(images), STEP, run):
+        pixels = torch.from_numpy(images[at])[:, None].to(model.device).float() / 255
+        parts.append(model(pixels).logits.float().softmax(1).cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, model.config.num_labels), np.float32)
 
 

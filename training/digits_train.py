@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import checkpoint, digits_data, report
+from training.batches import Stopped
 from training.data import stratified
 from training.device import device, has_bf16
 from training.digits import Config, slot
@@ -23,7 +24,7 @@ from training.digits_model import DigitsNet, DigitsNetConfig
 from training.digits_score import load, predict, write_report
 from training.loop import Lesson, fit, read_state
 from training.recipe import Metrics, SettingsError
-from training.run import Run, Stopped, write_json
+from training.run import Run, write_json
 
 
 def build(config: Config, data: Data, runs: Path) -> tuple[DigitsNet, checkpoint.Checkpoint | None]:

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.run import Run, Stopped
+from training.batches import batches
+from training.run import Run
 
 CAP = 4 * 2**30   # bytes
 LARGE = 2**30
@@ -36,12 +37,10 @@ def kept(runs: Path, key: str, count: int, compute: Callable[[int, int], Tensor]
         run.say(f"features of {count:,} examples were computed by an earlier run")
         return load_file(path)["features"]
     parts = []
-    for low in range(0, count, step):
-        if run.should_stop():
-            raise Stopped
-        part = compute(low, min(low + step, count)).float().cpu()
+    for at in batches(count, step, run):
+        part = compute(at.start, at.stop).float().cpu()
         parts.append(part.half() if part.nbytes / len(part) * count > LARGE else part)
-        run.beat("computing features", step=min(low + step, count), total=count)
+        run.beat("computing features", step=at.stop, total=count)
     run.beat(step=0, total=0)
     found = torch.cat(parts).contiguous()
     if run.main:

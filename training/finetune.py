@@ -15,13 +15,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from training import backbone
+from training.batches import Stopped
 from training.checkpoint import Checkpoint
 from training.data import stratified
 from training.device import device, has_bf16
 from training.examples import Data, Examples, holdout
 from training.loop import Lesson, fit, read_state
 from training.recipe import Metrics, SettingsError
-from training.run import Run, Stopped, write_json
+from training.run import Run, write_json
 
 LONG = 3600      # seconds on a CPU from which a faster method is proposed
 

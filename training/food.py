@@ -52,6 +52,9 @@ class Config(settings.FineTuning):
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
     lora_rank: int = settings.lora_rank()
+    train_size: int = setting(0, "Side in pixels in training; 0: as image size. About a fifth less is faster and can "
+                              "score better (FixRes, arXiv 1906.06423); for convolutional networks.", low=0, high=1024,
+                              rare=True)
     progressive: str = setting("off", "Small pictures in the first epochs, which are faster; for convolutional "
                                "networks.", choices=("off", "on"), rare=True)
     bf16: str = settings.bf16()
@@ -64,7 +67,7 @@ class Config(settings.FineTuning):
     seed: int = settings.seed()
 
     def unused(self) -> set[str]:
-        return settings.unused(self, self.method, ("crop", "mixup", "progressive"))
+        return settings.unused(self, self.method, ("crop", "mixup", "train_size", "progressive"))
 
     @property
     def data_name(self) -> str:

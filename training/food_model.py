@@ -39,8 +39,11 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
                 raise SettingsError(f"{base.name} sees pictures of {looks.size} pixels and no others: leave image_size "
                                     "at 0.")
             looks = Looks(config.image_size, looks.mean, looks.std)
-    if config.progressive == "on" and _bound_to_its_size(made):
-        raise SettingsError(f"A {made.model_type} sees pictures of one size: leave progressive off.")
+    if _bound_to_its_size(made):
+        if config.progressive == "on":
+            raise SettingsError(f"A {made.model_type} sees pictures of one size: leave progressive off.")
+        if config.train_size not in (0, looks.size):
+            raise SettingsError(f"A {made.model_type} sees pictures of one size: leave train_size at 0.")
     if hasattr(made, "image_size") and config.method == "scratch":
         made.image_size = looks.size
     return backbone.network(AutoModelForImageClassification, made, config, base, "pictures"), looks

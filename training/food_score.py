@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification
 
 from training import backbone, features, food_data
+from training.batches import batches
 from training.device import device
 from training.exam import ClassExam, asked
 from training.examples import Data
@@ -16,7 +17,7 @@ from training.food import Config
 from training.looks import Looks
 from training.picture_store import Pictures, Store, thumbnail
 from training.recipe import Metrics
-from training.run import Run, Stopped
+from training.run import Run
 
 load = functools.lru_cache(maxsize=2)(food_data.load)
 STEP = 64        # pictures at a time
@@ -28,12 +29,8 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
     model.eval()
     where = next(model.parameters()).device
     parts = []
-    for low in range(0, len(shown), STEP):
-        if run:
-            run.beat()
-            if run.should_stop():
-                raise Stopped
-        pixels = torch.from_numpy(shown[np.arange(low, min(low + STEP, len(shown)))])
+    for at in batches(len(shown), STEP, run):
+        pixels = torch.from_numpy(shown[np.arange(at.start, at.stop)])
         x = looks.normalised(pixels.to(where))
         parts.append(model(pixel_values=x).logits.float().softmax(1).cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)

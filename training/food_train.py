@@ -24,7 +24,9 @@ from training.run import Run
 
 
 def side(config: Config, size: int, epoch: int) -> int:
-    """The side of an epoch's pictures: with `progressive` it grows over the first two thirds."""
+    """The side of an epoch's pictures, for a network that is asked at `size`: with `progressive` it grows over the
+    first two thirds."""
+    size = config.train_size or size
     if config.progressive == "off":
         return size
     grown = min(1.0, epoch / max(1, round(config.epochs * 2 / 3)))

@@ -22,8 +22,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from training.batches import Stopped
 from training.recipe import SettingsError
-from training.run import Run, Stopped
+from training.run import Run
 
 ROUND = 32       # batches that are sorted by length together: more saves padding, fewer mixes better
 SAVE_EVERY = 60  # seconds between saves of what continuing needs, within an epoch, at least

@@ -1,8 +1,9 @@
 """Augmentation of coloured pictures, a batch at a time on the device, every picture by its own draw.
 
-A random resized crop, a mirror image, and with `strong` one change drawn from TrivialAugment's list (Müller and
-Hutter 2021, arXiv 2103.10158) at a random strength. The draws are a table, one row a picture, made from (seed, epoch)
-alone and indexed by the picture, so that a continued run sees exactly what an unbroken one sees.
+A random resized crop, a mirror image, a little more or less sharpness, and with `strong` one change drawn from
+TrivialAugment's list (Müller and Hutter 2021, arXiv 2103.10158) at a random strength. The draws are a table, one row a
+picture, made from (seed, epoch) alone and indexed by the picture, so that a continued run sees exactly what an unbroken
+one sees.
 """
 import math
 
@@ -10,25 +11,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-COLUMNS = 8   # area, aspect, place (2), mirror, change, strength, its sign
+COLUMNS = 9   # area, aspect, place (2), mirror, change, strength, its sign, sharpness
+SHARPNESS = -0.3, 1.3   # of a bilinear enlargement: at about 0.8 it is a bicubic one, at 1.1 Lanczos's
 CHANGES = ("identity", "brightness", "contrast", "saturation", "sharpness", "autocontrast", "posterize", "solarize",
            "rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
 
 def draws(count: int, seed: int, epoch: int) -> Tensor:
-    """(count, 8) uniform in [0, 1)."""
+    """(count, 9) uniform in [0, 1)."""
     return torch.rand(count, COLUMNS, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
 
 
 def augment(images: Tensor, rows: Tensor, size: int, strength: str, least: float) -> Tensor:
-    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 8); returns (N, 3, size, size), 0 to 255, float.
+    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 9); returns (N, 3, size, size), 0 to 255, float.
     `least`: smallest share of the area that a crop shows."""
     images = images.float()
     if strength == "none":
-        return images if images.shape[-1] == size else F.interpolate(images, size, mode="bilinear", antialias=True)
+        return images if images.shape[-1] == size else F.interpolate(images, size, mode="bicubic",
+                                                                     antialias=True).clamp(0, 255)
     which = (rows[:, 5] * len(CHANGES)).long() if strength == "strong" else torch.zeros(len(rows), dtype=torch.long,
                                                                                        device=rows.device)
-    images = _crop(images, rows, size, least, _warp(rows, which))
+    images = _focus(_crop(images, rows, size, least, _warp(rows, which)), rows)
     return _recolour(images, rows, which) if strength == "strong" else images
 
 
@@ -60,6 +63,17 @@ def _crop(images: Tensor, rows: Tensor, size: int, least: float, warp: Tensor) -
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
+def _focus(x: Tensor, rows: Tensor) -> Tensor:
+    """Each picture as soft or sharp as its draw: programs and cameras scale pictures differently, and a network that
+    saw one way of it alone loses accuracy at the others."""
+    least, most = SHARPNESS
+    return (x + (least + (most - least) * rows[:, 8, None, None, None]) * (x - _soft(x))).clamp(0, 255)
+
+
+def _soft(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+
 def _recolour(images: Tensor, rows: Tensor, which: Tensor) -> Tensor:
     """The changes of light and colour, each on the pictures that drew it."""
     out = images.clone()
@@ -86,7 +100,7 @@ def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
         return torch.where(x >= 255 * (1 - amount), 255 - x, x)
     grey = (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     other = {"contrast": lambda: grey.mean((2, 3), keepdim=True), "saturation": lambda: grey,
-             "sharpness": lambda: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)}[name]()
+             "sharpness": lambda: _soft(x)}[name]()
     return other + (x - other) * factor
 
 

@@ -33,10 +33,6 @@ ENDED = ("done", "stopped", "failed", "lost")
 BEAT = 1.0  # seconds between heartbeats, at most
 
 
-class Stopped(Exception):
-    """A stop was asked for in the midst of scoring, which is not worth waiting for."""
-
-
 def write_json(path: Path, value: Any) -> None:
     """Atomic: a reader sees the old file or the new one, also after a crash."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{random.getrandbits(32):x}")

@@ -1,0 +1,62 @@
+"""The page's clock: what changes without a person's doing is asked for every so often, and redrawn where it changed.
+
+Each tick is a plain request of the browser's. As an event of Gradio's it made the browser ask every component for its
+state (of a drawing, three uploads): a core was busy with a page that nobody touched.
+"""
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+SECONDS = 1.0
+ASK = """async (...given) => {
+  if (window.looking) return [];
+  window.looking = true;
+  try {
+    const answer = await fetch(window.gradio_config.root + '/gradio_api/run/look', {method: 'POST',
+      headers: {'Content-Type': 'application/json'}, body: JSON.stringify({data: given})});
+    const unchanged = v => v?.__type__ === 'update' && Object.keys(v).length === 1;
+    return answer.ok ? (await answer.json()).data.map(v => unchanged(v) ? undefined : v) : [];
+  } catch { return []; }  // the server is away: what is shown stays, and the next tick asks again
+  finally { window.looking = false; }
+}"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something of the page that changes by itself: `show` gives the values of `outputs`, and is asked again when
+    `sign`, a text, is another one. Both are told the id of the run that a person chose, or none."""
+    sign: Callable[[str | None], str]
+    show: Callable[[str | None], list[Any]]
+    outputs: list[Any]
+
+
+def looking(parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
+    """What a tick calls with the chosen run's id and the signs that it got last: the signs now, then the values of all
+    outputs, skipped where the sign is still the same."""
+    def look(run_id: str | None, seen: str | None) -> list[Any]:
+        before, now, values = (seen or "").split(), [], []
+        for number, part in enumerate(parts):
+            now.append(hashlib.blake2b(part.sign(run_id).encode(), digest_size=6).hexdigest())
+            same = before[number:number + 1] == now[-1:]
+            values += [gr.skip()] * len(part.outputs) if same else part.show(run_id)
+        return [" ".join(now), *values]
+    return look
+
+
+def wire(blocks: gr.Blocks, selected: gr.Textbox, parts: list[Part]) -> None:
+    """Looks at each tick, when the page opens, and when another run is `selected`."""
+    seen = hidden()
+    outputs = [seen, *(component for part in parts for component in part.outputs)]
+    with gr.Row(visible=False):
+        gr.Button().click(looking(parts), [selected, seen], outputs, api_name="look", api_visibility="undocumented",
+                          queue=False)
+    gr.on([blocks.load, gr.Timer(SECONDS).tick, selected.change], None, [selected, seen], outputs, js=ASK,
+          api_visibility="private", show_progress="hidden")
+
+
+def hidden() -> gr.Textbox:
+    """A text that the browser keeps and nobody sees."""
+    return gr.Textbox(visible="hidden")
