@@ -7,9 +7,9 @@ from meals import SIZE, TINY, network, published
 from photos import BAD, GOOD, photo, turned
 
 from demos import food
-from demos.compare import OTHER
 from demos.heat_map import overlay, where_it_looked
 from demos.model_slot import ModelSlot, SwapError
+from demos.slot_view import NOTHING
 from training.pictures import load_picture
 from training.samples.dishes import CLASSES
 
@@ -103,7 +103,7 @@ def test_every_kind_of_picture_is_answered(slot, tmp_path, name):
     (tmp_path / name).write_bytes(GOOD[name]())
     label, about = food.classify_food(str(tmp_path / name))
     assert len(label) == 5 and about["checkpoint"] == "embedded-food"
-    assert "looked" in food.QUESTION.answers(str(tmp_path / name), "active", OTHER)[1]
+    assert "looked" in food.QUESTION.answers(str(tmp_path / name), "active", NOTHING)[1]
 
 
 def test_a_turned_photo_is_answered_as_the_upright_one(slot, tmp_path):
@@ -119,11 +119,11 @@ def test_what_is_no_picture_gets_a_sentence(slot, tmp_path, name):
     with pytest.raises(gr.Error) as error:
         food.classify_food(str(tmp_path / name))
     assert name in str(error.value)
-    shown = food.QUESTION.answers(str(tmp_path / name), "active", OTHER)
+    shown = food.QUESTION.answers(str(tmp_path / name), "active", NOTHING)
     assert shown[0] is None and "notice bad" in shown[1]
 
 
 def test_no_picture_gets_a_friendly_line(slot):
-    assert food.QUESTION.answers(None, "active", OTHER) == [None, food.page.notice(food.EMPTY), None, ""]
+    assert food.QUESTION.answers(None, "active", NOTHING) == [None, food.page.notice(food.EMPTY), None, ""]
     with pytest.raises(gr.Error, match="There is no picture"):
         food.classify_food(None)
