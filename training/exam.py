@@ -82,14 +82,16 @@ class ClassExam(Exam):
 
 
 def sit(exam: Exam, run: Run, base: checkpoint.Checkpoint | None, slot: str) -> Metrics:
-    """Reads the test part, once: before (where the base can be asked), after, and what is active."""
+    """Reads the test part, once: before (where the base can be asked), after, and, where it decides whether to swap,
+    what is active."""
     run.beat("scoring")
     answers = exam.predict(run.staging, run)
     after = exam.figures(answers)
     before = exam.score(base.path, run) if base is not None and not exam.refusal(base.path) else None
-    active_id = checkpoint.active(run.path.parent, slot)[-1]
-    metrics = {"data": exam.data, "held_out": exam.about, "before": before, "after": after, "problems": exam.problems,
-               "active": {"id": active_id, **_gate(exam, run, base, before, active_id, slot)}}
+    metrics = {"data": exam.data, "held_out": exam.about, "before": before, "after": after, "problems": exam.problems}
+    if run.config.get("swap", "better") == "better":
+        active_id = checkpoint.active(run.path.parent, slot)[-1]
+        metrics["active"] = {"id": active_id, **_gate(exam, run, base, before, active_id, slot)}
     run.beat("drawing the report")
     return {**metrics, **exam.drawn(answers, after, run)}
 
