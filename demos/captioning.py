@@ -137,18 +137,9 @@ def _looked(picture: Image.Image, checkpoint: str | None) -> tuple[Held, Any, fl
 
 
 # -- the page --------------------------------------------------------------------------------------------
-def _opened(picture: str | None) -> Image.Image:
-    if not picture:
-        raise gr.Error("There is no picture: send one as a file.")
-    try:
-        return load_picture(picture)
-    except PictureError as error:
-        raise gr.Error(str(error)) from error
-
-
 def caption_picture(picture: str | None, checkpoint: str | None = None) -> tuple[str, dict[str, Any]]:
     """The endpoint: the best caption; its checkpoint, milliseconds, and the alternatives."""
-    opened = _opened(picture)
+    opened = page.opened(picture)
     try:
         found = caption(opened, checkpoint)
     except SwapError as error:
@@ -160,7 +151,7 @@ def caption_picture(picture: str | None, checkpoint: str | None = None) -> tuple
 
 def caption_words(picture: str | None, checkpoint: str | None = None) -> Iterator[str]:
     """The endpoint that streams: the greedy caption, as it grows."""
-    opened = _opened(picture)
+    opened = page.opened(picture)
     try:
         held, states, _ = _looked(opened, checkpoint)
     except SwapError as error:

@@ -6,9 +6,14 @@ state (of a drawing, three uploads): a core was busy with a page that nobody tou
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import gradio as gr
+
+from demos import run_views
+from training.checkpoint import runs_dir
+from training.run import Run
 
 SECONDS = 1.0
 ASK = """async (...given) => {
@@ -25,11 +30,32 @@ ASK = """async (...given) => {
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What a tick finds, read once for all parts: `selected` is the id of the run that a person chose, or none."""
+    selected: str | None
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """All, oldest first."""
+        return run_views.listed(runs_dir())
+
+    @cached_property
+    def run(self) -> Run | None:
+        """The one that is looked at."""
+        return run_views.current(self.runs, self.selected)
+
+    @cached_property
+    def signature(self) -> str:
+        """Changes when the history, a report, or a list of checkpoints would."""
+        return run_views.signature(self.runs)
+
+
+@dataclass(frozen=True)
 class Part:
     """Something of the page that changes by itself: `show` gives the values of `outputs`, and is asked again when
-    `sign`, a text, is another one. Both are told the id of the run that a person chose, or none."""
-    sign: Callable[[str | None], str]
-    show: Callable[[str | None], list[Any]]
+    `sign`, a text, is another one."""
+    sign: Callable[[Moment], str]
+    show: Callable[[Moment], list[Any]]
     outputs: list[Any]
 
 
@@ -37,11 +63,11 @@ def looking(parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
     """What a tick calls with the chosen run's id and the signs that it got last: the signs now, then the values of all
     outputs, skipped where the sign is still the same."""
     def look(run_id: str | None, seen: str | None) -> list[Any]:
-        before, now, values = (seen or "").split(), [], []
+        moment, before, now, values = Moment(run_id), (seen or "").split(), [], []
         for number, part in enumerate(parts):
-            now.append(hashlib.blake2b(part.sign(run_id).encode(), digest_size=6).hexdigest())
+            now.append(hashlib.blake2b(part.sign(moment).encode(), digest_size=6).hexdigest())
             same = before[number:number + 1] == now[-1:]
-            values += [gr.skip()] * len(part.outputs) if same else part.show(run_id)
+            values += [gr.skip()] * len(part.outputs) if same else part.show(moment)
         return [" ".join(now), *values]
     return look
 

@@ -64,10 +64,9 @@ def classify(picture: Image.Image, slot: str, checkpoint: str | None = None) -> 
 # -- the page --------------------------------------------------------------------------------------------
 def _endpoint(slot: str) -> Any:
     def answer(picture: str | None, checkpoint: str | None = None) -> tuple[dict[str, float], dict[str, Any]]:
-        if not picture:
-            raise gr.Error("There is no picture: send one as a file.")
+        opened = page.opened(picture)
         try:
-            found = classify(load_picture(picture), slot, checkpoint)
+            found = classify(opened, slot, checkpoint)
         except (PictureError, SwapError) as error:
             raise gr.Error(str(error)) from error
         return found.confidences, found.json

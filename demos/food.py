@@ -83,11 +83,10 @@ def heat(answer: Answer) -> np.ndarray:
 # -- the page --------------------------------------------------------------------------------------------
 def classify_food(picture: str | None, checkpoint: str | None = None) -> tuple[dict[str, float], dict[str, Any]]:
     """The endpoint: confidences of the five surest dishes; label, checkpoint, milliseconds."""
-    if not picture:
-        raise gr.Error("There is no picture: send one as a file.")
+    opened = page.opened(picture)
     try:
-        found = classify(load_picture(picture), checkpoint)
-    except (PictureError, SwapError) as error:
+        found = classify(opened, checkpoint)
+    except SwapError as error:
         raise gr.Error(str(error)) from error
     return found.confidences, found.json
 

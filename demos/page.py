@@ -10,10 +10,12 @@ import gradio as gr
 from gradio.components.label import LabelData
 from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import is_in_or_equal
+from PIL import Image
 
 from demos.model_slot import ModelSlot
 from training import checkpoint, device, job
 from training.checkpoint import runs_dir
+from training.pictures import PictureError, load_picture
 from training.run import Run
 
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]  # none is fetched
@@ -67,6 +69,16 @@ def photo(**more: Any) -> gr.Image:
 def recording(**more: Any) -> gr.Audio:
     """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find out."""
     return _Recording(type="filepath", **more)
+
+
+def opened(path: str | None) -> Image.Image:
+    """The picture that an endpoint was sent. Raises gr.Error with a sentence."""
+    if not path:
+        raise gr.Error("There is no picture: send one as a file.")
+    try:
+        return load_picture(path)
+    except PictureError as error:
+        raise gr.Error(str(error)) from error
 
 
 class _Chooser(gr.Dropdown):

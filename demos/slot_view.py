@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from demos import page
-from demos.clock import Part
+from demos.clock import Moment, Part
 from demos.model_slot import ModelSlot, SwapError
 
 NOTHING = "nothing"   # no second checkpoint to compare with
@@ -43,17 +43,18 @@ def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
 
 def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] = ()) -> Part:
     """What changes by itself of these slots; `others` are further lists of a slot's checkpoints, beside the first."""
-    def state() -> list[tuple[list[tuple[str, str]], str, bool, bool]]:
-        """Choices, banner, whether it can roll back, and go back to the embedded one."""
-        return [(page.choices(s), page.banner(s), s.previous is not None, s.active_id != f"embedded-{s.name}")
-                for s in (view.slot for view in views)]
+    slots = [view.slot for view in views]
 
-    def show(_: str | None) -> list[Any]:
+    def sign(moment: Moment) -> str:
+        return repr([moment.signature, *((slot.active_id, slot.previous, slot.notice) for slot in slots)])
+
+    def show(_: Moment) -> list[Any]:
         values: list[Any] = []
-        for choices, banner, earlier, other in (now := state()):
-            values += [gr.update(choices=choices), banner, gr.update(visible=training and earlier),
-                       gr.update(visible=training and other)]
-        return values + [gr.update(choices=[(NOTHING, NOTHING), *now[0][0][1:]]) for _ in others]
+        for slot in slots:
+            values += [gr.update(choices=page.choices(slot)), page.banner(slot),
+                       gr.update(visible=training and slot.previous is not None),
+                       gr.update(visible=training and slot.active_id != f"embedded-{slot.name}")]
+        return values + [gr.update(choices=[(NOTHING, NOTHING), *page.choices(slots[0])[1:]]) for _ in others]
 
     shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
-    return Part(lambda _: repr(state()), show, [*shown, *others])
+    return Part(sign, show, [*shown, *others])

@@ -11,7 +11,7 @@ import gradio as gr
 
 from demos import run_views
 from demos.actions import Actions
-from demos.clock import Part
+from demos.clock import Moment, Part
 from training import checkpoint, job, recipe
 from training.checkpoint import runs_dir, slot_of
 from training.recipe import Recipe
@@ -92,7 +92,7 @@ def build(actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbo
     starting = [inputs["start"] for _, inputs in forms.values()]
     return chooser, [
         Part(_progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]),
-        Part(lambda run_id: _standing_sign(run_id, actions), lambda run_id: _standing(run_id, list(forms), actions),
+        Part(lambda moment: _standing_sign(moment, actions), lambda moment: _standing(moment, list(forms), actions),
              [view["queue"], table, report, *buttons, *starting])]
 
 
@@ -191,32 +191,28 @@ def _wire_buttons(actions: Actions, view: dict[str, Any], selected: gr.State, ta
                            api_visibility="private", show_progress="hidden")
 
 
-def _progress_sign(selected: str | None) -> str:
+def _progress_sign(moment: Moment) -> str:
     """Changes with the run that is shown, as long as it is at work."""
-    run = run_views.current(run_views.listed(runs_dir()), selected)
-    if run is None:
+    if (run := moment.run) is None:
         return "no run"
     files = [run.path / "status.json", run.path / "events.jsonl", run.log_file]
     return repr((run.id, run.state, run.escalation, [f.stat().st_mtime_ns for f in files if f.exists()]))
 
 
-def _progress(selected: str | None) -> list[Any]:
-    run = run_views.current(run_views.listed(runs_dir()), selected)
-    loss, score = run_views.curves(run)
+def _progress(moment: Moment) -> list[Any]:
+    loss, score = run_views.curves(run := moment.run)
     return [run_views.status(run), loss, gr.LinePlot(value=score, title=run_views.score_title(run)),
             run.log_tail() if run else ""]
 
 
-def _standing_sign(selected: str | None, actions: Actions) -> str:
+def _standing_sign(moment: Moment, actions: Actions) -> str:
     """Changes with the run that is chosen, the history and the slots."""
-    runs = run_views.listed(runs_dir())
-    run = run_views.current(runs, selected)
-    return repr([run and run.id, run_views.signature(runs), [slot.active_id for slot in actions.slots.values()]])
+    active = [slot.active_id for slot in actions.slots.values()]
+    return repr([moment.run and moment.run.id, moment.signature, active])
 
 
-def _standing(selected: str | None, names: list[str], actions: Actions) -> list[Any]:
-    runs = run_views.listed(runs_dir())
-    run = run_views.current(runs, selected)
+def _standing(moment: Moment, names: list[str], actions: Actions) -> list[Any]:
+    runs, run = moment.runs, moment.run
     slot = actions.slots.get(slot_of(run)) if run else None
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
     return [run_views.queue(job.queue(runs_dir()) if runs else []), run_views.history(runs), run_views.report(run),

@@ -37,7 +37,8 @@ def test_each_part_is_asked_only_when_its_sign_is_another_one():
     asked, signs = [], {"one": "a", "two": "b"}
 
     def part(name: str) -> Part:
-        return Part(lambda _: signs[name], lambda run_id: asked.append((name, run_id)) or [name], ["a component"])
+        return Part(lambda _: signs[name], lambda moment: asked.append((name, moment.selected)) or [name],
+                    ["a component"])
     look = looking([part("one"), part("two")])
     sign = look("r", None)[0]
     signs["two"] = "c"

@@ -21,7 +21,7 @@ MAY_IMPORT = {  # of this project, beside training, which every demo may use
     "demos.model_slot": set(),
     "demos.landing": {"demos.model_slot"},
     "demos.page": {"demos.model_slot"},
-    "demos.clock": set(),
+    "demos.clock": {"demos.run_views"},
     "demos.run_views": {"demos.page"},
     "demos.actions": {"demos.page", "demos.model_slot"},
     "demos.training_tab": {"demos.clock", "demos.page", "demos.run_views", "demos.actions", "demos.model_slot"},

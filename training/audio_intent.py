@@ -24,6 +24,8 @@ BACKBONE = "facebook/wav2vec2-base"
 @dataclass(frozen=True)
 class Config(settings.FineTuning):
     BACKBONE = BACKBONE
+    SAMPLE = "synthesised calls"
+
     source: str = setting("sample", "sample: synthesised calls to a bank, come with the app, need no network. espeak: "
                           "as many such calls as you like, spoken now by espeak-ng, which must be installed. hub: the "
                           "data set below, downloaded once. folder: your own sounds, one subfolder a class (command "
@@ -88,17 +90,13 @@ class Config(settings.FineTuning):
 
     @property
     def data_name(self) -> str:
-        hub = f"{self.dataset} {self.language}".strip()
-        return {"sample": "synthesised calls", "espeak": f"{self.clips:,} synthesised calls", "hub": hub,
-                "folder": Path(self.folder).name}[self.source]
+        if self.source == "espeak":
+            return f"{self.clips:,} {self.SAMPLE}"
+        return f"{self.dataset} {self.language}".strip() if self.source == "hub" else super().data_name
 
 
 def slot(config: Config) -> str:
     return "audio"
-
-
-def describe(config: Config) -> str:
-    return settings.described(config)
 
 
 def train(config: Config, run: Any) -> Metrics:
@@ -111,4 +109,5 @@ def evaluate(path: Path, config: Config) -> Metrics:
     return audio_score.evaluate(path, config)
 
 
-RECIPE = Recipe("audio_intent", "Audio intent", Config, "accuracy", ("audio",), train, evaluate, slot, describe)
+RECIPE = Recipe("audio_intent", "Audio intent", Config, "accuracy", ("audio",), train, evaluate, slot,
+                settings.described)

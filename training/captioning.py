@@ -25,6 +25,7 @@ BEAMS = 4        # of the search for the best caption, and captions that it ends
 @dataclass(frozen=True)
 class Config(settings.FineTuning):
     BACKBONE = "parts"
+    SAMPLE = "drawn scenes"
 
     source: str = setting("sample", "sample: a few hundred drawn scenes, come with the app, need no network. hub: the "
                           "data set below, downloaded once. folder: your own pictures with captions.csv, captions.txt "
@@ -97,17 +98,9 @@ class Config(settings.FineTuning):
         parts = set() if self.joins else {"encoder", "decoder"}
         return parts | settings.unused(self, self.method, ("crop", "naming"))
 
-    @property
-    def data_name(self) -> str:
-        return {"sample": "drawn scenes", "hub": self.dataset, "folder": Path(self.folder).name}[self.source]
-
 
 def slot(config: Config) -> str:
     return "captions"
-
-
-def describe(config: Config) -> str:
-    return settings.described(config)
 
 
 def train(config: Config, run: Any) -> Metrics:
@@ -120,4 +113,5 @@ def evaluate(path: Path, config: Config) -> Metrics:
     return caption_score.evaluate(path, config)
 
 
-RECIPE = Recipe("captioning", "Captioning", Config, "cider_d", ("captions",), train, evaluate, slot, describe)
+RECIPE = Recipe("captioning", "Captioning", Config, "cider_d", ("captions",), train, evaluate, slot,
+                settings.described)

@@ -22,6 +22,8 @@ BACKBONE = "google/vit-base-patch16-224-in21k"
 @dataclass(frozen=True)
 class Config(settings.FineTuning):
     BACKBONE = BACKBONE
+    SAMPLE = "drawn dishes"
+
     source: str = setting("sample", "sample: a few hundred drawn dishes, comes with the app, needs no network. hub: "
                           "the data set below, downloaded once. folder: your own pictures, one subfolder a class "
                           "(command line only).", choices=("sample", "hub", "folder"), lasting=True)
@@ -69,17 +71,9 @@ class Config(settings.FineTuning):
     def unused(self) -> set[str]:
         return settings.unused(self, self.method, ("crop", "mixup", "train_size", "progressive"))
 
-    @property
-    def data_name(self) -> str:
-        return {"sample": "drawn dishes", "hub": self.dataset, "folder": Path(self.folder).name}[self.source]
-
 
 def slot(config: Config) -> str:
     return "food"
-
-
-def describe(config: Config) -> str:
-    return settings.described(config)
 
 
 def train(config: Config, run: Any) -> Metrics:
@@ -92,4 +86,5 @@ def evaluate(path: Path, config: Config) -> Metrics:
     return food_score.evaluate(path, config)
 
 
-RECIPE = Recipe("food", "Food", Config, "accuracy", ("food",), train, evaluate, slot, describe)
+RECIPE = Recipe("food", "Food", Config, "accuracy", ("food",), train, evaluate, slot,
+                settings.described)

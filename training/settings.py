@@ -1,4 +1,5 @@
 """The settings that the recipes share: one wording and one range each, with the recipe's own default."""
+from pathlib import Path
 from typing import Any, ClassVar
 
 from training.recipe import SettingsError, setting
@@ -137,6 +138,11 @@ class FineTuning:
     """What configs have in common whose recipes fine-tune a network of the Hub."""
 
     BACKBONE: ClassVar[str]
+    SAMPLE: ClassVar[str]      # what its sample holds, in two words
+
+    @property
+    def data_name(self: Any) -> str:
+        return {"sample": self.SAMPLE, "hub": self.dataset, "folder": Path(self.folder).name}[self.source]
 
     def check(self: Any, local: bool) -> None:
         """Raises SettingsError."""
