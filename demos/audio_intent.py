@@ -139,7 +139,9 @@ def build(training: bool) -> tuple[gr.Button, Part]:
         with gr.Column(scale=4, min_width=300):
             recording = page.recording(label="What do you want of your bank?", elem_id="audio-recording",
                                        sources=["microphone", "upload"])
-            gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.mp3")), recording, label="Examples, synthesised")
+            examples = sorted(EXAMPLES.glob("*.mp3"))
+            gr.Examples([str(p) for p in examples], recording, label="Examples, synthesised",
+                        example_labels=[WORDS[p.stem] for p in examples])
             ask = gr.Button("What was meant?", variant="primary", elem_id="ask-audio")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-audio")
             gr.HTML(f'<p class="about">{ABOUT}</p>')

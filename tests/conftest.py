@@ -24,6 +24,11 @@ from training.run import Run, lock
 TWO_STEPS = dict(source="sample", start="scratch", arch="mlp", epochs=1, batch_size=64, limit=128, holdout=0.05)
 
 
+def slow(*cases) -> list:
+    """Cases of a parametrized test that only `-m slow` runs: the same as a quick one, of another network."""
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     """An empty folder of runs, which RUNS names too."""

@@ -229,6 +229,7 @@ def eyes(press) -> str:
     return left_by_a_run(press, "food", "food", model, Looks(SIZE).processor()).id
 
 
+@pytest.mark.slow
 def test_an_encoder_of_a_food_run_and_a_new_decoder_are_joined(press, eyes):
     run = train(press, start="parts", encoder=eyes, decoder="new", epochs=1)
     assert run.settings["base"] == f"{eyes} + new" and run.metrics["before"] is None

@@ -76,6 +76,7 @@ def torchrun(spawn, runs, **settings) -> subprocess.Popen:
                  *flags(**settings), "--runs", runs, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
 
 
+@pytest.mark.slow
 def test_two_processes_learn_together_what_one_learns_alone(lab, runs, spawn):
     # 63 pictures a step, so that the ranks' parts differ in size: 32 and 31.
     settings = dict(TWO_STEPS, limit=189, batch_size=63, dropout=0, augmentation="none", epochs=2)
@@ -89,6 +90,7 @@ def test_two_processes_learn_together_what_one_learns_alone(lab, runs, spawn):
     assert child.output().count("epoch 1/2") == 1, "rank 0 alone speaks"
 
 
+@pytest.mark.slow
 def test_a_stop_reaches_both_processes(runs, spawn, shapes):
     child = torchrun(spawn, runs, **{**TWO_STEPS, **own(shapes), "epochs": 500})
     wait_for(lambda: Run.all(runs) and any(only(runs).events()))

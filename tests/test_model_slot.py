@@ -129,6 +129,7 @@ def test_swaps_of_two_slots_at_once_are_both_recorded(runs, slots, ended):
     assert {name: history[-1] for name, history in read_json(runs / "active.json").items()} == wanted
 
 
+@pytest.mark.slow
 def test_all_slots_loading_at_once_in_a_fresh_process_answer_with_the_choice_of_last_time(runs, slot, ended):
     slot.swap((chosen := ended(seed=1)).id)
     code = """

@@ -8,6 +8,7 @@ from serving import fresh_app
 import app
 from training import __main__ as command
 from training import checkpoint
+from training.run import Run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -58,6 +59,19 @@ def test_every_tab_is_described():
     import importlib
     for name in app.DEMOS:
         assert f"**{importlib.import_module(f'demos.{name}').TITLE}.**" in README
+
+
+def test_a_model_is_the_files_that_adding_one_names():
+    import importlib
+    told = README.split("## Adding a model")[1]
+    for name in app.DEMOS:
+        demo, recipe = importlib.import_module(f"demos.{name}"), importlib.import_module(f"training.{name}").RECIPE
+        named = {"TITLE": demo.TITLE, "RECIPE": demo.RECIPE, "SLOTS": demo.SLOTS, "build(training)": demo.build}
+        assert all(f"`{each}`" in told for each in named) and demo.RECIPE == recipe.name == name
+        assert set(demo.SLOTS) == set(recipe.slots) and callable(recipe.train) and callable(recipe.evaluate)
+        assert all((checkpoint.embedded(slot).path / "config.json").is_file() for slot in demo.SLOTS)
+    for part in re.findall(r"`run\.(\w+)", told):
+        assert hasattr(Run, part), part
 
 
 def test_pictures_and_links_lead_somewhere():

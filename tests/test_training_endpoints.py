@@ -74,6 +74,7 @@ def test_a_run_goes_from_its_start_to_an_answer_and_back(lab_runs, client, tmp_p
     assert back == {"active": "embedded-digits", "name": "embedded"} and active() == ["embedded-digits"]
 
 
+@pytest.mark.slow
 def test_running_and_queued_runs_are_stopped_and_cannot_be_deleted(lab_runs, site, client):
     actions = Actions(site.slots, training=True)
     long = {**TINY, "epochs": 500}

@@ -78,6 +78,11 @@ def named(part: Pictures, names: Sequence[str]) -> Tensor:
     return out
 
 
+def judging(validation: Pictures) -> Pictures:
+    """Those that an epoch is judged by."""
+    return validation[np.arange(min(JUDGED, len(validation)))]
+
+
 def lesson(learner: Teller, net: nn.Module, eye: Eye, part: Pictures, given: Any, validation: Pictures, held: Any,
            config: Config, run: Run) -> Lesson:
     """`given` and `held` are Stores of pictures, or Tensors of what the encoder made of them."""
@@ -162,13 +167,13 @@ class CaptionTask(Task):
     def lesson(self, learner: Teller, eye: Eye, part: Pictures, validation: Pictures) -> Lesson:
         self.run.beat("preparing the pictures")
         given = Store(part, max(min(part.natural, round(MARGIN * eye.looks.size)), 1), self.run.beat)
-        validation = validation[np.arange(min(JUDGED, len(validation)))]
+        validation = judging(validation)
         held = Store(validation, eye.looks.size, self.run.beat)
         return lesson(learner, self.net, eye, part, given, validation, held, self.config, self.run)
 
     def frozen_lesson(self, model: nn.Module, eye: Eye, part: Pictures,
                       validation: Pictures) -> tuple[nn.Module, Lesson]:
-        validation = validation[np.arange(min(JUDGED, len(validation)))]
+        validation = judging(validation)
         given, held = (caption_score.encodings(model, eye, p, self.run) for p in (part, validation))
         learns = nn.ModuleList([m for name, m in model.named_children() if name != "encoder"])
         learner = Teller(learns, model).to(device())

@@ -36,7 +36,7 @@ class Config(settings.FineTuning):
     start: str = setting("auto", f"The captioner to start from: embedded, a run's id, one of the Hub, such as "
                          f"{CAPTIONER}, or parts: the encoder and the decoder below, joined (auto: parts with source "
                          "hub, else embedded).", label="Start from", lasting=True,
-                         offers=(("auto: embedded, or with source hub parts", "auto"),
+                         offers=(("auto", "auto"),
                                  ("parts: an encoder and a decoder, joined", "parts"),
                                  (f"{CAPTIONER} (Hub)", CAPTIONER)))
     encoder: str = setting(ENCODER, "With start parts, what sees: a ViT, DeiT or Swin of the Hub, the id of a food "

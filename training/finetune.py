@@ -116,7 +116,8 @@ def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelera
     for name, b in model.named_buffers():
         b.copy_(buffers[name])
     seconds = min(took) * task.speed() * lesson.count / len(some) * config.epochs
-    note = f"About {_duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
+    whole = f" for all {config.epochs} epochs, of which some are done" if run.settings.get("continues") else ""
+    note = f"About {_duration(seconds)} on this CPU{whole}, by two measured steps of {min(took):.1f} s."
     if seconds > LONG and config.method != "scratch":
         # The features are computed once, forward only, which is about a third of a step.
         note += (f" Method frozen would take about {_duration(seconds / config.epochs / 3)}: stop this run and choose "

@@ -20,8 +20,7 @@ def usual_rate() -> Any:
 def start(backbone: str) -> Any:
     return setting("auto", "The checkpoint to start from: embedded, a run's id, or a model of the Hub, such as "
                    f"{backbone} (auto: that one with source hub, else embedded).", label="Start from", lasting=True,
-                   offers=((f"auto: embedded, or with source hub {backbone}", "auto"),
-                           (f"{backbone} (Hub)", backbone)))
+                   offers=(("auto", "auto"), (f"{backbone} (Hub)", backbone)))
 
 
 def batch_size(default: int) -> Any:
