@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from albums import SIZE, TINY, TWO_STEPS, album, captioner, published, sentences, train, weights
-from conftest import ending, execute, left_by_a_run
+from conftest import ending, execute, left_by_a_run, slow
 from learning import losses, same, same_losses
 from transformers import AutoConfig, AutoModelForImageClassification, VisionEncoderDecoderModel
 
@@ -44,7 +44,7 @@ def few_pictures():
 
 # -- each method -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind, method", [*(("vit", method) for method in ("full", "frozen", "lora", "scratch")),
-                                          ("swin", "full"), ("swin", "frozen")])
+                                          *slow(("swin", "full"), ("swin", "frozen"))])
 def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, kind, method):
     run = train(press, start=starts[kind], method=method)
     assert len(losses(run)) == 2
@@ -80,6 +80,7 @@ def test_the_page_shows_the_scores_the_captions_and_what_people_said(press, star
     assert "%" not in run_views.share(run.metrics["after"])
 
 
+@pytest.mark.slow
 def test_eight_pictures_are_learned_to_their_exact_captions():
     from accelerate import Accelerator
 
@@ -208,7 +209,7 @@ def test_the_encoder_learns_to_name_words_beside_and_publishes_nothing_of_it(pre
 
 
 # -- continuing ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method", ["full", "frozen"])
+@pytest.mark.parametrize("method", ["frozen", pytest.param("full", marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(press, starts, method):
     settings = dict(TWO_STEPS, start=starts["vit"], method=method, epochs=2, augmentation="strong", dropout=0.3,
                     accumulate=2, naming=0.5 if method == "full" else 0.0)

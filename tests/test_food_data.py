@@ -6,7 +6,7 @@ import pytest
 from meals import colours
 from PIL import Image
 
-from training import food_data, picture_store
+from training import food_data, food_score, picture_store
 from training.examples import holdout
 from training.food_data import load
 from training.picture_store import Pictures, framed
@@ -44,7 +44,7 @@ def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
 
 
 def test_the_sample_is_parted_without_overlap_and_every_class_is_tested():
-    data = load("", "sample")
+    data = food_score.load("", "sample")
     shown = [{data_part.one(i).tobytes() for i in range(len(data_part))} for data_part in (data.train, data.test)]
     assert not shown[0] & shown[1] and len(data.train) + len(data.test) == 480
     assert set(data.test.labels) == set(data.train.labels) == set(range(8)) and "drawn" in data.about
@@ -61,7 +61,7 @@ def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train(
 
 
 def test_pixels_are_those_of_the_pictures_asked_for():
-    data = load("", "sample")
+    data = food_score.load("", "sample")
     some = np.array([5, 0, 17])
     pixels = data.train.pixels(some, 64)
     assert pixels.shape == (3, 3, 64, 64)
@@ -125,7 +125,7 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
 
 
 def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
-    pictures, some = load("", "sample").train, np.array([3, 1])
+    pictures, some = food_score.load("", "sample").train, np.array([3, 1])
     packed = picture_store.Store(pictures, 48)
     monkeypatch.setattr(picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
     lazy = picture_store.Store(pictures, 48)

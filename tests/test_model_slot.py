@@ -58,6 +58,7 @@ def recorded(runs) -> list[str]:
 
 
 # -- swapping under load ---------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_eight_threads_get_the_exact_answers_of_the_checkpoints_they_name_through_fifty_swaps(slot, ended):
     runs = [ended(seed=1, arch="cnn"), ended(seed=2)]
     pictures = [Image.fromarray(np.pad(pixels(i)[4:24, 4:24], 4)) for i in range(4)]
