@@ -141,5 +141,4 @@ def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    device.keep_memory()
     sys.exit(main())

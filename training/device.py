@@ -1,5 +1,4 @@
 """Where tensors live: cuda, then mps, then cpu, picked once; and when bf16 is worth using."""
-import ctypes
 import functools
 import os
 from pathlib import Path
@@ -30,17 +29,6 @@ def describe() -> str:
         import torch
         return torch.cuda.get_device_name()
     return {"mps": "Apple GPU", "cpu": f"CPU, {cores()} core{'s' if cores() > 1 else ''}"}[device()]
-
-
-def keep_memory() -> None:
-    """Memory that is freed stays with this process. Else glibc gives a step's gigabytes back to the system, which
-    hands them out again page by page in the next step. For a process that trains and ends."""
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return  # not Linux, or another C library
-    mallopt(-4, 0)    # M_MMAP_MAX: large pieces are no mappings of their own, which are given back when freed
-    mallopt(-1, -1)   # M_TRIM_THRESHOLD: nor is the end of the heap
 
 
 @functools.cache
