@@ -209,7 +209,7 @@ def test_the_encoder_learns_to_name_words_beside_and_publishes_nothing_of_it(pre
 
 
 # -- continuing ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method", ["frozen", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["frozen", *slow(("full",))])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(press, starts, method):
     settings = dict(TWO_STEPS, start=starts["vit"], method=method, epochs=2, augmentation="strong", dropout=0.3,
                     accumulate=2, naming=0.5 if method == "full" else 0.0)
