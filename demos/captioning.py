@@ -16,7 +16,7 @@ from PIL import Image
 from demos import page
 from demos.clock import Part
 from demos.compare import Compare, Question
-from demos.heat_map import veil
+from demos.heat_map import shown, veil
 from demos.model_slot import Held, ModelSlot, SwapError, load_checked
 from demos.slot_view import NOTHING
 from training.captioning import BEAMS
@@ -170,7 +170,6 @@ def _written(text: str, kind: str = "") -> str:
 
 def _attended(held: Held, states: Any, ids: list[int], picture: Image.Image) -> str:
     """The photo, and each word of the caption with what was attended to for it, shown while it is pointed at."""
-    from training.picture_store import framed
     if not ids:
         return _written("(nothing)")
     heat, words = held.predictor.attended(states, ids), []
@@ -183,8 +182,9 @@ def _attended(held: Held, states: Any, ids: list[int], picture: Image.Image) -> 
         words[-1][1].append(place)
     spans = "".join(f'<span class="word" tabindex="0">{html.escape(word)}<img alt="" src="'
                     f'{page.data_uri(veil(heat[places].mean(0)))}"></span> ' for word, places in words if word)
-    photo = page.data_uri(Image.fromarray(framed(picture, 280)), "JPEG")
-    return (f'<div class="told"><img class="photo" src="{photo}" alt="The photo, as the model saw it">'
+    photo = shown(picture)
+    return (f'<div class="told" style="--wide: {photo.width}px; --shape: {photo.width} / {photo.height}">'
+            f'<img class="photo" src="{page.data_uri(photo, "JPEG")}" alt="The photo">'
             f'<p class="caption">{spans}</p><p class="hint">Point at a word, or tap it, to see on the photo what was '
             "attended to for it.</p></div>")
 

@@ -102,10 +102,9 @@ def _verdict(answer: Answer) -> str:
 
 
 def _seen(answer: Answer, picture: Image.Image) -> str:
-    from training.picture_store import framed
-    shown = overlay(Image.fromarray(framed(picture, 320)), heat(answer))
-    return (f'{_verdict(answer)}<div class="looked"><img src="{page.data_uri(shown)}" alt="The photo, bright where the '
-            f'model looked">{answer.caption("where it looked, brighter is more")}</div>')
+    laid = page.data_uri(overlay(picture, heat(answer)))
+    return (f'{_verdict(answer)}<div class="looked"><img src="{laid}" alt="The photo, bright where the model looked">'
+            f'{answer.caption("where it looked, brighter is more")}</div>')
 
 
 def _answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], str]:

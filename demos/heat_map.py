@@ -6,7 +6,9 @@ other network: Grad-CAM on its last map (Selvaraju et al. 2017, arXiv 1610.02391
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+
+from training.pictures import flatten
 
 # From nothing through violet and orange to bright yellow: brightness rises throughout, so that it reads without colour.
 FINE = 5   # places a side that a map needs, to show anything
@@ -73,10 +75,16 @@ def veil(heat: np.ndarray, side: int = 32) -> Image.Image:
     return Image.fromarray(np.dstack([_coloured(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA")
 
 
-def overlay(picture: Image.Image, heat: np.ndarray, side: int = 320) -> Image.Image:
-    """The heat over a square picture: what counted is coloured, the rest fades."""
-    under = np.asarray(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC), np.float32)
-    large = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+def shown(picture: Image.Image, longest: int = 320) -> Image.Image:
+    """The photo as it lies under a heat map: in its own shape, its long side `longest` pixels."""
+    return ImageOps.contain(flatten(picture), (longest, longest))
+
+
+def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """The heat over the photo: what counted is coloured, the rest fades."""
+    picture = shown(picture)
+    under = np.asarray(picture, np.float32)
+    large = Image.fromarray(heat.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.asarray(large).clip(0, 1)[..., None]
     colour = _coloured(strength[..., 0])
     grey = under.mean(-1, keepdims=True)

@@ -189,6 +189,7 @@ def test_building_the_page_loads_no_training_library_and_calls_nobody(guarded, t
     assert log.read_text() == "" and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_command_serves_the_last_choice_calls_nobody_and_ends_when_told(guarded, runs, slots, ended, tmp_path):
     env, log = guarded
     for run in (first := ended(seed=1), second := ended(seed=2)):

@@ -20,12 +20,14 @@ def gradient(width: int, height: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (200, 64), (64, 200), (1, 1), (3, 500), (1000, 700)])
-def test_any_shape_becomes_a_square_of_its_middle(size):
+def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
     picture = gradient(*size)
     pixels = framed(picture, 64)
     assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
-    middle = np.asarray(picture)[size[1] // 2, size[0] // 2].astype(int)
-    assert np.abs(pixels[32, 32].astype(int) - middle).max() <= max(8, 600 / min(size))
+    pixels, before = pixels.astype(int), np.asarray(picture).astype(int)
+    for place, where in ((32, 0.5), (0, 0.0), (63, 1.0)):
+        theirs = before[round(where * (size[1] - 1)), round(where * (size[0] - 1))]
+        assert np.abs(pixels[place, place] - theirs).max() <= max(8, 600 / min(size))
 
 
 def test_a_picture_of_the_right_size_passes_unharmed():

@@ -1,11 +1,12 @@
 """The food recipe: two real steps of each method, what is published, what is kept, what continues."""
 import dataclasses
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
-from conftest import ending, execute
+from conftest import ending, execute, slow
 from learning import losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
@@ -21,6 +22,7 @@ from training.picture_augment import augment
 from training.run import Run
 from training.samples.dishes import CLASSES
 
+METHODS = "full", "frozen", "lora", "scratch"
 pytestmark = pytest.mark.usefixtures("quick_picture")
 
 
@@ -36,8 +38,9 @@ def starts(kitchen) -> dict[str, str]:
 
 
 # -- each method -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method", ["full", "frozen", "lora", "scratch"])
-@pytest.mark.parametrize("kind", list(TINY))
+@pytest.mark.parametrize("kind, method", [
+    *itertools.product(("vit", "resnet"), METHODS), *itertools.product(("convnext", "swin"), METHODS[:1]),
+    *slow(*itertools.product(("convnext", "swin"), METHODS[1:]))])
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts, kind, method):
     run = train(kitchen, start=starts[kind], method=method)
     assert len(losses(run)) == 2
@@ -167,7 +170,8 @@ def test_lora_merged_answers_as_lora_unmerged(kind):
 
 
 # -- continuing ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method, kind", [("full", "vit"), ("full", "resnet"), ("lora", "vit"), ("frozen", "resnet")])
+@pytest.mark.parametrize("method, kind", [("full", "resnet"), ("frozen", "resnet"),
+                                          *slow(("full", "vit"), ("lora", "vit"))])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(kitchen, starts, method, kind):
     settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", mixup=0.2,
                     accumulate=2)

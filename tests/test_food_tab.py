@@ -5,6 +5,7 @@ import pytest
 import torch
 from meals import SIZE, TINY, network, published
 from photos import BAD, GOOD, photo, turned
+from PIL import Image
 
 from demos import food
 from demos.heat_map import overlay, where_it_looked
@@ -50,7 +51,14 @@ def test_every_kind_of_network_shows_where_it_looked(slot, runs, kind):
     answer = food.classify(photo(), run.id)
     heat = food.heat(answer)
     assert heat.ndim == 2 and min(heat.shape) > 0 and 0 <= heat.min() and heat.max() <= 1
-    assert overlay(photo(), heat).size == (320, 320)
+
+
+@pytest.mark.parametrize("size, laid", [((64, 64), (320, 320)), ((4000, 3000), (320, 240)), ((30, 300), (32, 320))])
+def test_the_heat_lies_on_the_whole_photo_in_its_own_shape(size, laid):
+    heat = np.zeros((4, 4))
+    heat[:, 3] = 1   # what counted is at the right edge
+    shown = np.asarray(overlay(Image.new("RGB", size, (90, 90, 90)), heat)).astype(int).sum(-1)
+    assert shown.shape == laid[::-1] and shown[:, -1].min() > shown[:, 0].max() + 100
 
 
 def test_rollout_finds_the_patch_that_the_answer_attends_to():

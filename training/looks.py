@@ -3,8 +3,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
-from transformers import AutoImageProcessor, CLIPImageProcessor
+from transformers import AutoImageProcessor, ViTImageProcessor
 
 from training.checkpoint import CheckpointError
 
@@ -30,10 +31,10 @@ class Looks:
         side = size.get("height") or size.get("shortest_edge")
         return cls(int(side), tuple(processor.image_mean or (0, 0, 0)), tuple(processor.image_std or (1, 1, 1)))
 
-    def processor(self) -> CLIPImageProcessor:
-        """The same as a file that every transformers program understands: shortest edge, centre, normalised."""
-        return CLIPImageProcessor(size={"shortest_edge": self.size}, image_mean=list(self.mean),
-                                  crop_size={"height": self.size, "width": self.size}, image_std=list(self.std))
+    def processor(self) -> ViTImageProcessor:
+        """The same as a file that every transformers program understands: pressed into a square, normalised."""
+        return ViTImageProcessor(size={"height": self.size, "width": self.size}, resample=Image.Resampling.BICUBIC,
+                                 image_mean=list(self.mean), image_std=list(self.std), do_convert_rgb=True)
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S), uint8 or 0 to 255, as the network's input."""

