@@ -124,10 +124,10 @@ def build(training: bool) -> tuple[gr.Button, Part]:
         answers, views = [], []
         for slot in SLOTS:
             with gr.Column(scale=3, min_width=260):
+                views.append(SlotView(SLOTS[slot]))
                 label = gr.Label(label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
                                  num_top_classes=4, elem_id=f"label-{slot}")
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{slot}")
-                views.append(SlotView(SLOTS[slot]))
                 answers += [label, seen]
     choosers = [view.chooser for view in views]
     live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")

@@ -1,12 +1,16 @@
-"""What the tests of the digits recipe share: own pictures that load fast, and what a run learned."""
+"""What the tests of the recipes share: own pictures that load fast, what a run learned, and that it goes on."""
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import ended_well, ending, execute
 from PIL import Image
 
+from training import job
+from training.__main__ import DONE, STOPPED
 from training.device import device
 from training.digits_data import Pictures
 from training.digits_model import DigitsNet
@@ -49,6 +53,17 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def same_losses(one: list[float], other: list[float]) -> bool:
     """Likewise for losses."""
     return one == other if device() == "cpu" else one == pytest.approx(other, rel=0.05)
+
+
+def goes_on_exactly(runs: Path, name: str, settings: dict, weights: Callable[[Run], dict[str, torch.Tensor]]) -> None:
+    """A run of four steps that is stopped at its third and continued has the losses and weights of an unbroken one."""
+    whole = ended_well(runs, name, settings)
+    first = ending(runs, name, 3, settings)
+    assert execute(first) == STOPPED and first.has_checkpoint
+    second = job.continued(runs, first.id, {})
+    assert execute(second) == DONE
+    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
+    assert same(weights(second), weights(whole))
 
 
 def own(folder) -> dict:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import ending, execute, slow
-from learning import losses, same, same_losses
+from conftest import execute, slow
+from learning import goes_on_exactly, losses, same, same_losses
 from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, tones, train, weights
 
 from training import audio_data, audio_model, audio_score, audio_train, backbone, checkpoint, finetune, job, recipe
-from training.__main__ import DONE, SETTINGS, STOPPED
+from training.__main__ import SETTINGS
 from training.audio_data import Heard
 from training.audio_intent import Config
 from training.audio_model import Ear
@@ -178,13 +178,7 @@ def test_lora_merged_answers_as_lora_unmerged():
 @pytest.mark.parametrize("method, kind", [("frozen", "conformer"), *slow(("full", "conformer"), ("full", "wav2vec2"))])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(studio, starts, method, kind):
     settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", spec_augment=0.2)
-    whole = train(studio, **settings)
-    first = ending(studio, "audio_intent", 3, settings)
-    assert execute(first) == STOPPED and first.has_checkpoint
-    second = job.continued(studio, first.id, {})
-    assert execute(second) == DONE
-    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
-    assert same(weights(second), weights(whole))
+    goes_on_exactly(studio, "audio_intent", settings, weights)
 
 
 # -- what a person is told -------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from albums import SIZE, TINY, TWO_STEPS, album, captioner, published, sentences, train, weights
-from conftest import ending, execute, left_by_a_run, slow
-from learning import losses, same, same_losses
+from conftest import execute, left_by_a_run, slow
+from learning import goes_on_exactly, losses, same_losses
 from transformers import AutoConfig, AutoModelForImageClassification, VisionEncoderDecoderModel
 
 from training import backbone, caption_metrics, caption_model, caption_score, caption_train, features, job, recipe
-from training.__main__ import DONE, SETTINGS, STOPPED
+from training.__main__ import DONE, SETTINGS
 from training.caption_score import likelihood, opened, written
 from training.captioning import Config
 from training.looks import Looks
@@ -213,13 +213,7 @@ def test_the_encoder_learns_to_name_words_beside_and_publishes_nothing_of_it(pre
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(press, starts, method):
     settings = dict(TWO_STEPS, start=starts["vit"], method=method, epochs=2, augmentation="strong", dropout=0.3,
                     accumulate=2, naming=0.5 if method == "full" else 0.0)
-    whole = train(press, **settings)
-    first = ending(press, "captioning", 3, settings)
-    assert execute(first) == STOPPED and first.has_checkpoint
-    second = job.continued(press, first.id, {})
-    assert execute(second) == DONE
-    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
-    assert same(weights(second), weights(whole))
+    goes_on_exactly(press, "captioning", settings, weights)
 
 
 # -- parts -----------------------------------------------------------------------------------------------

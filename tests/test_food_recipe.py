@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import ending, execute, slow
-from learning import losses, same, same_losses
+from conftest import execute, slow
+from learning import goes_on_exactly, losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe
 from training import features as store
-from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
+from training.__main__ import FAILED, SETTINGS
 from training.data import stratified
 from training.examples import holdout
 from training.food import Config
@@ -175,13 +175,7 @@ def test_lora_merged_answers_as_lora_unmerged(kind):
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(kitchen, starts, method, kind):
     settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", mixup=0.2,
                     accumulate=2)
-    whole = train(kitchen, **settings)
-    first = ending(kitchen, "food", 3, settings)
-    assert execute(first) == STOPPED and first.has_checkpoint
-    second = job.continued(kitchen, first.id, {})
-    assert execute(second) == DONE
-    assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
-    assert same(weights(second), weights(whole))
+    goes_on_exactly(kitchen, "food", settings, weights)
 
 
 # -- settings --------------------------------------------------------------------------------------------
@@ -224,6 +218,16 @@ def test_pictures_of_other_sizes_are_refused_for_a_transformer(kitchen, starts, 
 def test_another_size_for_a_convolutional_network_is_published_with_it(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], image_size=48, progressive="on")
     assert opened(run.checkpoint)[1].size == 48
+
+
+def test_a_swin_keeps_its_weights_at_any_size_that_its_windows_fit_in(kitchen, starts):
+    base = checkpoint.find(kitchen, starts["swin"], "food")
+    model, looks = food_model.build(Config(start=starts["swin"], image_size=2 * SIZE), base, CLASSES)
+    assert looks.size == model.config.image_size == 2 * SIZE
+    assert same(model.state_dict(), weights(Run.find(kitchen, starts["swin"])))
+    assert model.eval()(pixel_values=torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).logits.isfinite().all()
+    with pytest.raises(recipe.SettingsError, match=f"pictures of {SIZE} pixels or more"):
+        food_model.build(Config(start=starts["swin"], image_size=SIZE - 8), base, CLASSES)
 
 
 def test_a_network_is_trained_at_one_size_and_asked_at_another(kitchen, starts, monkeypatch):

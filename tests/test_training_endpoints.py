@@ -14,6 +14,7 @@ from training import job
 from training.run import ENDED, Run
 
 TINY = dict(source="sample", start="scratch", arch="mlp", limit=128, epochs=1)
+EXAMPLES = job.ROOT / "demos" / "examples"
 HANG = 240  # seconds: a job imports much, and is niced
 
 
@@ -72,6 +73,25 @@ def test_a_run_goes_from_its_start_to_an_answer_and_back(lab_runs, client, tmp_p
     assert [c["id"] for c in listed] == ["embedded-digits", run_id] and listed[1]["name"].startswith("end to end")
     back = client.predict("digits", "embedded-digits", api_name="/swap")
     assert back == {"active": "embedded-digits", "name": "embedded"} and active() == ["embedded-digits"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, slot, question, example, settings", [
+    ("captioning", "captions", "/caption", "captioning/boat.png", dict(limit=16, batch_size=8)),
+    ("food", "food", "/classify_food", "food/pizza.png", dict(limit=64, method="frozen")),
+    ("audio_intent", "audio", "/classify_audio", "audio_intent/balance.mp3", dict(limit=28, method="frozen")),
+    ("digits", "fashion", "/classify_fashion", "digits/sneaker.png", dict(limit=128, dataset="fashion_mnist"))])
+def test_every_recipe_trains_from_here_and_what_it_made_answers(lab_runs, client, name, slot, question, example,
+                                                                settings):
+    run_id = client.predict(name, {**settings, "source": "sample", "start": "embedded", "epochs": 1, "swap": "always"},
+                            api_name="/start_run")
+    wait_for(lambda: Run.find(lab_runs, run_id).swap or Run.find(lab_runs, run_id).state == "failed", HANG)
+    status = client.predict(run_id, api_name="/run_status")
+    assert status["state"] == "done" and status["swap"]["outcome"] == "swapped", status
+    for answering in (run_id, f"embedded-{slot}", run_id):
+        assert client.predict(slot, answering, api_name="/swap")["active"] == answering
+        _, told = client.predict(handle_file(EXAMPLES / example), api_name=question)
+        assert told["checkpoint"] == answering
 
 
 @pytest.mark.slow

@@ -38,6 +38,14 @@ def naming(classes: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
 
 
+def windowed(made: Any) -> int:
+    """The smallest side of pictures for a Swin that knows of places within its windows alone, and so can be made for
+    any size from there on with the same weights; 0 for other networks."""
+    if made.model_type != "swin" or made.use_absolute_embeddings:
+        return 0
+    return made.window_size * made.patch_size * 2 ** (len(made.depths) - 1)
+
+
 def network(auto: Any, made: Any, config: Any, base: Checkpoint | None, things: str) -> nn.Module:
     """A network of the config `made`, float32: with random weights for method scratch, else with those of `base`,
     where a head for as many classes is kept and another one is new. Raises SettingsError."""

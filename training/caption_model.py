@@ -22,16 +22,15 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from training import checkpoint, hub
-from training.backbone import quiet
+from training import backbone, checkpoint, hub
 from training.captioning import BEAMS, NEW, Config
 from training.checkpoint import Checkpoint, CheckpointError
+from training.food_model import ARCHS
 from training.looks import Looks
 from training.recipe import SettingsError
 
 # Small parts: together at most 12 million weights, so that half precision is under 25 MB.
-ENCODER: dict[str, Any] = dict(model_type="swin", embed_dim=64, depths=[2, 2, 6], num_heads=[2, 4, 8], window_size=4,
-                               patch_size=4, mlp_ratio=3.0, drop_path_rate=0.05)
+ENCODER: dict[str, Any] = ARCHS["swin"]
 DECODER: dict[str, Any] = dict(model_type="gpt2", n_embd=256, n_layer=4, n_head=4, n_positions=128)
 SIZE, VOCABULARY, END = 128, 3000, "<|endoftext|>"
 DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
@@ -116,7 +115,7 @@ def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
         if config.method == "scratch":
             model = VisionEncoderDecoderModel(made).float()
         else:
-            with quiet():
+            with backbone.quiet():
                 model = VisionEncoderDecoderModel.from_pretrained(
                     base.path, config=made, use_safetensors=True, local_files_only=True, dtype=torch.float32)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -141,8 +140,8 @@ def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks]:
     path = hub.model(name)[0] if "/" in name else checkpoint.find(runs, name, "food").path
     looks = Looks.of(path)
     made = AutoConfig.from_pretrained(path, local_files_only=True)
-    if config.image_size and made.model_type == "swin" and not made.use_absolute_embeddings:
-        made.image_size = config.image_size    # what it knows of places is within its windows
+    if 0 < backbone.windowed(made) <= config.image_size:
+        made.image_size = config.image_size
         looks = Looks(config.image_size, looks.mean, looks.std)
     encoder = _part(AutoModel, path, made, name, config)
     with torch.no_grad():
@@ -178,7 +177,7 @@ def _part(auto: Any, path: Path, made: Any, name: str, config: Config) -> nn.Mod
     if config.method == "scratch":
         return auto.from_config(made)
     try:
-        with quiet():  # a head that is dropped and cross-attention that is new are no news
+        with backbone.quiet():  # a head that is dropped and cross-attention that is new are no news
             return auto.from_pretrained(path, config=made, use_safetensors=True, local_files_only=True,
                                         dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:

@@ -41,7 +41,7 @@ class Config(settings.FineTuning):
     swap: str = settings.swap()
     image_size: int = settings.image_size()
     arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
-                        choices=("start", "resnet", "regnet", "convnext", "vit"), rare=True, label="Network",
+                        choices=("start", "resnet", "regnet", "convnext", "vit", "swin"), rare=True, label="Network",
                         lasting=True)
     augmentation: str = settings.augmentation_of_pictures()
     crop: float = settings.crop(0.4)

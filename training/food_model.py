@@ -20,6 +20,8 @@ ARCHS: dict[str, dict[str, Any]] = {
     "convnext": dict(model_type="convnext", patch_size=4, hidden_sizes=[64, 128, 256, 384], depths=[2, 2, 6, 2]),
     "vit": dict(model_type="vit", patch_size=8, hidden_size=256, intermediate_size=768, num_hidden_layers=7,
                 num_attention_heads=4),
+    "swin": dict(model_type="swin", embed_dim=64, depths=[2, 2, 6], num_heads=[2, 4, 8], window_size=4, patch_size=4,
+                 mlp_ratio=3.0, drop_path_rate=0.05),   # the captioning recipe's encoder, to be taught beforehand
 }
 SIZE = 64  # of the small networks, where no image size is asked for
 
@@ -35,20 +37,25 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
         looks = Looks.of(base.path)
         made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
         if config.image_size and config.image_size != looks.size:
+            least = backbone.windowed(made)
             if config.method != "scratch" and _bound_to_its_size(made):
-                raise SettingsError(f"{base.name} sees pictures of {looks.size} pixels and no others: leave image_size "
-                                    "at 0.")
+                if not least:
+                    raise SettingsError(f"{base.name} sees pictures of {looks.size} pixels and no others: leave "
+                                        "image_size at 0.")
+                if config.image_size < least:
+                    raise SettingsError(f"{base.name} sees pictures of {least} pixels or more: choose a larger "
+                                        "image_size.")
             looks = Looks(config.image_size, looks.mean, looks.std)
     if _bound_to_its_size(made):
         if config.progressive == "on":
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave progressive off.")
         if config.train_size not in (0, looks.size):
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave train_size at 0.")
-    if hasattr(made, "image_size") and config.method == "scratch":
+    if hasattr(made, "image_size") and (config.method == "scratch" or backbone.windowed(made)):
         made.image_size = looks.size
     return backbone.network(AutoModelForImageClassification, made, config, base, "pictures"), looks
 
 
 def _bound_to_its_size(made: Any) -> bool:
-    """Whether the network has a weight for each place of the picture."""
+    """Whether the network, once it is made, sees pictures of one size."""
     return made.model_type in ("vit", "deit", "beit", "data2vec-vision", "vit_msn", "swin", "swinv2", "siglip", "clip")

@@ -25,8 +25,8 @@ MARGIN = 1.15    # training pictures are kept so much larger than the network se
 def framed(picture: Image.Image, size: int) -> np.ndarray:
     """(size, size, 3) uint8: the whole picture, pressed into a square, as ViT's own processor does.
 
-    The square in its middle alone costs more: of Food-101's pictures cut to 4:3 the network in demos/checkpoints/food
-    named 46.0% so and 50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
+    The square in its middle alone costs more: of Food-101's pictures cut to 4:3 a small ResNet named 46.0% so and 50.0%
+    pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
     """
     return np.asarray(flatten(picture).resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
 

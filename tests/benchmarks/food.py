@@ -221,6 +221,7 @@ def shapes(chosen: argparse.Namespace) -> None:
         "512 x 512": lambda p: resize(p, (512, 512), Image.Resampling.LANCZOS),
         "cropped to 4:3": lambda p: p.crop((0, p.height // 8, p.width, p.height - p.height // 8)),
         "cropped to 3:4": lambda p: p.crop((p.width // 8, 0, p.width - p.width // 8, p.height)),
+        "cropped to 16:9": lambda p: p.crop((0, p.height * 7 // 32, p.width, p.height - p.height * 7 // 32)),
         "with white borders to 4:3": lambda p: _padded(p),
     }
     for name, change in changes.items():
