@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from training import checkpoint, hub
 from training.checkpoint import Checkpoint
-from training.muon import Muon
+from training.muon import AdamW, Muon
 from training.recipe import SettingsError
 
 HEAD = 1000  # depth of the head, above all layers
@@ -135,7 +135,7 @@ def optimizer(model: nn.Module, config: Any) -> Any:
         return Muon(listed, lr=config.learning_rate)
     if config.optimizer == "sgd":
         return torch.optim.SGD(listed, lr=config.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(listed, lr=config.learning_rate)
+    return AdamW(listed, lr=config.learning_rate)
 
 
 def _depth(name: str) -> int:

@@ -23,6 +23,7 @@ from training.digits_data import Data, Pictures
 from training.digits_model import DigitsNet, DigitsNetConfig
 from training.digits_score import load, predict, write_report
 from training.loop import Lesson, fit, read_state
+from training.muon import AdamW
 from training.recipe import Metrics, SettingsError
 from training.run import Run, write_json
 
@@ -96,7 +97,7 @@ def train(config: Config, run: Run) -> Metrics:
     run.record(slot=slot(config), base=base.id if base else "scratch", data=data.about, revision=data.revision,
                pictures={"train": len(part), "held out": len(validation), "test": len(data.test)})
     run.say(f"{len(part):,} training pictures, {len(validation):,} held out of them, test: {data.about}")
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
+    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
     run.beat("training")
     reached = fit(accelerator.prepare(model), lesson(model, part, validation, config, run, accelerator.device),
                   optimizer, config, run, accelerator, read_state(run))

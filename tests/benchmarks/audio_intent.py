@@ -151,7 +151,8 @@ def predict(chosen: argparse.Namespace) -> None:
     os.environ["RUNS"] = tempfile.mkdtemp()
     part = clips(40)
     sounds = [Sound(part.one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
-    base = pipeline("audio-classification", tab.SLOTS["audio"].find("embedded-audio").path, device="cpu")
+    base = pipeline("audio-classification", tab.SLOTS["audio"].find("embedded-audio").path, device="cpu",
+                    dtype="float32")   # half precision, in which it is stored, is slow on a CPU
     theirs, mine = [], []
     for sound in sounds:
         theirs.append(timed(lambda s=sound: base({"array": s.samples, "sampling_rate": 16_000}, top_k=5)))

@@ -189,7 +189,8 @@ def predict(chosen: argparse.Namespace) -> None:
     os.environ["RUNS"] = tempfile.mkdtemp()
     _, encoded = pictures(8, chosen.natural)
     shown = [load_picture(e) for e in encoded]
-    base = pipeline("image-classification", food.SLOTS["food"].find("embedded-food").path, device="cpu")
+    base = pipeline("image-classification", food.SLOTS["food"].find("embedded-food").path, device="cpu",
+                    dtype="float32")   # half precision, in which it is stored, is slow on a CPU
     mine, theirs, looked = [], [], []
     for i in range(100):
         picture = shown[i % len(shown)]
