@@ -16,7 +16,7 @@ from PIL import Image
 from demos import page
 from demos.clock import Part
 from demos.compare import Compare, Question
-from demos.heat_map import shown, veil
+from demos.heat_map import fitted, veil
 from demos.model_slot import Held, ModelSlot, SwapError, load_checked
 from demos.slot_view import NOTHING
 from training.captioning import BEAMS
@@ -182,7 +182,7 @@ def _attended(held: Held, states: Any, ids: list[int], picture: Image.Image) -> 
         words[-1][1].append(place)
     spans = "".join(f'<span class="word" tabindex="0">{html.escape(word)}<img alt="" src="'
                     f'{page.data_uri(veil(heat[places].mean(0)))}"></span> ' for word, places in words if word)
-    photo = shown(picture)
+    photo = fitted(picture)
     return (f'<div class="told" style="--wide: {photo.width}px; --shape: {photo.width} / {photo.height}">'
             f'<img class="photo" src="{page.data_uri(photo, "JPEG")}" alt="The photo">'
             f'<p class="caption">{spans}</p><p class="hint">Point at a word, or tap it, to see on the photo what was '

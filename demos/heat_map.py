@@ -75,14 +75,14 @@ def veil(heat: np.ndarray, side: int = 32) -> Image.Image:
     return Image.fromarray(np.dstack([_coloured(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA")
 
 
-def shown(picture: Image.Image, longest: int = 320) -> Image.Image:
-    """The photo as it lies under a heat map: in its own shape, its long side `longest` pixels."""
-    return ImageOps.contain(flatten(picture), (longest, longest))
+def fitted(picture: Image.Image) -> Image.Image:
+    """The photo as it lies under a heat map: in its own shape, its long side 320 pixels."""
+    return ImageOps.contain(flatten(picture), (320, 320))
 
 
 def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
     """The heat over the photo: what counted is coloured, the rest fades."""
-    picture = shown(picture)
+    picture = fitted(picture)
     under = np.asarray(picture, np.float32)
     large = Image.fromarray(heat.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.asarray(large).clip(0, 1)[..., None]

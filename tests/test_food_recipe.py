@@ -9,7 +9,7 @@ import torch
 from conftest import execute, slow
 from learning import goes_on_exactly, losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
-from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+from transformers import AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor, pipeline
 
 from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe
 from training import features as store
@@ -105,6 +105,15 @@ def test_a_second_frozen_run_computes_no_features(kitchen, starts, monkeypatch):
     second = train(kitchen, start=starts["vit"], method="frozen", learning_rate=0.01)
     assert "computed by an earlier run" in second.log_file.read_text()
     assert not same_losses(losses(first)[1:], losses(second)[1:])
+
+
+def test_features_of_pictures_that_were_prepared_otherwise_are_computed_anew(kitchen, starts, monkeypatch):
+    train(kitchen, start=starts["vit"], method="frozen")
+    cut = CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
+    monkeypatch.setattr("training.looks.Looks.processor", lambda _: cut)
+    before = set((kitchen / ".features").iterdir())
+    train(kitchen, start=starts["vit"], method="frozen")
+    assert len(set((kitchen / ".features").iterdir()) - before) == 3   # train, held out, test
 
 
 def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts):

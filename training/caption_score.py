@@ -75,7 +75,8 @@ def judged(net: nn.Module, eye: Eye, held_out: Pictures, given: Any, config: Con
 
 def encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises Stopped."""
-    key = features.digest(net.encoder.state_dict(), eye.looks, pictures.keys.tobytes(), pictures.places.tobytes())
+    key = features.digest(net.encoder.state_dict(), eye.looks.prepared, pictures.keys.tobytes(),
+                          pictures.places.tobytes())
     net.eval().to(device())
 
     def compute(low: int, high: int) -> Tensor:

@@ -40,7 +40,7 @@ def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run
     """(N, ...) what the head gets for these pictures: from the disk, or computed now and kept. Raises Stopped."""
     own = {f"classifier.{name}" for name in backbone.head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in own}
-    key = features.digest(weights, looks, pictures.keys.tobytes(), pictures.places.tobytes())
+    key = features.digest(weights, looks.prepared, pictures.keys.tobytes(), pictures.places.tobytes())
     model.eval().to(device())
 
     def compute(low: int, high: int) -> Tensor:

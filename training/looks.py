@@ -36,6 +36,11 @@ class Looks:
         return ViTImageProcessor(size={"height": self.size, "width": self.size}, resample=Image.Resampling.BICUBIC,
                                  image_mean=list(self.mean), image_std=list(self.std), do_convert_rgb=True)
 
+    @property
+    def prepared(self) -> str:
+        """All that is done to a picture, in words: features are kept by it."""
+        return self.processor().to_json_string()
+
     def normalised(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S), uint8 or 0 to 255, as the network's input."""
         mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))

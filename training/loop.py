@@ -70,7 +70,7 @@ def rate(config: Any, done: float) -> float:
     return {"constant": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}[config.schedule]
 
 
-def seed(number: int, where: torch.device) -> None:
+def set_seed(number: int, where: torch.device) -> None:
     """What torch.manual_seed does for the processor and for `where`. It also formats a traceback for every kind of
     accelerator that there is not, which took a third of a step of method frozen."""
     torch.default_generator.manual_seed(number)
@@ -208,7 +208,7 @@ class _Fit:
     def _step(self, batch: Any, count: int, whole: int) -> Tensor:
         """One optimizer step over this process's `count` examples of a batch of `whole`; returns the batch's loss."""
         config, accelerator, step = self.config, self.accelerator, self.state["step"]
-        seed((config.seed * 1_000_003 + step) * self.world + self.rank, accelerator.device)  # dropout's draws
+        set_seed((config.seed * 1_000_003 + step) * self.world + self.rank, accelerator.device)  # dropout's draws
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * rate(config, step / self.total) * group.get("scale", 1.0)
             if group.get("decays", True):
