@@ -15,7 +15,7 @@ from PIL import Image
 
 from demos import page
 from demos.clock import Part
-from demos.compare import Compare, Question
+from demos.compare import Compare, Question, refused
 from demos.heat_map import fitted, veil
 from demos.model_slot import Held, ModelSlot, SwapError, load_checked
 from demos.slot_view import NOTHING
@@ -216,12 +216,7 @@ class Telling(Question):
 
     def answers(self, path: str | None, *rest: Any) -> Iterator[list[Any]]:
         *chosen, draw, temperature, most = rest
-        shown = [page.notice(self.empty) if c != NOTHING else "" for c in chosen]
-        try:
-            picture = self.read(path) if path else None
-        except self.refusal as error:
-            yield [page.notice(html.escape(str(error)), "bad")] * len(chosen)
-            return
+        picture, shown = self.opened(path, tuple(chosen))
         if picture is None:
             yield shown
             return
@@ -233,7 +228,7 @@ class Telling(Question):
                     shown[place] = text
                     yield [*shown]
             except SwapError as error:
-                shown[place] = page.notice(html.escape(str(error)), "bad")
+                shown[place] = refused(error)
                 yield [*shown]
 
 

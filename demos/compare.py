@@ -21,22 +21,32 @@ class Question:
     refusal: type[Exception]
     answer: Callable[[Any, str], tuple[Any, str]]
 
-    def answers(self, path: str | None, *chosen: str) -> list[Any]:
-        """For each checkpoint asked a Label value and what it saw or heard; a sentence where there is none."""
+    def opened(self, path: str | None, chosen: tuple[str, ...]) -> tuple[Any, list[str]]:
+        """What a person brought, None where there is nothing to answer to; and what each checkpoint shows till then."""
         try:
             thing = self.read(path) if path else None
         except self.refusal as error:
-            return [None, page.notice(html.escape(str(error)), "bad")] * len(chosen)
+            return None, [refused(error)] * len(chosen)
+        return thing, [page.notice(self.empty) if checkpoint != NOTHING else "" for checkpoint in chosen]
+
+    def answers(self, path: str | None, *chosen: str) -> list[Any]:
+        """For each checkpoint asked a Label value and what it saw or heard; a sentence where there is none."""
+        thing, texts = self.opened(path, chosen)
         shown: list[Any] = []
-        for checkpoint in chosen:
-            if thing is None or checkpoint == NOTHING:
-                shown += [None, page.notice(self.empty) if checkpoint != NOTHING else ""]
-                continue
-            try:
-                shown += self.answer(thing, checkpoint)
-            except SwapError as error:
-                shown += [None, page.notice(html.escape(str(error)), "bad")]
+        for checkpoint, text in zip(chosen, texts, strict=True):
+            label = None
+            if thing is not None and checkpoint != NOTHING:
+                try:
+                    label, text = self.answer(thing, checkpoint)
+                except SwapError as error:
+                    text = refused(error)
+            shown += [label, text]
         return shown
+
+
+def refused(error: Exception) -> str:
+    """Its sentence, where the answer would be."""
+    return page.notice(html.escape(str(error)), "bad")
 
 
 class Compare:

@@ -81,6 +81,14 @@ def test_every_speaker_is_known_to_this_espeak() -> None:
 
 
 @needs_espeak
+def test_a_clip_says_which_sounds_it_is_made_of() -> None:
+    what = speech.Order(**{**vars(order(0, "train", "train")), "voice": "en-gb-x-rp+m1", "text": "I <can't> pay."})
+    assert speak(what).phones == "aɪ kɑnt peɪ"
+    american = speak(speech.Order(**{**vars(what), "voice": "en-us+m1"}))
+    assert american.phones == "aɪ kænt peɪ" and len(american.samples) > RATE
+
+
+@needs_espeak
 def test_an_unknown_voice_is_refused() -> None:
     what = order(0, "train", "train")
     with pytest.raises(SpeechError, match="espeak-ng could not speak as xx-nowhere"):

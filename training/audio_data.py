@@ -125,7 +125,8 @@ def _calls(calls: list[Any]) -> Clips:
         return soxr.resample(calls[index].samples.astype(np.float32) / 32768, TELEPHONE, RATE, quality="MQ")
 
     return Clips(read, np.arange(len(calls)), np.array([call.label for call in calls]),
-                 np.array([bucket(call.samples.tobytes()) for call in calls]), [call.text for call in calls])
+                 np.array([bucket(call.samples.tobytes()) for call in calls]),
+                 [call.phones or call.text for call in calls])
 
 
 def _sample() -> Data:

@@ -58,8 +58,8 @@ class Config(settings.FineTuning):
     spec_augment: float = setting(0.05, "Share of the time steps at which a hidden stretch begins (SpecAugment). Not "
                                   "with frozen.", low=0, high=0.5, rare=True, label="SpecAugment")
     spelling: float = setting(0.0, "How much the network also learns to spell out what is said, where the data tells "
-                              "that (CTC); 0: not. From random weights, speech is learned many times faster so. Not "
-                              "with frozen.", low=0, high=10, rare=True)
+                              "that (CTC); 0: not. By its letters, and with source espeak by its sounds. From random "
+                              "weights, speech is learned many times faster so. Not with frozen.", low=0, high=10, rare=True)
     encoder: str = setting("frozen", "Whether the convolutions that hear the wave learn too. frozen: they stay.",
                            choices=("frozen", "learns"), rare=True, label="Feature encoder")
     optimizer: str = settings.optimizer()

@@ -3,7 +3,6 @@
 See training/audio_intent.py for its settings, training/finetune.py for the run from data to report.
 """
 import dataclasses
-import string
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,40 +26,40 @@ from training.finetune import checksum
 from training.loop import Lesson, by_length
 from training.run import Run
 
-LETTERS = " '" + string.ascii_lowercase
 ENOUGH = 200     # optimizer steps of the whole run, below which a network hardly learns
 
 
 class Speller(nn.Module):
     """A network with a second head, which spells what is said from the last layer, for training alone (CTC: Graves et
-    al. 2006). Which words tell an intent is hard to find out from the intent alone; what is said, it is told."""
+    al. 2006). Which words tell an intent is hard to find out from the intent alone; what is said, it is told: in
+    letters, or where the data has them in the sounds that are spoken, which are learned sooner."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, texts: list[str]):
         super().__init__()
         self.model, self.config = model, model.config
-        self.letters = nn.Linear(model.config.hidden_size, len(LETTERS) + 1)
+        self.letters = sorted(set("".join(plain(text) for text in texts)))
+        self.speller = nn.Linear(model.config.hidden_size, len(self.letters) + 1)
 
     def forward(self, texts: list[str], **inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, (N, labels), and the loss of each clip's spelling, (N,)."""
         out = self.model(**inputs, output_hidden_states=True)
         last = out.hidden_states[-1]
-        log = self.letters(last).float().log_softmax(2).transpose(0, 1)
+        log = self.speller(last).float().log_softmax(2).transpose(0, 1)
         if "attention_mask" in inputs:
             base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
             steps = base._get_feature_vector_attention_mask(last.shape[1], inputs["attention_mask"]).sum(1)
         else:
             steps = torch.full((len(texts),), last.shape[1])
-        spelled = [spell(text) for text in texts]
+        spelled = [[self.letters.index(letter) + 1 for letter in plain(text)] for text in texts]
         sizes = torch.tensor([len(each) for each in spelled])
         loss = F.ctc_loss(log, torch.tensor(sum(spelled, []), device=log.device), steps.cpu(), sizes,
                           reduction="none", zero_infinity=True)
         return out.logits.float(), loss / sizes.clamp(min=1).to(loss.device)
 
 
-def spell(text: str) -> list[int]:
-    """Its letters as numbers from 1 on; accents are dropped, and so are digits and marks."""
-    plain = unicodedata.normalize("NFKD", text.lower())
-    return [LETTERS.index(letter) + 1 for letter in plain if letter in LETTERS]
+def plain(text: str) -> str:
+    """Its letters, of any script, and spaces: accents are dropped, and so are digits and marks."""
+    return "".join(each for each in unicodedata.normalize("NFKD", text.lower()) if each.isalpha() or each in " '")
 
 
 def lesson(model: nn.Module, ear: Ear, heard: Heard, held: Heard, config: Config, run: Run) -> Lesson:
@@ -137,7 +136,8 @@ class AudioTask(Classification):
         return notes
 
     def around(self, learner: nn.Module) -> nn.Module:
-        return Speller(learner) if self.config.spelling and self.heard.clips.texts else learner
+        texts = self.heard.clips.texts
+        return Speller(learner, texts) if self.config.spelling and texts else learner
 
     def lesson(self, learner: nn.Module, eye: Ear, part: Clips, validation: Clips) -> Lesson:
         held = Heard(validation, self.seconds, self.run.beat)

@@ -38,12 +38,24 @@ def naming(classes: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
 
 
-def windowed(made: Any) -> int:
-    """The smallest side of pictures for a Swin that knows of places within its windows alone, and so can be made for
-    any size from there on with the same weights; 0 for other networks."""
-    if made.model_type != "swin" or made.use_absolute_embeddings:
-        return 0
-    return made.window_size * made.patch_size * 2 ** (len(made.depths) - 1)
+def bound_to_its_size(made: Any) -> bool:
+    """Whether a network of this config, once it is made, sees pictures of one size."""
+    return made.model_type in ("vit", "deit", "beit", "data2vec-vision", "vit_msn", "swin", "swinv2", "siglip", "clip")
+
+
+def resize(made: Any, size: int, name: str, scratch: bool) -> None:
+    """Makes the config `made` one for pictures of `size` pixels; a network that was trained must be able to. A Swin
+    that knows of places within its windows alone can, from windows of the usual size on. Raises SettingsError."""
+    windows = made.model_type == "swin" and not made.use_absolute_embeddings
+    if bound_to_its_size(made) and not scratch and size != made.image_size:
+        if not windows:
+            raise SettingsError(f"{name} sees pictures of {made.image_size} pixels and no others: leave image_size at "
+                                "0.")
+        least = made.window_size * made.patch_size * 2 ** (len(made.depths) - 1)
+        if size < least:
+            raise SettingsError(f"{name} sees pictures of {least} pixels or more: choose a larger image_size.")
+    if hasattr(made, "image_size") and (scratch or windows):
+        made.image_size = size
 
 
 def network(auto: Any, made: Any, config: Any, base: Checkpoint | None, things: str) -> nn.Module:

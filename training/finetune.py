@@ -98,8 +98,9 @@ def checksum(part: Examples) -> int:
 
 
 # -- the run ---------------------------------------------------------------------------------------------
-def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator) -> None:
-    """On a CPU, before it starts: how long it will take, by two measured steps, and what would be faster."""
+def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator, done: int = 0) -> None:
+    """On a CPU, before it starts: how long it will take from step `done` on, by two measured steps, and what would be
+    faster."""
     config, run = task.config, task.run
     if accelerator.device.type != "cpu" or not run.main:
         return
@@ -115,9 +116,9 @@ def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelera
     model.zero_grad(set_to_none=True)
     for name, b in model.named_buffers():
         b.copy_(buffers[name])
-    seconds = min(took) * task.speed() * lesson.count / len(some) * config.epochs
-    whole = f" for all {config.epochs} epochs, of which some are done" if run.settings.get("continues") else ""
-    note = f"About {_duration(seconds)} on this CPU{whole}, by two measured steps of {min(took):.1f} s."
+    left = max(0, lesson.count / len(some) * config.epochs - done)
+    seconds = min(took) * task.speed() * left
+    note = f"About {_duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
     if seconds > LONG and config.method != "scratch":
         # The features are computed once, forward only, which is about a third of a step.
         note += (f" Method frozen would take about {_duration(seconds / config.epochs / 3)}: stop this run and choose "
@@ -185,20 +186,23 @@ def train(task: Task) -> Metrics:
 def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: Examples,
             accelerator: Accelerator) -> tuple[nn.Module, dict[str, Any]]:
     """The network after training by the config's method, and what was reached."""
-    config, run = task.config, task.run
+    config, run, saved = task.config, task.run, read_state(task.run)
     if config.method == "frozen":
         with accelerator.local_main_process_first():
             learner, taught = task.frozen_lesson(model, eye, part, validation)
     else:
+        if half(config) and accelerator.device.type == "cpu":
+            # Torch's attention in one piece is 1.3 to 4 times slower than its parts there (2.15, bf16, with AMX).
+            model.set_attn_implementation("eager")
         inner = task.lora(model) if config.method == "lora" else model
         learner = task.around(inner)
         _refuse_what_cannot_fit(learner, config.method)
         learner.to(accelerator.device)
         taught = task.lesson(learner, eye, part, validation)
-        foretell(learner, taught, task, accelerator)
+        foretell(learner, taught, task, accelerator, saved["state"]["step"] if saved else 0)
         if config.compile == "on":
             learner.compile()
     run.beat("training")
     reached = fit(accelerator.prepare(learner), taught, backbone.optimizer(learner, config), config, run,
-                  accelerator, read_state(run))
+                  accelerator, saved)
     return backbone.merged(inner) if config.method == "lora" else model, reached

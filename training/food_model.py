@@ -37,25 +37,11 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
         looks = Looks.of(base.path)
         made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
         if config.image_size and config.image_size != looks.size:
-            least = backbone.windowed(made)
-            if config.method != "scratch" and _bound_to_its_size(made):
-                if not least:
-                    raise SettingsError(f"{base.name} sees pictures of {looks.size} pixels and no others: leave "
-                                        "image_size at 0.")
-                if config.image_size < least:
-                    raise SettingsError(f"{base.name} sees pictures of {least} pixels or more: choose a larger "
-                                        "image_size.")
+            backbone.resize(made, config.image_size, base.name, config.method == "scratch")
             looks = Looks(config.image_size, looks.mean, looks.std)
-    if _bound_to_its_size(made):
+    if backbone.bound_to_its_size(made):
         if config.progressive == "on":
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave progressive off.")
         if config.train_size not in (0, looks.size):
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave train_size at 0.")
-    if hasattr(made, "image_size") and (config.method == "scratch" or backbone.windowed(made)):
-        made.image_size = looks.size
     return backbone.network(AutoModelForImageClassification, made, config, base, "pictures"), looks
-
-
-def _bound_to_its_size(made: Any) -> bool:
-    """Whether the network, once it is made, sees pictures of one size."""
-    return made.model_type in ("vit", "deit", "beit", "data2vec-vision", "vit_msn", "swin", "swinv2", "siglip", "clip")

@@ -41,6 +41,7 @@ TIMBRES = {
     "held_out": "m4 m8 f4 klatt Andrea anika Mike boris grandma marcelo pablo steph".split(),
 }  # fmt: skip
 FLITE = {"kal16": 95, "awb": 130, "rms": 105, "slt": 170}  # voice: its usual pitch in Hz
+STRESS = str.maketrans("", "", "ˈˌː")  # marks of stress and length, which are left out of what is pronounced
 AT_A_TIME = 256  # clips made ahead of whoever takes them
 
 
@@ -50,12 +51,13 @@ class SpeechError(RuntimeError):
 
 @dataclass(frozen=True)
 class Clip:
-    """One call: int16 (n,) at RATE, the intent's index in INTENTS, what is said, and who says it."""
+    """One call: int16 (n,) at RATE, the intent's index in INTENTS, what is said, who says it, and its sounds."""
 
     samples: np.ndarray
     label: int
     text: str
     voice: str
+    phones: str = ""  # in the IPA, without stress, as this voice speaks them; "" where that is not told
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def order(index: int, words: str, voices: str, seed: int = 0) -> Order:
 
 def speak(what: Order) -> Clip:
     """The clip of an order. Raises SpeechError where the synthesiser gives no sound."""
-    samples, rate = _flite(what) if what.voice in FLITE else _espeak(what)
+    samples, rate, phones = _flite(what) if what.voice in FLITE else _espeak(what)
     # A larger or smaller head is what a tape played slower or faster sounds like; the pace has been set against it.
     sound = soxr.resample(samples.astype(np.float32), rate * what.size, RATE)
     loud = np.flatnonzero(np.abs(sound) > 0.01 * np.abs(sound).max())
@@ -121,27 +123,31 @@ def speak(what: Order) -> Clip:
     sound *= 32767 * what.peak / np.abs(sound).max()
     silence = [np.zeros(round(seconds * RATE), np.int16) for seconds in (what.before, what.after)]
     return Clip(np.concatenate([silence[0], np.rint(sound).astype(np.int16), silence[1]]),
-                what.label, what.text, what.voice)  # fmt: skip
+                what.label, what.text, what.voice, phones)  # fmt: skip
 
 
-def _espeak(what: Order) -> tuple[np.ndarray, int]:
+def _espeak(what: Order) -> tuple[np.ndarray, int, str]:
     text = f'<prosody range="{what.melody}%">{html.escape(what.text, quote=False)}</prosody>'
     options = {"-v": what.voice, "-s": round(what.pace), "-p": round(what.pitch), "-g": what.gap, "-b": 1}
     arguments = [str(each) for pair in options.items() for each in pair]
-    return _wave(["espeak-ng", "-m", "--stdin", "--stdout", *arguments], what, text.encode())
+    told = ["--ipa", "--phonout=/dev/stderr"]
+    samples, rate, phones = _wave(["espeak-ng", "-m", "--stdin", "--stdout", *told, *arguments], what, text.encode())
+    return samples, rate, " ".join(phones.translate(STRESS).split())
 
 
-def _flite(what: Order) -> tuple[np.ndarray, int]:
+def _flite(what: Order) -> tuple[np.ndarray, int, str]:
     settings = [f"duration_stretch={what.pace:.3f}", f"int_f0_target_mean={what.pitch:.1f}"]
     arguments = [each for setting in settings for each in ("--setf", setting)]
-    return _wave(["flite", "-voice", what.voice, *arguments, "-t", what.text, "-o", "/dev/stdout"], what, None)
+    return *_wave(["flite", "-voice", what.voice, *arguments, "-t", what.text, "-o", "/dev/stdout"], what, None)[:2], ""
 
 
-def _wave(command: list[str], what: Order, text: bytes | None) -> tuple[np.ndarray, int]:
-    """Samples, int16 (n,), and rate of the WAV that a program writes into a pipe, hence with no true length."""
+def _wave(command: list[str], what: Order, text: bytes | None) -> tuple[np.ndarray, int, str]:
+    """Samples, int16 (n,), and rate of the WAV that a program writes into a pipe, hence with no true length; and what
+    else it says."""
     done = subprocess.run(command, input=text, capture_output=True, check=False)
     samples = np.frombuffer(done.stdout[44:][: (len(done.stdout) - 44) // 2 * 2], "<i2")
+    said = done.stderr.decode(errors="replace")
     if done.returncode or not samples.any():
-        why = done.stderr.decode(errors="replace").strip() or "no sound came"
+        why = said.strip() or "no sound came"
         raise SpeechError(f"{command[0]} could not speak as {what.voice}: {why}")
-    return samples, int.from_bytes(done.stdout[24:28], "little")
+    return samples, int.from_bytes(done.stdout[24:28], "little"), said
