@@ -23,6 +23,15 @@ from training.run import Run, lock
 # Two optimizer steps on real sample data, from nothing.
 TWO_STEPS = dict(source="sample", start="scratch", arch="mlp", epochs=1, batch_size=64, limit=128, holdout=0.05)
 
+# These files take longest. They go first, so that neither process is left alone with one of them at the end.
+LONGEST = ["test_browser.py", "test_audio_recipe.py", "test_training_endpoints.py", "test_caption_recipe.py",
+           "test_food_recipe.py", "test_command.py", "test_speech.py", "test_job.py"]
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 def slow(*cases) -> list:
     """Cases of a parametrized test that only `-m slow` runs: the same as a quick one, of another network."""

@@ -194,7 +194,7 @@ def test_a_caption_can_be_stopped_in_its_midst(page):
 
 def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(page):
     page.get_by_role("tab", name="Food").click()
-    page.locator("#food-photo input[type=file]").set_input_files(EXAMPLES / "food" / "pizza.png")
+    page.locator("#food-photo input[type=file]").set_input_files(EXAMPLES / "food" / "sushi.png")
     page.wait_for_selector("#seen-food .looked img")
     assert page.locator("#label-food").inner_text().count("%") == 5
     choose(page, "compare-food", "embedded")

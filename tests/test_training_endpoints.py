@@ -78,7 +78,7 @@ def test_a_run_goes_from_its_start_to_an_answer_and_back(lab_runs, client, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("name, slot, question, example, settings", [
     ("captioning", "captions", "/caption", "captioning/boat.png", dict(limit=16, batch_size=8)),
-    ("food", "food", "/classify_food", "food/pizza.png", dict(limit=64, method="frozen")),
+    ("food", "food", "/classify_food", "food/sushi.png", dict(limit=64, method="frozen")),
     ("audio_intent", "audio", "/classify_audio", "audio_intent/balance.mp3", dict(limit=28, method="frozen")),
     ("digits", "fashion", "/classify_fashion", "digits/sneaker.png", dict(limit=128, dataset="fashion_mnist"))])
 def test_every_recipe_trains_from_here_and_what_it_made_answers(lab_runs, client, name, slot, question, example,

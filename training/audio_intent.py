@@ -59,7 +59,8 @@ class Config(settings.FineTuning):
                                   "with frozen.", low=0, high=0.5, rare=True, label="SpecAugment")
     spelling: float = setting(0.0, "How much the network also learns to spell out what is said, where the data tells "
                               "that (CTC); 0: not. By its letters, and with source espeak by its sounds. From random "
-                              "weights, speech is learned many times faster so. Not with frozen.", low=0, high=10, rare=True)
+                              "weights, speech is learned many times faster so. Not with frozen.",
+                              low=0, high=10, rare=True)
     encoder: str = setting("frozen", "Whether the convolutions that hear the wave learn too. frozen: they stay.",
                            choices=("frozen", "learns"), rare=True, label="Feature encoder")
     optimizer: str = settings.optimizer()

@@ -13,14 +13,16 @@ from PIL import Image
 from training.samples.dishes import CLASSES, Table
 
 HERE = Path(__file__).parent / "food"
-CHOSEN = {"pizza": 6, "donuts": 2, "hamburger": 6, "sushi": 12, "ice_cream": 5, "french_fries": 5}
+# Places in the sample's 480 drawings. The embedded network, which learned from photos alone, names under a third of
+# them; of these dishes it is surest, so that a first click shows what an answer looks like.
+CHOSEN = {"hot_dog": 107, "macarons": 277, "sushi": 79, "hamburger": 66, "donuts": 216, "french_fries": 281}
 
 
 def main() -> None:
     """Writes a file for each dish."""
     HERE.mkdir(parents=True, exist_ok=True)
-    for name, seed in CHOSEN.items():
-        drawn = Table(np.random.default_rng([1, seed]), CLASSES.index(name)).lit()
+    for name, place in CHOSEN.items():
+        drawn = Table(np.random.default_rng([0, place]), CLASSES.index(name)).lit()
         Image.fromarray(drawn).resize((256, 256), Image.Resampling.LANCZOS).save(HERE / f"{name}.png", optimize=True)
 
 

@@ -42,7 +42,7 @@ TIMBRES = {
 }  # fmt: skip
 FLITE = {"kal16": 95, "awb": 130, "rms": 105, "slt": 170}  # voice: its usual pitch in Hz
 STRESS = str.maketrans("", "", "ˈˌː")  # marks of stress and length, which are left out of what is pronounced
-AT_A_TIME = 256  # clips made ahead of whoever takes them
+AT_A_TIME = 32  # clips made ahead of whoever takes them
 
 
 class SpeechError(RuntimeError):
