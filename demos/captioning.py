@@ -83,7 +83,7 @@ class CaptionPredictor:
 
         from training.caption_model import for_generate
         with torch.inference_mode():
-            out = self.model.generate(**for_generate(states), num_beams=ALTERNATIVES, do_sample=False,
+            out = self.model.generate(**for_generate(self.model, states), num_beams=ALTERNATIVES, do_sample=False,
                                       num_return_sequences=ALTERNATIVES, return_dict_in_generate=True,
                                       output_scores=True)
         rows = [[i for i in row[1:] if i != self.end] for row in out.sequences.tolist()]

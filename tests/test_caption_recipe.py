@@ -105,6 +105,16 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
     assert written(model, eye, store) == [part.texts[place][0] for place in part.places]
 
 
+def test_a_captioner_that_does_not_say_how_long_captions_may_be_is_given_an_end(monkeypatch):
+    model, eye = captioner("vit", sentences())
+    model.generation_config.max_new_tokens, model.generation_config.eos_token_id = None, None   # it never ends
+    monkeypatch.setattr(caption_model, "WORDS", 5)
+    states = torch.zeros(1, 4, model.config.encoder.hidden_size)
+    assert model.generate(**caption_model.for_generate(model, states), num_beams=1).shape == (1, 1 + 5)
+    model.generation_config.max_new_tokens = 3
+    assert model.generate(**caption_model.for_generate(model, states), num_beams=1).shape == (1, 1 + 3)
+
+
 # -- frozen ----------------------------------------------------------------------------------------------
 def test_kept_encodings_give_the_loss_of_pictures(press, starts):
     data, run = caption_score.load(), Run.create(press, "captioning", {})

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from training import backbone, checkpoint, hub
-from training.captioning import BEAMS, NEW, Config
+from training.captioning import BEAMS, NEW, WORDS, Config
 from training.checkpoint import Checkpoint, CheckpointError
 from training.food_model import ARCHS
 from training.looks import Looks
@@ -214,10 +214,13 @@ def bridged(model: nn.Module, states: Tensor) -> Tensor:
     return model.enc_to_dec_proj(states) if hasattr(model, "enc_to_dec_proj") else states
 
 
-def for_generate(states: Tensor) -> dict[str, Any]:
-    """What `generate` takes in place of a picture; every place of it counts."""
+def for_generate(model: nn.Module, states: Tensor) -> dict[str, Any]:
+    """What `generate` takes in place of a picture, every place of which counts; and an end, where the checkpoint does
+    not say how long its captions may be."""
+    own = model.generation_config
     return {"encoder_outputs": BaseModelOutput(states),
-            "attention_mask": torch.ones(states.shape[:2], dtype=torch.long, device=states.device)}
+            "attention_mask": torch.ones(states.shape[:2], dtype=torch.long, device=states.device),
+            **({} if own.max_new_tokens or own.max_length else {"max_new_tokens": WORDS})}
 
 
 def padded(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:

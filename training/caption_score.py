@@ -44,7 +44,7 @@ def written(net: nn.Module, eye: Eye, given: Any, run: Run | None = None, beams:
     net.eval()
     said: list[str] = []
     for states in _encoded(net, eye, given, run):
-        ids = net.generate(**for_generate(states), num_beams=beams, do_sample=False)
+        ids = net.generate(**for_generate(net, states), num_beams=beams, do_sample=False)
         said += [caption_data.tidy(text) for text in eye.tokenizer.batch_decode(ids, skip_special_tokens=True)]
     return said
 

@@ -19,6 +19,7 @@ FLICKR = "jxie/flickr8k"
 ENCODER, DECODER = "google/vit-base-patch16-224-in21k", "openai-community/gpt2"
 CAPTIONER = "nlpconnect/vit-gpt2-image-captioning"
 NEW = "new"      # a part with random weights
+WORDS = 40       # of a caption, in the decoder's tokens, where nothing else is said
 BEAMS = 4        # of the search for the best caption, and captions that it ends with
 
 
@@ -61,7 +62,7 @@ class Config(settings.FineTuning):
                             high=10, rare=True)
     augmentation: str = settings.augmentation_of_pictures()
     crop: float = settings.crop(0.6)
-    words: int = setting(40, "Longest caption, in the decoder's tokens.", low=5, high=200, rare=True,
+    words: int = setting(WORDS, "Longest caption, in the decoder's tokens.", low=5, high=200, rare=True,
                          label="Longest caption", lasting=True)
     dropout: float = setting(0.1, "Share of the decoder's features switched off at random.", low=0, high=0.9,
                              rare=True)
