@@ -125,7 +125,7 @@ def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
 
 
 def test_frozen_publishes_what_the_head_learns_without_the_store(studio, starts):
-    run = train(studio, start=starts["conformer"], method="frozen", augmentation="none", bf16="off")
+    run = train(studio, start=starts["conformer"], method="frozen", augmentation="none")
     config = Config(**run.config)
     data = load("", "sample", "", "en-US", 3000)
     part, _ = holdout(data.train, config.holdout)

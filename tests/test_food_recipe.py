@@ -117,7 +117,7 @@ def test_features_of_pictures_that_were_prepared_otherwise_are_computed_anew(kit
 
 
 def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts):
-    run = train(kitchen, start=starts["convnext"], method="frozen", augmentation="none", bf16="off")
+    run = train(kitchen, start=starts["convnext"], method="frozen", augmentation="none")
     config = Config(**run.config)
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, network("convnext", CLASSES)))
     data = load("", "sample")

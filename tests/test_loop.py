@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from training import digits_score, digits_train, job, loop
 from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
-from training.device import has_bf16
 from training.digits import Config
 from training.loop import rate, steps_of
 
@@ -116,9 +115,9 @@ def test_the_ranks_of_all_batches_see_every_picture_once_and_none_goes_without(c
 def test_a_batch_in_four_parts_learns_what_it_learns_in_one(lab):
     plain = dict(TWO_STEPS, dropout=0.0, epochs=2)
     one, four = (train(lab, **plain, accumulate=n) for n in (1, 4))
-    assert losses(one) == pytest.approx(losses(four), rel=0.02 if has_bf16() else 1e-4)
+    assert losses(one) == pytest.approx(losses(four), rel=1e-4)
     left, right = weights(one), weights(four)
-    assert all(torch.allclose(left[k], right[k], atol=0.02 if has_bf16() else 1e-3) for k in left)
+    assert all(torch.allclose(left[k], right[k], atol=1e-3) for k in left)
 
 
 def test_the_logged_loss_is_the_mean_over_the_batch(lab):
