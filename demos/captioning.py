@@ -15,7 +15,7 @@ from PIL import Image
 
 from demos import page
 from demos.clock import Part
-from demos.compare import Compare, Question, refused
+from demos.compare import Compare, Question
 from demos.heat_map import fitted, veil
 from demos.model_slot import Held, ModelSlot, SwapError, load_checked
 from demos.slot_view import NOTHING
@@ -228,7 +228,7 @@ class Telling(Question):
                     shown[place] = text
                     yield [*shown]
             except SwapError as error:
-                shown[place] = refused(error)
+                shown[place] = page.refused(error)
                 yield [*shown]
 
 

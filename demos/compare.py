@@ -1,5 +1,4 @@
 """Two answers side by side to one question: the slot's checkpoint and, where a person wants it, another one."""
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ class Question:
         try:
             thing = self.read(path) if path else None
         except self.refusal as error:
-            return None, [refused(error)] * len(chosen)
+            return None, [page.refused(error)] * len(chosen)
         return thing, [page.notice(self.empty) if checkpoint != NOTHING else "" for checkpoint in chosen]
 
     def answers(self, path: str | None, *chosen: str) -> list[Any]:
@@ -39,14 +38,9 @@ class Question:
                 try:
                     label, text = self.answer(thing, checkpoint)
                 except SwapError as error:
-                    text = refused(error)
+                    text = page.refused(error)
             shown += [label, text]
         return shown
-
-
-def refused(error: Exception) -> str:
-    """Its sentence, where the answer would be."""
-    return page.notice(html.escape(str(error)), "bad")
 
 
 class Compare:

@@ -101,7 +101,7 @@ def from_photo(path: str | None, *chosen: str) -> list[Any]:
     try:
         picture = load_picture(path) if path else None
     except PictureError as error:
-        return [None, page.notice(html.escape(str(error)), "bad")] * len(SLOTS)
+        return [None, page.refused(error)] * len(SLOTS)
     return _both(picture, list(chosen))
 
 

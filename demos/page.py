@@ -126,6 +126,11 @@ def notice(text: str, kind: str = "note") -> str:
     return f'<div class="notice {kind}" role="status">{text}</div>' if text else ""
 
 
+def refused(error: Exception) -> str:
+    """The sentence of an error, where the answer would be."""
+    return notice(html.escape(str(error)), "bad")
+
+
 OFF = ("Training is off here. Duplicate this Space, or run the app on your own machine, to fine-tune and to swap "
        "checkpoints.")
 

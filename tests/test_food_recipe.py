@@ -9,7 +9,7 @@ import torch
 from conftest import execute, slow
 from learning import goes_on_exactly, losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
-from transformers import AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor, pipeline
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor, pipeline
 
 from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe
 from training import features as store
@@ -18,6 +18,7 @@ from training.data import stratified
 from training.examples import holdout
 from training.food import Config
 from training.food_score import load, opened, predict
+from training.looks import Looks
 from training.picture_augment import augment
 from training.run import Run
 from training.samples.dishes import CLASSES
@@ -237,6 +238,11 @@ def test_a_swin_keeps_its_weights_at_any_size_that_its_windows_fit_in(kitchen, s
     assert model.eval()(pixel_values=torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).logits.isfinite().all()
     with pytest.raises(recipe.SettingsError, match=f"pictures of {SIZE} pixels or more"):
         food_model.build(Config(start=starts["swin"], image_size=SIZE - 8), base, CLASSES)
+
+
+def test_a_network_whose_config_does_not_tell_its_size_is_refused_another_one_in_a_sentence():
+    with pytest.raises(recipe.SettingsError, match="pictures of 224 pixels and no others"):
+        backbone.resized(AutoConfig.for_model("clip"), Looks(224), Config(image_size=128), "a CLIP")
 
 
 def test_a_network_is_trained_at_one_size_and_asked_at_another(kitchen, starts, monkeypatch):

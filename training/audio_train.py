@@ -37,8 +37,9 @@ class Speller(nn.Module):
     def __init__(self, model: nn.Module, texts: list[str]):
         super().__init__()
         self.model, self.config = model, model.config
-        self.letters = sorted(set("".join(plain(text) for text in texts)))
-        self.speller = nn.Linear(model.config.hidden_size, len(self.letters) + 1)
+        letters = sorted(set("".join(plain(text) for text in texts)))
+        self.numbers = {letter: number for number, letter in enumerate(letters, 1)}   # 0 is CTC's blank
+        self.speller = nn.Linear(model.config.hidden_size, len(self.numbers) + 1)
 
     def forward(self, texts: list[str], **inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, (N, labels), and the loss of each clip's spelling, (N,)."""
@@ -50,7 +51,7 @@ class Speller(nn.Module):
             steps = base._get_feature_vector_attention_mask(last.shape[1], inputs["attention_mask"]).sum(1)
         else:
             steps = torch.full((len(texts),), last.shape[1])
-        spelled = [[self.letters.index(letter) + 1 for letter in plain(text)] for text in texts]
+        spelled = [[self.numbers[letter] for letter in plain(text)] for text in texts]
         sizes = torch.tensor([len(each) for each in spelled])
         loss = F.ctc_loss(log, torch.tensor(sum(spelled, []), device=log.device), steps.cpu(), sizes,
                           reduction="none", zero_infinity=True)

@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from training import checkpoint, hub
 from training.checkpoint import Checkpoint
+from training.looks import Looks
 from training.muon import AdamW, Muon
 from training.recipe import SettingsError
 
@@ -43,19 +44,23 @@ def bound_to_its_size(made: Any) -> bool:
     return made.model_type in ("vit", "deit", "beit", "data2vec-vision", "vit_msn", "swin", "swinv2", "siglip", "clip")
 
 
-def resize(made: Any, size: int, name: str, scratch: bool) -> None:
-    """Makes the config `made` one for pictures of `size` pixels; a network that was trained must be able to. A Swin
-    that knows of places within its windows alone can, from windows of the usual size on. Raises SettingsError."""
+def resized(made: Any, looks: Looks, config: Any, name: str) -> Looks:
+    """How the network `name` sees pictures of the size asked for, for which its config `made` is changed; a network
+    that was trained must be able to. A Swin that knows of places within its windows alone can, from windows of the
+    usual size on. Raises SettingsError."""
+    size, scratch = config.image_size, config.method == "scratch"
+    if size in (0, looks.size):
+        return looks
     windows = made.model_type == "swin" and not made.use_absolute_embeddings
-    if bound_to_its_size(made) and not scratch and size != made.image_size:
+    if bound_to_its_size(made) and not scratch:
         if not windows:
-            raise SettingsError(f"{name} sees pictures of {made.image_size} pixels and no others: leave image_size at "
-                                "0.")
+            raise SettingsError(f"{name} sees pictures of {looks.size} pixels and no others: leave image_size at 0.")
         least = made.window_size * made.patch_size * 2 ** (len(made.depths) - 1)
         if size < least:
             raise SettingsError(f"{name} sees pictures of {least} pixels or more: choose a larger image_size.")
     if hasattr(made, "image_size") and (scratch or windows):
         made.image_size = size
+    return Looks(size, looks.mean, looks.std)
 
 
 def network(auto: Any, made: Any, config: Any, base: Checkpoint | None, things: str) -> nn.Module:

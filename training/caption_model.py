@@ -140,9 +140,7 @@ def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks]:
     path = hub.model(name)[0] if "/" in name else checkpoint.find(runs, name, "food").path
     looks = Looks.of(path)
     made = AutoConfig.from_pretrained(path, local_files_only=True)
-    if config.image_size and config.image_size != looks.size:
-        backbone.resize(made, config.image_size, name, config.method == "scratch")
-        looks = Looks(config.image_size, looks.mean, looks.std)
+    looks = backbone.resized(made, looks, config, name)
     encoder = _part(AutoModel, path, made, name, config)
     with torch.no_grad():
         try:

@@ -98,7 +98,7 @@ def checksum(part: Examples) -> int:
 
 
 # -- the run ---------------------------------------------------------------------------------------------
-def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator, done: int = 0) -> None:
+def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator, done: int) -> None:
     """On a CPU, before it starts: how long it will take from step `done` on, by two measured steps, and what would be
     faster."""
     config, run = task.config, task.run

@@ -36,9 +36,7 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
     else:
         looks = Looks.of(base.path)
         made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
-        if config.image_size and config.image_size != looks.size:
-            backbone.resize(made, config.image_size, base.name, config.method == "scratch")
-            looks = Looks(config.image_size, looks.mean, looks.std)
+        looks = backbone.resized(made, looks, config, base.name)
     if backbone.bound_to_its_size(made):
         if config.progressive == "on":
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave progressive off.")

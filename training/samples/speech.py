@@ -138,7 +138,9 @@ def _espeak(what: Order) -> tuple[np.ndarray, int, str]:
 def _flite(what: Order) -> tuple[np.ndarray, int, str]:
     settings = [f"duration_stretch={what.pace:.3f}", f"int_f0_target_mean={what.pitch:.1f}"]
     arguments = [each for setting in settings for each in ("--setf", setting)]
-    return *_wave(["flite", "-voice", what.voice, *arguments, "-t", what.text, "-o", "/dev/stdout"], what, None)[:2], ""
+    command = ["flite", "-voice", what.voice, *arguments, "-t", what.text, "-o", "/dev/stdout"]
+    samples, rate, _ = _wave(command, what, None)
+    return samples, rate, ""
 
 
 def _wave(command: list[str], what: Order, text: bytes | None) -> tuple[np.ndarray, int, str]:
