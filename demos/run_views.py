@@ -61,17 +61,17 @@ def queue(waiting: list[Run]) -> str:
 
 
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Loss over steps (raw and smoothed), and score over epochs, at most some 300 points."""
+    """Loss (smoothed) and held-out score, both over steps, at most some 300 points."""
     losses, held, smooth, unit = [], [], None, 100 if _scale(run).share else 1
     for event in run.events() if run else ():
         if "loss" in event:
             smooth = event["loss"] if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * event["loss"]
             losses.append({"step": event["step"], "loss": round(smooth, 4)})
         elif "score" in event:
-            held.append({"epoch": event["epoch"], "score": round(event["score"] * unit, 4)})
+            held.append({"step": event["step"], "score": round(event["score"] * unit, 4)})
     every = max(1, len(losses) // 300)
     return (pd.DataFrame(losses[::-1][::every][::-1], columns=["step", "loss"]),
-            pd.DataFrame(held, columns=["epoch", "score"]))
+            pd.DataFrame(held, columns=["step", "score"]))
 
 
 def history(runs: list[Run]) -> pd.DataFrame:

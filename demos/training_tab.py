@@ -108,7 +108,7 @@ def _live_view(training: bool) -> dict[str, Any]:
                                    variant="stop" if name == "stop" else "secondary")
     with gr.Row():
         view["loss"] = gr.LinePlot(x="step", y="loss", title="Loss", height=200, elem_id="loss", min_width=220)
-        view["score"] = gr.LinePlot(x="epoch", y="score", title="Held-out score, %", height=200,
+        view["score"] = gr.LinePlot(x="step", y="score", title="Held-out score, %", height=200,
                                     elem_id="score", min_width=220)
     view["queue"] = gr.HTML(elem_id="queue")
     with gr.Accordion("Last lines of the log", open=False):

@@ -6,7 +6,7 @@ import pytest
 from albums import album
 from PIL import Image
 
-from training.caption_data import LISTS, load, tidy
+from training.caption_data import LISTS, load, tidy, with_scenes
 from training.data import split
 from training.examples import holdout
 from training.recipe import SettingsError
@@ -36,6 +36,19 @@ def test_an_album_in_each_of_three_forms_gives_the_same(form, tmp_path):
     place = int(data.train.places[0])
     middle = np.asarray(data.train.one(0))[20, 20].argmax()
     assert ("red", "green", "blue")[middle] in data.train.texts[place][0]
+
+
+def test_drawn_scenes_stand_behind_an_albums_pictures_each_with_its_captions(tmp_path):
+    from training.samples.scenes import scenes
+    own, known = load("", "folder", str(album(tmp_path, "captions.csv"))), load("", "sample")
+    both = with_scenes(own, 20)
+    assert len(both.train) == len(own.train) + 20 and both.test is own.test and len(own.train) < 15
+    pictures, texts = scenes(20, 1)
+    for i, (picture, said) in enumerate(zip(pictures, texts, strict=True), len(own.train)):
+        assert np.array_equal(both.train.one(i), picture) and both.train.texts[both.train.places[i]] == said
+    for i in range(len(own.train)):
+        assert both.train.one(i) == own.train.one(i)
+    assert not set(both.train.keys) & {*known.train.keys, *known.test.keys}
 
 
 @pytest.mark.parametrize("heading, row", [

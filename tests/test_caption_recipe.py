@@ -1,6 +1,7 @@
 """The captioning recipe: two real steps of each method, exact captions, what is published, kept and continued."""
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -307,8 +308,9 @@ def test_an_own_album_is_learned_and_a_checkpoint_of_classes_is_not_scored(press
         from training import caption_data
         patch.setattr(caption_score, "load", caption_data.load)
         run = train(press, start=starts["vit"], source="folder", folder=str(album(tmp_path, "captions.txt")), limit=0,
-                    batch_size=4)
-    assert "the folder" in run.metrics["held_out"] and run.metrics["after"]["n"] >= 1
+                    batch_size=4, scenes=8)
+    assert "the folder" in run.metrics["held_out"] and 1 <= run.metrics["after"]["n"] <= 6
+    assert re.match(r"(1[6-9]|2[01]) training pictures", run.log_tail()), "some 12 of the album's and 8 scenes"
     with pytest.raises(recipe.SettingsError, match="writes no captions"):
         recipe.load("captioning").evaluate(Run.find(press, eyes).checkpoint, Config())
 

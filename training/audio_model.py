@@ -2,8 +2,10 @@
 
 Wav2Vec2 and its kin take the wave, Wav2Vec2-BERT, Whisper and AST log-mel spectra: a checkpoint's own feature extractor
 says which. Where that is Wav2Vec2-BERT's, its spectra are computed here in one pass over a clip, the same numbers in a
-fraction of the time.
+fraction of the time, and nothing in them is more than 80 dB under the loudest (as Whisper has it): otherwise a file's
+digital silence would weigh more than its speech, and clips of 16 and of 32 bits would be heard differently.
 """
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ ARCHS: dict[str, dict[str, Any]] = {
                      intermediate_size=512, num_conv_pos_embeddings=32, num_conv_pos_embedding_groups=8,
                      classifier_proj_size=160, layerdrop=0.0, mask_time_length=8),
 }
+FLOOR = math.log(1e-8)  # of the power of a clip's loudest part
 SHORTEST = 8_000   # samples: shorter batches are padded, since SpecAugment's stretches must fit in them
 
 
@@ -71,7 +74,7 @@ class Ear:
                                    max_length=least, return_attention_mask=True))
 
     def _spectra(self, clips: list[np.ndarray]) -> dict[str, Tensor]:
-        """What SeamlessM4TFeatureExtractor gives, padded to whole steps, (N, T, stride * mels)."""
+        """What SeamlessM4TFeatureExtractor gives, above FLOOR, padded to whole steps, (N, T, stride * mels)."""
         if self._mel is None:
             self._mel = tuple(torch.tensor(np.asarray(v), dtype=torch.float32)
                               for v in (self.extractor.window, self.extractor.mel_filters))
@@ -84,6 +87,7 @@ class Ear:
             before = torch.cat([frames[:, :1], frames[:, :-1]], 1)
             power = torch.fft.rfft((frames - 0.97 * before) * window, 512).abs().square()
             level = (power @ filters).clamp(min=1.192092955078125e-07).log()
+            level = level.clamp(min=level.max() + FLOOR)
             spectra.append((level - level.mean(0)) / (level.var(0, correction=min(1, len(level) - 1)) + 1e-7).sqrt())
         longest = max(16, *(len(s) for s in spectra))
         steps = -(-longest // stride)

@@ -2,6 +2,7 @@
 sample or from a folder. Parts are made by picture, never by caption.
 """
 import csv
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -42,11 +43,25 @@ def _pictures(read: Callable[[int], Image.Image], keys: np.ndarray, texts: list[
 
 
 def _sample() -> Data:
+    from training.samples.scenes import COUNT
+    return parted(_drawn(COUNT, 0), [], KIND, SAMPLE, "drawn, seed 0", [])
+
+
+def _drawn(count: int, seed: int) -> Pictures:
     from training.samples.scenes import scenes
-    images, texts = scenes()
-    keys = np.array([bucket(np.asarray(image).tobytes()) for image in images])
-    pictures = _pictures(lambda i: Image.fromarray(np.asarray(images[i])), keys, texts)
-    return parted(pictures, [], KIND, SAMPLE, "drawn, seed 0", [])
+    images, texts = scenes(count, seed)
+    keys = np.array([bucket(image.tobytes()) for image in images])
+    return _pictures(lambda i: Image.fromarray(images[i]), keys, texts)
+
+
+def with_scenes(data: Data, count: int) -> Data:
+    """The same with so many drawn scenes, others than the sample's, behind its training pictures."""
+    own, drawn = data.train, _drawn(count, 1)
+    first = len(own.texts)
+    both = Pictures(lambda i: own.read(i) if i < first else drawn.read(i - first),
+                    *(np.concatenate(pair) for pair in ((own.places, first + drawn.places), (own.labels, drawn.labels),
+                                                        (own.keys, drawn.keys))), own.texts + drawn.texts)
+    return dataclasses.replace(data, train=both)
 
 
 # -- the Hub ---------------------------------------------------------------------------------------------

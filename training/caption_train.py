@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import caption_model, caption_score
+from training import caption_data, caption_model, caption_score
 from training.backbone import with_lora
 from training.caption_model import Eye, Teller
 from training.captioning import Config
@@ -133,7 +133,8 @@ class CaptionTask(Task):
     config: Config
 
     def load(self) -> Data:
-        return caption_score.load(self.config.dataset, self.config.source, self.config.folder)
+        data = caption_score.load(self.config.dataset, self.config.source, self.config.folder)
+        return caption_data.with_scenes(data, self.config.scenes) if self.config.scenes else data
 
     def find(self) -> tuple[Checkpoint | None, str]:
         return (None, "") if self.config.joins else super().find()

@@ -34,6 +34,9 @@ class Config(settings.FineTuning):
     dataset: str = setting(FLICKR, "With source hub: a data set of the Hub that holds pictures and their captions.",
                            label="Data set", lasting=True)
     folder: str = settings.folder()
+    scenes: int = setting(0, "With source hub or folder: so many drawn scenes are learned from beside its pictures, so "
+                          "that they are not forgotten. They are others than the sample's.", low=0, high=20_000,
+                          rare=True, label="Drawn scenes beside", lasting=True)
     start: str = setting("auto", f"The captioner to start from: embedded, a run's id, one of the Hub, such as "
                          f"{CAPTIONER}, or parts: the encoder and the decoder below, joined (auto: parts with source "
                          "hub, else embedded).", label="Start from", lasting=True,
@@ -97,6 +100,7 @@ class Config(settings.FineTuning):
 
     def unused(self) -> set[str]:
         parts = set() if self.joins else {"encoder", "decoder"}
+        parts |= {"scenes"} if self.source == "sample" else set()
         return parts | settings.unused(self, self.method, ("crop", "naming"))
 
 

@@ -125,12 +125,13 @@ def _pick(options: list[str], rng: np.random.Generator) -> str:
 
 def _hesitating(text: str, pause: str, rng: np.random.Generator) -> str:
     """The text with a pause in front of one of its words."""
-    words = text.split()
+    words = re.sub(r"\s+([,.?!])", r"\1", text).split()
     at = int(rng.integers(1, max(2, len(words) - 1)))
     return " ".join([*words[:at - 1], words[at - 1].rstrip(",") + ",", f"{pause},", *words[at:]])
 
 
 def _ended(text: str) -> str:
+    text = text.rstrip()
     return text if text.endswith(("?", "!", ".")) else f"{text}."
 
 
