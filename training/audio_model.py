@@ -2,7 +2,7 @@
 
 Wav2Vec2 and its kin take the wave, Wav2Vec2-BERT, Whisper and AST log-mel spectra: a checkpoint's own feature extractor
 says which. Where that is Wav2Vec2-BERT's, its spectra are computed here in one pass over a clip, the same numbers in a
-fraction of the time, and nothing in them is more than 80 dB under the loudest (as Whisper has it): otherwise a file's
+fraction of the time, and nothing in them is more than 60 dB under the loudest (Whisper has 80): otherwise a file's
 digital silence would weigh more than its speech, and clips of 16 and of 32 bits would be heard differently.
 """
 import math
@@ -35,7 +35,7 @@ ARCHS: dict[str, dict[str, Any]] = {
                      intermediate_size=512, num_conv_pos_embeddings=32, num_conv_pos_embedding_groups=8,
                      classifier_proj_size=160, layerdrop=0.0, mask_time_length=8),
 }
-FLOOR = math.log(1e-8)  # of the power of a clip's loudest part
+FLOOR = math.log(1e-6)  # of the power of a clip's loudest part
 SHORTEST = 8_000   # samples: shorter batches are padded, since SpecAugment's stretches must fit in them
 
 
