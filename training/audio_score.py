@@ -46,7 +46,7 @@ def frozen_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tenso
     Raises Stopped."""
     weights = {name: t for name, t in model.state_dict().items() if not name.startswith(HEAD)}
     key = features.digest(weights, ear.extractor.to_json_string(), heard.clips.keys.tobytes(),
-                          heard.clips.places.tobytes(), heard.most, has_layers(model))
+                          heard.clips.places.tobytes(), heard.most, has_layers(model), audio_model.FLOOR)
     model.eval().to(device())
     order = np.argsort(heard.lengths, kind="stable")
 
