@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from training import backbone
+from training import backbone, muon
 from training.food import Config
-from training.muon import Muon, orthogonal
+from training.muon import Muon, _Matrices, orthogonal, shares
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (20, 90), (90, 20), (8, 3)])
@@ -65,11 +65,11 @@ def small():
 
 
 def test_only_ordinary_matrices_below_the_head_take_its_steps():
-    muon, adamw = small(), small()
-    steps(muon, optimizer(muon), 1)
+    ours, adamw = small(), small()
+    steps(ours, optimizer(ours), 1)
     steps(adamw, optimizer(adamw, "adamw"), 1)
-    same = {name for (name, a), b in zip(muon.named_parameters(), adamw.parameters(), strict=True) if torch.equal(a, b)}
-    assert {name for name, _ in muon.named_parameters()} - same == {"layers.0.wide.weight"}
+    same = {name for (name, a), b in zip(ours.named_parameters(), adamw.parameters(), strict=True) if torch.equal(a, b)}
+    assert {name for name, _ in ours.named_parameters()} - same == {"layers.0.wide.weight"}
 
 
 def test_what_was_saved_goes_on_with_the_losses_of_an_unbroken_run():
@@ -83,6 +83,24 @@ def test_what_was_saved_goes_on_with_the_losses_of_an_unbroken_run():
     other = optimizer(again)
     other.load_state_dict(saved[1])
     assert steps(again, other, 3, begin=3) == unbroken
+
+
+def test_processes_share_the_work_and_all_reach_the_step_of_one(monkeypatch):
+    matrices = [torch.randn(8, 27), torch.randn(16, 8), torch.randn(8, 8), torch.randn(4, 30)]
+    alone = _Matrices([nn.Parameter(torch.ones(1))], lr=0.1)._moves(matrices)
+    told = []
+    monkeypatch.setattr(muon.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(muon.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(muon.dist, "all_reduce", told.append)
+    for rank in (0, 1):
+        monkeypatch.setattr(muon.dist, "get_rank", lambda rank=rank: rank)
+        _Matrices([nn.Parameter(torch.ones(1))], lr=0.1)._moves(matrices)
+    assert torch.equal(sum(told), torch.cat([move.flatten() for move in alone]))
+    assert all(0 < (part != 0).sum() < part.numel() for part in told) and not ((told[0] != 0) & (told[1] != 0)).any()
+
+
+def test_shares_are_about_as_large():
+    assert shares([1, 9, 1, 4, 4], 2) == [1, 0, 0, 1, 1] and shares([3, 2], 1) == [0, 0]
 
 
 def test_a_network_of_no_matrices_is_adamw_alone():
