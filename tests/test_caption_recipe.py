@@ -11,7 +11,17 @@ from conftest import execute, left_by_a_run, slow
 from learning import goes_on_exactly, losses, same_losses
 from transformers import AutoConfig, AutoModelForImageClassification, VisionEncoderDecoderModel
 
-from training import backbone, caption_metrics, caption_model, caption_score, caption_train, features, job, recipe
+from training import (
+    backbone,
+    caption_metrics,
+    caption_model,
+    caption_score,
+    caption_train,
+    checkpoint,
+    features,
+    job,
+    recipe,
+)
 from training.__main__ import DONE, SETTINGS
 from training.caption_score import likelihood, opened, written
 from training.captioning import Config
@@ -301,6 +311,16 @@ def test_bad_settings_are_refused_in_a_sentence(settings, told):
 def test_a_size_that_a_transformer_was_not_made_for_is_refused(press, starts):
     run = job.create(press, "captioning", {**TWO_STEPS, "start": starts["vit"], "image_size": 64})
     assert execute(run) == SETTINGS and "leave image_size at 0" in run.status["reason"]
+
+
+def test_a_swin_that_knows_places_by_its_windows_alone_goes_on_at_another_size(press, starts):
+    base = Run.find(press, starts["swin"])
+    config = Config(start=base.id, image_size=2 * SIZE)
+    model, eye, _ = caption_model.build(config, checkpoint.find(press, base.id, "captions"), sentences(), press)
+    assert eye.looks.size == model.config.encoder.image_size == 2 * SIZE
+    with torch.no_grad():
+        assert caption_model.seen(model.eval(), torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).shape[1] == 4 * (
+            caption_model.seen(opened(base.checkpoint)[0].eval(), torch.zeros(1, 3, SIZE, SIZE)).shape[1])
 
 
 def test_an_own_album_is_learned_and_a_checkpoint_of_classes_is_not_scored(press, starts, tmp_path, eyes):

@@ -99,8 +99,6 @@ def build(config: Config, base: Checkpoint | None, texts: list[str], runs: Path)
         model, eye, about = _joined(config, config.encoder, config.decoder, texts, runs)
     else:
         model, eye, about = *_opened(config, base), base.id
-    if config.image_size and config.image_size != eye.looks.size:
-        raise SettingsError(f"{about} sees pictures of {eye.looks.size} pixels and no others: leave image_size at 0.")
     configured(model, eye.tokenizer, config)
     return model, eye, about
 
@@ -109,8 +107,10 @@ def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
     if not is_captioner(base.path):
         raise SettingsError(f"{base.name} is no captioner of an encoder and a decoder: choose another start, or start "
                             "parts, and name it as the encoder.")
+    eye = Eye.of(base.path)
     try:
         made = AutoConfig.from_pretrained(base.path, local_files_only=True)
+        eye.looks = backbone.resized(made.encoder, eye.looks, config, base.name)
         made.decoder.is_decoder = made.decoder.add_cross_attention = True
         if config.method == "scratch":
             model = VisionEncoderDecoderModel(made).float()
@@ -121,7 +121,7 @@ def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SettingsError(f"{base.name} cannot be used to write captions: {str(error).splitlines()[0][:200]}"
                             ) from error
-    return model, Eye.of(base.path)
+    return model, eye
 
 
 # -- parts -----------------------------------------------------------------------------------------------
