@@ -61,7 +61,7 @@ def queue(waiting: list[Run]) -> str:
 
 
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Loss (smoothed) and held-out score, both over steps, at most some 300 points."""
+    """Loss (smoothed) and held-out score, both over steps, at most some 300 points; a lone point is no line yet."""
     losses, held, smooth, unit = [], [], None, 100 if _scale(run).share else 1
     for event in run.events() if run else ():
         if "loss" in event:
@@ -70,8 +70,8 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         elif "score" in event:
             held.append({"step": event["step"], "score": round(event["score"] * unit, 4)})
     every = max(1, len(losses) // 300)
-    return (pd.DataFrame(losses[::-1][::every][::-1], columns=["step", "loss"]),
-            pd.DataFrame(held, columns=["step", "score"]))
+    return tuple(pd.DataFrame(points if len(points) > 1 else [], columns=["step", name])
+                 for name, points in (("loss", losses[::-1][::every][::-1]), ("score", held)))
 
 
 def history(runs: list[Run]) -> pd.DataFrame:
