@@ -233,6 +233,8 @@ class Telling(Question):
 
 
 QUESTION = Telling(EMPTY, load_picture, PictureError, _answer)
+ABOUT = ("The embedded checkpoint is small and has seen <b>a few thousand photos</b>: it often finds the dog, the "
+         "water or the snow, and often gets people, numbers and colours wrong. Do not rely on what it says of anybody.")
 
 
 def build(training: bool) -> tuple[gr.Button, Part]:
@@ -250,6 +252,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
                 temperature = gr.Slider(0.2, 2.0, 0.8, step=0.1, label="Temperature: higher is bolder")
                 most = gr.Slider(5, LONGEST, 30, step=1, label="Longest, in the model's parts of words")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-captioning")
+            gr.HTML(f'<p class="about">{ABOUT}</p>')
         shown = Compare(SLOTS["captions"], QUESTION)
     changing = shown.wire(training, photo, ask, stop, (draw, temperature, most))
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows

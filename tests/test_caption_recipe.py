@@ -268,6 +268,12 @@ def test_what_is_joined_is_what_the_library_runs(press, eyes):
     assert torch.allclose(theirs.flatten(0, 1), mine, atol=1e-5)
 
 
+def test_what_is_published_does_not_tell_where_its_parts_lay(press, eyes, tmp_path):
+    model, _, _ = caption_model.build(Config(start="parts", encoder=eyes, decoder="new"), None, sentences(), press)
+    model.save_pretrained(tmp_path)
+    assert press.name not in (tmp_path / "config.json").read_text("utf-8")
+
+
 def test_a_network_without_places_cannot_be_an_encoder(press):
     made = AutoConfig.for_model("resnet", layer_type="basic", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
     run = left_by_a_run(press, "food", "food", AutoModelForImageClassification.from_config(made),

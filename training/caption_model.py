@@ -192,6 +192,8 @@ def configured(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Con
     model.generation_config.max_length = None
     model.generation_config.max_new_tokens, model.generation_config.num_beams = config.words, BEAMS
     model.config.tie_word_embeddings = False   # that of encoder and decoder, which have none in common
+    for part in (model.config.encoder, model.config.decoder):
+        part._name_or_path = ""                # where it lay on this machine, which is published otherwise
     for module in model.decoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
