@@ -2,6 +2,7 @@
 
 The handlers are plain: `caption(load_picture("beach.jpg"))` needs no page and no server.
 """
+import copy
 import html
 import time
 from collections.abc import Iterator
@@ -38,8 +39,11 @@ class CaptionPredictor:
 
         from training.caption_model import Eye
         self.model = load_checked(VisionEncoderDecoderModel, path)
-        self.model.decoder.set_attn_implementation("eager")  # the others do not tell what they attended to
         self.model.requires_grad_(False)
+        own = [*self.model.decoder.parameters(), *self.model.decoder.buffers()]
+        # The same weights a second time: the slow kind of attention alone tells what it attended to.
+        self.teller = copy.deepcopy(self.model.decoder, {id(t): t for t in own})
+        self.teller.set_attn_implementation("eager")
         self.eye = Eye.of(path)
         self.end, self.start = self.eye.tokenizer.eos_token_id, self.model.config.decoder_start_token_id
         self.labels = [str(i) for i in range(self.model.decoder.config.vocab_size)]
@@ -95,8 +99,8 @@ class CaptionPredictor:
 
         from training.caption_model import bridged
         with torch.inference_mode():
-            out = self.model.decoder(input_ids=torch.tensor([[self.start, *ids[:-1]]]), output_attentions=True,
-                                     encoder_hidden_states=bridged(self.model, states), use_cache=False)
+            out = self.teller(input_ids=torch.tensor([[self.start, *ids[:-1]]]), output_attentions=True,
+                              encoder_hidden_states=bridged(self.model, states), use_cache=False)
         found = torch.stack([layer[0].mean(0) for layer in out.cross_attentions]).mean(0).numpy()
         side = int(found.shape[1] ** 0.5)   # a ViT has a place more, that of its class
         return found[:, -side * side:].reshape(len(ids), side, side)
@@ -243,7 +247,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
         with gr.Column(scale=4, min_width=300):
             photo = page.photo(label="A photo", elem_id="captioning-photo", height=320,
                                sources=["upload", "clipboard", "webcam"])
-            gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, our own")
+            gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, drawn")
             with gr.Row():
                 ask = gr.Button("Write a caption", variant="primary", elem_id="ask-captioning")
                 stop = gr.Button("Stop", elem_id="stop-captioning")

@@ -48,6 +48,13 @@ def test_the_embedded_captioner_is_small_and_ours_is_what_the_library_writes(slo
     assert held.predictor.text(ids) == held.predictor.text(greedy[0].tolist())
 
 
+def test_what_tells_attention_has_the_same_weights_once_and_leaves_writing_to_the_quick_kind(slot):
+    predictor = slot.get().predictor
+    writes, tells = predictor.model.decoder, predictor.teller
+    assert [p.data_ptr() for p in writes.parameters()] == [p.data_ptr() for p in tells.parameters()]
+    assert writes.config._attn_implementation == "sdpa" and tells.config._attn_implementation == "eager"
+
+
 def test_the_greedy_caption_grows_word_by_word(slot):
     said = []
     for ids in (predictor := slot.get().predictor).written(tab._looked(photo(), None)[1], tab.LONGEST):

@@ -75,6 +75,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from torch import nn
 
     from training import backbone, caption_score, caption_train, loop
@@ -84,6 +85,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     model, eye = captioner(arch, part, config)
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
+    AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
     accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
     stamps = [time.perf_counter()]
     if config.method == "frozen":
@@ -104,7 +106,9 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
     """Pairs a second of Seq2SeqTrainer, each caption padded to the longest of all, pictures prepared one by one by the
     library's processor, in float32."""
     import torch
+    from accelerate.state import AcceleratorState
     from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+    AcceleratorState._reset_state(reset_partial_state=True)
     model, eye = captioner(arch, part, config)
     processor, first = eye.looks.processor(), [part.texts[place][0] for place in part.places]
     rows = eye.spelled(first, config.words)
