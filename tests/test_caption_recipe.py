@@ -317,6 +317,7 @@ def test_bad_settings_are_refused_in_a_sentence(settings, told):
 def test_a_size_that_a_transformer_was_not_made_for_is_refused(press, starts):
     run = job.create(press, "captioning", {**TWO_STEPS, "start": starts["vit"], "image_size": 64})
     assert execute(run) == SETTINGS and "leave image_size at 0" in run.status["reason"]
+    assert "cannot be used" not in run.status["reason"], "one sentence, not one within another"
 
 
 def test_a_swin_that_knows_places_by_its_windows_alone_goes_on_at_another_size(press, starts):

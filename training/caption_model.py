@@ -118,6 +118,8 @@ def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
             with backbone.quiet():
                 model = VisionEncoderDecoderModel.from_pretrained(
                     base.path, config=made, use_safetensors=True, local_files_only=True, dtype=torch.float32)
+    except SettingsError:   # a sentence already, though a ValueError too
+        raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SettingsError(f"{base.name} cannot be used to write captions: {str(error).splitlines()[0][:200]}"
                             ) from error
