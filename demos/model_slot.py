@@ -17,7 +17,7 @@ from training.checkpoint import CheckpointError, runs_dir
 from training.recipe import SettingsError
 from training.run import Run
 
-BESIDE = 2  # checkpoints kept loaded beside the active one, for side-by-side comparison
+BESIDE = 2  # checkpoints kept loaded beside the active one: to compare with, and to go back to at once
 # One load at a time in all slots: threads that import transformers for the first time at once find it half made.
 LOADING = threading.Lock()
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
@@ -149,10 +149,13 @@ class ModelSlot:
 
     def _load_beside(self, found: checkpoint.Checkpoint) -> Held:
         held = self._beside.pop(found.id, None) or self._open(found)
-        self._beside[found.id] = held
+        self._keep(held)
+        return held
+
+    def _keep(self, held: Held) -> None:
+        self._beside[held.id] = held
         while len(self._beside) > BESIDE:
             self._beside.popitem(last=False)
-        return held
 
     def _open(self, found: checkpoint.Checkpoint) -> Held:
         """Loads, warms up and checks. Raises SwapError, whatever it is that fails."""
@@ -221,5 +224,7 @@ class ModelSlot:
         held = self._beside.get(found.id) or self._open(found)
         checkpoint.set_active(self.runs, self.name, chosen)
         self._beside.pop(found.id, None)
+        if self._held is not None:
+            self._keep(self._held)
         self._held, self.notice = held, ""
         return held

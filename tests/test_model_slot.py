@@ -149,9 +149,10 @@ print(*(f"{s.name}={s.active_id}{s.notice}" for s in slots))
 
 
 def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
-    runs, memory = [ended(seed=seed, hidden=1000) for seed in (1, 2)], {}  # 3 MB each: 90 would show
+    runs = [ended(seed=seed, hidden=1000) for seed in range(BESIDE + 2)]  # so many that each swap loads: 3 MB each
+    memory = {}
     for count in range(1, 101):
-        slot.swap(runs[count % 2].id)
+        slot.swap(runs[count % len(runs)].id)
         if count in (10, 100):
             gc.collect()
             memory[count] = psutil.Process().memory_info().rss
@@ -352,10 +353,11 @@ def test_roll_back_walks_back_one_choice_at_a_time(runs, slot, ended):
 
 
 def test_roll_back_skips_what_was_deleted_or_damaged(slot, ended):
-    first, deleted, damaged, last = (ended(seed=seed) for seed in range(4))
-    for run in (first, deleted, damaged, last):
+    first, damaged, last, *deleted = (ended(seed=seed) for seed in range(3 + BESIDE))
+    for run in (first, damaged, *deleted, last):  # so many that the damaged one is not loaded any more
         slot.swap(run.id)
-    deleted.delete()
+    for run in deleted:
+        run.delete()
     cut(damaged.checkpoint)
     assert slot.roll_back().id == first.id
 
@@ -415,6 +417,13 @@ def test_what_is_beside_is_swapped_in_without_loading_it_again(fake, ended):
     run = ended()
     beside = fake.get(run.id)
     assert fake.swap(run.id) is beside and FakePredictor.loads[run.id] == 1
+
+
+def test_the_way_back_loads_nothing(fake, ended):
+    first, run = fake.get(), ended()
+    fake.swap(run.id)
+    loads = dict(FakePredictor.loads)
+    assert fake.roll_back() is first and fake.swap(run.id).id == run.id and FakePredictor.loads == loads
 
 
 def test_a_damaged_checkpoint_asked_for_beside_the_active_one_is_refused_by_name(slot, ended):

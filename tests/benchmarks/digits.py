@@ -5,6 +5,7 @@
 
 Nothing is asserted: machines are noisy, so quote the ratios, with their n.
 """
+import itertools
 import os
 import subprocess
 import sys
@@ -167,32 +168,24 @@ def start() -> None:
 
 def latency() -> None:
     from demos import digits
+    from demos.model_slot import BESIDE
     from training import job
     from training.pictures import load_picture
     from training.run import Run
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RUNS"] = folder
         slot, runs = digits.SLOTS["digits"], Path(folder)
-        made = Run.create(runs, "digits", {}, slot="digits")
-        slot.get().predictor.model.save_pretrained(made.checkpoint)
-        made.set_status("done")
+        made = [Run.create(runs, "digits", {}, slot="digits") for _ in range(BESIDE + 2)]
+        for each in made:
+            slot.get().predictor.model.save_pretrained(each.checkpoint)
+            each.set_status("done")
         picture = load_picture(digits.EXAMPLES / "seven.png")
         quiet = _latencies(picture, 600)
         print(f"latency, quiet: p50 {share(quiet, .5):.1f} ms, p99 {share(quiet, .99):.1f} ms (n 600)")
-        ended = threading.Event()
-        swaps = []
-
-        def swapping() -> None:
-            while not ended.wait(0.2):
-                slot.swap(made.id if slot.active_id != made.id else "embedded-digits")
-                swaps.append(1)
-
-        thread = threading.Thread(target=swapping)
-        thread.start()
-        busy = _latencies(picture, 600)
-        ended.set()
-        thread.join()
-        _print_ratio(f"with {len(swaps)} swaps going on", busy, quiet)
+        for name, ids in (("to and fro between two checkpoints", [made[0].id, "embedded-digits"]),
+                          ("to checkpoints that are not loaded", [each.id for each in made])):
+            count, busy = _while_swapping(slot, ids, picture)
+            _print_ratio(f"with {count} swaps {name}", busy, quiet)
         run = job.create(runs, "digits", {"start": "scratch", "source": "sample", "epochs": 100, "limit": 1000},
                          local=False)
         job.pump(runs)
@@ -202,6 +195,22 @@ def latency() -> None:
         run.request_stop()
         while run.state in ("running", "stopping"):
             time.sleep(0.2)
+
+
+def _while_swapping(slot: Any, ids: list[str], picture: Any) -> tuple[int, list[float]]:
+    """How many swaps there were, five a second at most, and what 600 requests took meanwhile."""
+    ended, count = threading.Event(), itertools.count()
+
+    def swapping() -> None:
+        while not ended.wait(0.2):
+            slot.swap(ids[next(count) % len(ids)])
+
+    thread = threading.Thread(target=swapping)
+    thread.start()
+    busy = _latencies(picture, 600)
+    ended.set()
+    thread.join()
+    return next(count), busy
 
 
 def _latencies(picture: Any, count: int) -> list[float]:
