@@ -144,7 +144,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
                         example_labels=[WORDS[p.stem] for p in examples])
             ask = gr.Button("What was meant?", variant="primary", elem_id="ask-audio")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-audio")
-            gr.HTML(f'<p class="about">{ABOUT}</p>')
+            page.about(ABOUT)
         shown = Compare(SLOTS["audio"], QUESTION, lambda name: page.verdict(
             UNSURE, label="What was meant?", num_top_classes=TOP, elem_id=name))
     changing = shown.wire(training, recording, ask)

@@ -256,7 +256,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
                 temperature = gr.Slider(0.2, 2.0, 0.8, step=0.1, label="Temperature: higher is bolder")
                 most = gr.Slider(5, LONGEST, 30, step=1, label="Longest, in the model's parts of words")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-captioning")
-            gr.HTML(f'<p class="about">{ABOUT}</p>')
+            page.about(ABOUT)
         shown = Compare(SLOTS["captions"], QUESTION)
     changing = shown.wire(training, photo, ask, stop, (draw, temperature, most))
     with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows

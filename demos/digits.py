@@ -24,6 +24,8 @@ RECIPE = "digits"
 EXAMPLES = Path(__file__).parent / "examples" / "digits"
 WORDS = {"T - shirt / top": "T-shirt or top"}  # data sets' own names that a person would not write
 EMPTY = "Draw a digit or a garment here, or bring a photo: the answers appear as you draw."
+ABOUT = ("The embedded checkpoints know <b>one digit</b>, or <b>one garment</b> of ten kinds, alone in its picture, "
+         "and take whatever you draw for one of these. Fine-tune the digits' one on garments, and see what it forgets.")
 
 
 class DigitsPredictor:
@@ -121,6 +123,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
                     gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
+            page.about(ABOUT)
         answers, views = [], []
         for slot in SLOTS:
             with gr.Column(scale=3, min_width=260):

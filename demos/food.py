@@ -112,6 +112,8 @@ def _answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], st
     return answer.confidences, _seen(answer, picture)
 
 
+ABOUT = ("The embedded checkpoint knows the <b>101 dishes of Food-101</b>, from photos of 64 pixels, and its first "
+         "answer is right about half the time. It takes whatever you show it for one of them; teach it your pictures.")
 QUESTION = Question(EMPTY, load_picture, PictureError, _answer)
 
 
@@ -124,6 +126,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
             gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, drawn")
             ask = gr.Button("What is it?", variant="primary", elem_id="ask-food")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-food")
+            page.about(ABOUT)
         shown = Compare(SLOTS["food"], QUESTION, lambda name: page.verdict(
             UNSURE, label="Which dish?", num_top_classes=TOP, elem_id=name))
     changing = shown.wire(training, photo, ask)

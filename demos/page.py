@@ -126,6 +126,11 @@ def notice(text: str, kind: str = "note") -> str:
     return f'<div class="notice {kind}" role="status">{text}</div>' if text else ""
 
 
+def about(text: str) -> gr.HTML:
+    """What a tab's embedded checkpoint knows, and what not."""
+    return gr.HTML(f'<p class="about">{text}</p>')
+
+
 def refused(error: Exception) -> str:
     """The sentence of an error, where the answer would be."""
     return notice(html.escape(str(error)), "bad")

@@ -12,7 +12,8 @@ import soundfile
 
 from training.samples import speech
 from training.samples.calls import FOLDER, SPLITS, load_calls, make
-from training.samples.speech import ACCENTS, FLITE, RATE, TIMBRES, SpeechError, clips, order, speak
+from training.samples.speech import RATE, SpeechError, clips, order, speak
+from training.samples.voices import ACCENTS, FLITE, TIMBRES
 from training.samples.wordings import INTENTS, judge_sentences
 
 needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed here")
@@ -36,6 +37,14 @@ def test_held_out_speakers_are_never_in_training() -> None:
     for words in ("train", "held_out"):
         for index in range(100):
             assert order(index, words, words).voice.split("+")[1] in TIMBRES[words]
+
+
+def test_varied_speakers_are_training_s_own_and_as_many_made_up() -> None:
+    orders = [order(index, "train", "varied") for index in range(200)]
+    made = [each for each in orders if each.timbre]
+    assert 80 < len(made) < 120 and len({each.timbre for each in made}) == len(made)
+    assert all(each.voice.split("+")[1] in TIMBRES["train"] for each in orders if not each.timbre)
+    assert {each.voice.split("+")[0] for each in orders} == set(ACCENTS["train"])
 
 
 def test_the_judge_hears_every_sentence_once_from_another_synthesiser() -> None:
@@ -69,6 +78,16 @@ def test_the_same_order_sounds_the_same_whoever_makes_it() -> None:
     one, other = list(clips(6, seed=3, workers=1)), list(clips(9, seed=3, workers=3))
     assert all((a.samples == b.samples).all() for a, b in zip(one, other[:6], strict=True))
     assert not np.array_equal(one[0].samples, next(clips(1, seed=4)).samples)
+
+
+@needs_espeak
+def test_a_made_up_speaker_says_the_same_words_with_another_voice() -> None:
+    one, other = [each for each in (order(index, "train", "varied") for index in range(20)) if each.timbre][:2]
+    told = speech.Order(**{**vars(one), "text": "I can't pay."})
+    high = speech.Order(**{**vars(told), "timbre": other.timbre})
+    first, again, changed = speak(told), speak(told), speak(high)
+    assert np.array_equal(first.samples, again.samples) and not np.array_equal(first.samples, changed.samples)
+    assert first.phones == changed.phones and first.phones.count(" ") == 2 and first.voice == one.voice
 
 
 @needs_espeak

@@ -141,7 +141,7 @@ def _spoken(count: int) -> Data:
     from training.samples.speech import SpeechError, clips
     from training.samples.wordings import INTENTS
     try:
-        train, test = _calls(list(clips(count))), _calls(list(clips(TESTED, "held_out", "held_out")))
+        train, test = _calls(list(clips(count, voices="varied"))), _calls(list(clips(TESTED, "held_out", "held_out")))
     except SpeechError as error:
         raise SettingsError(f"{error} Or choose the source 'sample', which needs no program.") from error
     about = f"{TESTED} clips of synthesised speech, of other voices and wordings"

@@ -2,7 +2,7 @@
 
     from training.samples.speech import clips
     for clip in clips(3000): ...                                  # training words, training voices
-    clips(700, "held_out", "held_out"); clips(196, "judge", "flite")
+    clips(3000, voices="varied"); clips(700, "held_out", "held_out"); clips(196, "judge", "flite")
 
 Clip i depends on (words, voices, seed, i) alone, and its intent is i % 14. The samples are those of a telephone:
 8,000 a second, 16 bits, one channel. Needs the programs espeak-ng (1.51 made the embedded sample) and, for the
@@ -18,30 +18,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import soxr
 
+from training.samples.voices import ACCENTS, FLITE, SPEAKERS, TIMBRES, made_known, made_up, timbre
 from training.samples.wordings import INTENTS, PARTS, judge_sentences, sentence
 
 RATE = 8_000
-SPEAKERS = ("train", "held_out", "flite")
-ACCENTS = {
-    "train": "en en-us en-gb-scotland en-gb-x-rp en-gb-x-gbcwmd en-029".split(),
-    "held_out": "en en-us en-gb-scotland en-gb-x-rp en-gb-x-gbcwmd en-029 en-gb-x-gbclan en-us-nyc".split(),
-}
-# espeak-ng's own names for its speakers. Left out: whispers, croaks, robots, and all but one of speakers that are
-# alike (their mean log-mel spectra differ by less than 0.6 dB), so that no held-out speaker has a double in training.
-TIMBRES = {
-    "train": "m1 m2 m3 m5 m6 m7 f1 f2 f3 f5 klatt2 klatt3 klatt4 Alex Alicia Andy Annie Denis Diogo Gene Henrique "
-             "Hugo Jacky Lee Marco Mario Michael Nguyen RicishayMax3 adam antonio aunty belinda david ed edward "
-             "gustave iven iven3 john linda max michel miguel norbert paul pedro quincy robert sandro shelby travis "
-             "victor".split(),
-    "held_out": "m4 m8 f4 klatt Andrea anika Mike boris grandma marcelo pablo steph".split(),
-}  # fmt: skip
-FLITE = {"kal16": 95, "awb": 130, "rms": 105, "slt": 170}  # voice: its usual pitch in Hz
 STRESS = str.maketrans("", "", "ˈˌː")  # marks of stress and length, which are left out of what is pronounced
+MADE_UP = 0.5  # of the "varied" speakers
 AT_A_TIME = 32  # clips made ahead of whoever takes them
 
 
@@ -75,6 +63,7 @@ class Order:
     before: float  # seconds of silence
     after: float
     peak: float  # of full scale
+    timbre: str = ""  # what espeak-ng is to know of a speaker that it does not come with
 
 
 def clips(
@@ -110,7 +99,10 @@ def order(index: int, words: str, voices: str, seed: int = 0) -> Order:
     voice = "+".join(names[rng.integers(len(names))] for names in (ACCENTS[voices], TIMBRES[voices]))
     size, pace = rng.uniform(0.88, 1.14), rng.uniform(120, 210)
     gap = int(rng.choice([0, 0, 1, 2, 4]))
-    return Order(label, text, voice, pace / size, rng.uniform(20, 80), int(rng.uniform(40, 180)), gap, size, **room)
+    own = made_up(rng) if voices == "varied" and rng.random() < MADE_UP else ""
+    voice = f"{voice.split('+')[0]}+{timbre(own)}" if own else voice
+    pitch, melody = rng.uniform(20, 80), int(rng.uniform(40, 180))
+    return Order(label, text, voice, pace / size, pitch, melody, gap, size, **room, timbre=own)
 
 
 def speak(what: Order) -> Clip:
@@ -130,8 +122,9 @@ def _espeak(what: Order) -> tuple[np.ndarray, int, str]:
     text = f'<prosody range="{what.melody}%">{html.escape(what.text, quote=False)}</prosody>'
     options = {"-v": what.voice, "-s": round(what.pace), "-p": round(what.pitch), "-g": what.gap, "-b": 1}
     arguments = [str(each) for pair in options.items() for each in pair]
-    told = ["--ipa", "--phonout=/dev/stderr"]
-    samples, rate, phones = _wave(["espeak-ng", "-m", "--stdin", "--stdout", *told, *arguments], what, text.encode())
+    command = ["espeak-ng", "-m", "--stdin", "--stdout", "--ipa", "--phonout=/dev/stderr", *arguments]
+    with made_known(what.voice.split("+")[1], what.timbre) if what.timbre else nullcontext([]) as more:
+        samples, rate, phones = _wave([*command, *more], what, text.encode())
     return samples, rate, " ".join(phones.translate(STRESS).split())
 
 

@@ -125,7 +125,7 @@ def _pick(options: list[str], rng: np.random.Generator) -> str:
 
 def _hesitating(text: str, pause: str, rng: np.random.Generator) -> str:
     """The text with a pause in front of one of its words."""
-    words = re.sub(r"\s+([,.?!])", r"\1", text).split()
+    words = _closed(text).split()
     at = int(rng.integers(1, max(2, len(words) - 1)))
     return " ".join([*words[:at - 1], words[at - 1].rstrip(",") + ",", f"{pause},", *words[at:]])
 
@@ -137,11 +137,16 @@ def _ended(text: str) -> str:
 
 def _written(text: str) -> str:
     """Tidy: single spaces, a or an, capitals, nothing twice."""
-    text = re.sub(r"\s+([,.?!])", r"\1", re.sub(r"\s+", " ", text.strip()))
+    text = _closed(re.sub(r"\s+", " ", text.strip()))
     text = re.sub(r"\b(for me|please),? \1\b", r"\1", text)
     text = re.sub(r"\ban? (?=(\w+))", lambda match: "an " if _starts_with_vowel(match[1]) else "a ", text)
     text = re.sub(r"\bi\b", "I", text)
     return re.sub(r"(^|[.?!] )([a-z])", lambda match: match[1] + match[2].upper(), text)
+
+
+def _closed(text: str) -> str:
+    """No space before a mark."""
+    return re.sub(r"\s+([,.?!])", r"\1", text)
 
 
 def _starts_with_vowel(word: str) -> bool:
