@@ -2,6 +2,7 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -94,6 +95,23 @@ def test_full_learns_what_can_be_learned(kitchen, starts, tmp_path):
     run = train(kitchen, start=starts["resnet"], source="folder", folder=str(colours(tmp_path / "own", each=20)),
                 limit=0, batch_size=8, epochs=8, augmentation="none", learning_rate=0.005)
     assert run.metrics["after"]["accuracy"] >= 0.8
+
+
+def test_what_is_kept_of_the_start_is_mixed_in_and_judged(kitchen, starts):
+    begun = weights(Run.find(kitchen, starts["resnet"]))
+    alone, half = (weights(train(kitchen, start=starts["resnet"], keep=keep)) for keep in (0.0, 0.5))
+    moved = [name for name in begun if begun[name].is_floating_point() and not torch.equal(begun[name], alone[name])]
+    assert len(moved) > 10
+    for name in moved:
+        assert torch.allclose(half[name], (begun[name] + alone[name]) / 2, atol=1e-6)
+    told = train(kitchen, start=starts["resnet"], keep=0.5).log_file.read_text()
+    assert re.search(r"with 50% of the start: [\d.]+% of \d+ held out", told)
+
+
+@pytest.mark.parametrize("asked", [{"method": "frozen"}, {"method": "scratch", "arch": "resnet", "image_size": SIZE}])
+def test_nothing_is_kept_of_a_start_by_other_methods(kitchen, starts, asked):
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["resnet"], "keep": 0.5, **asked})
+    assert execute(run) == SETTINGS and "goes with method full" in run.status["reason"]
 
 
 # -- frozen ----------------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ class Config(settings.FineTuning):
     weight_decay: float = settings.weight_decay(0.01)
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.0)
+    keep: float = settings.keep()
     lora_rank: int = settings.lora_rank()
     bf16: str = settings.bf16()
     compile: str = settings.compiled()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
@@ -135,6 +136,20 @@ def with_lora(model: nn.Module, rank: int, heads: list[str] | None = None) -> nn
 def merged(model: nn.Module) -> nn.Module:
     """An ordinary network again."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+@torch.no_grad()
+def mix(model: nn.Module, base: Checkpoint, share: float) -> None:
+    """Takes the weights `share` of the way back to those of `base`, where it has the same (Wortsman et al. 2022,
+    arXiv 2109.01903). Raises SettingsError where it has none."""
+    own, found = model.state_dict(), 0
+    for file in base.path.glob("*.safetensors"):
+        for name, start in load_file(file).items():
+            if name in own and own[name].shape == start.shape and own[name].is_floating_point():
+                own[name].lerp_(start.to(own[name]), share)
+                found += 1
+    if not found:
+        raise SettingsError(f"{base.name} holds none of this network's weights: leave keep at 0.")
 
 
 def optimizer(model: nn.Module, config: Any) -> Any:

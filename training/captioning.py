@@ -78,6 +78,7 @@ class Config(settings.FineTuning):
     weight_decay: float = settings.weight_decay(0.02)
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
+    keep: float = settings.keep()
     lora_rank: int = settings.lora_rank()
     bf16: str = settings.bf16()
     compile: str = settings.compiled()

@@ -1,6 +1,7 @@
 """Fine-tuning a network, whatever its examples are: from the data to the published checkpoint and its report. A recipe
 describes its own part as a `Task`.
 """
+import contextlib
 import dataclasses
 import time
 import zlib
@@ -153,6 +154,9 @@ def train(task: Task) -> Metrics:
     part, validation = holdout(data.train, config.holdout)
     part = part[stratified(part.labels, config.limit, config.seed)]
     base, revision = task.find()
+    if config.keep and (config.method != "full" or base is None):
+        raise SettingsError("keep mixes in the start's weights: it goes with method full, and a checkpoint to start "
+                            "from.")
     model, eye = task.build(base, data)
     task.config = config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run.record(slot=task.slot, base=task.begins_with(base), base_revision=revision, data=data.about,
@@ -162,7 +166,7 @@ def train(task: Task) -> Metrics:
     for note in task.told(model, eye, part, data):
         run.say(f"note: {note}")
     try:
-        model, reached = _taught(task, model, eye, part, validation, accelerator)
+        model, reached = _taught(task, model, eye, base, part, validation, accelerator)
     except Stopped:  # while the features were computed
         return {"stopped": True}
     if not run.main:
@@ -183,7 +187,7 @@ def train(task: Task) -> Metrics:
     return metrics
 
 
-def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: Examples,
+def _taught(task: Task, model: nn.Module, eye: Any, base: Checkpoint | None, part: Examples, validation: Examples,
             accelerator: Accelerator) -> tuple[nn.Module, dict[str, Any]]:
     """The network after training by the config's method, and what was reached."""
     config, run, saved = task.config, task.run, read_state(task.run)
@@ -205,4 +209,11 @@ def _taught(task: Task, model: nn.Module, eye: Any, part: Examples, validation: 
     run.beat("training")
     reached = fit(accelerator.prepare(learner), taught, backbone.optimizer(learner, config), config, run,
                   accelerator, saved)
+    if config.keep and base:
+        backbone.mix(model, base, config.keep)
+        if taught.judge and not reached["stopped"]:
+            with contextlib.suppress(Stopped):   # it is published all the same
+                reached["best"] = taught.judge()[0]
+                run.say(f"with {config.keep:.0%} of the start: {taught.tell.format(reached['best'])} "
+                        f"{taught.judged_on}")
     return backbone.merged(inner) if config.method == "lora" else model, reached

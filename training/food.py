@@ -53,6 +53,7 @@ class Config(settings.FineTuning):
     weight_decay: float = settings.weight_decay(0.02)
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
+    keep: float = settings.keep()
     lora_rank: int = settings.lora_rank()
     train_size: int = setting(0, "Side in pixels in training; 0: as image size. About a fifth less is faster and can "
                               "score better (FixRes, arXiv 1906.06423); for convolutional networks.", low=0, high=1024,

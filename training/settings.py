@@ -86,6 +86,12 @@ def layer_decay() -> Any:
     return setting(1.0, "Learning rate of a layer, as a share of the one above it.", low=0.1, high=1, rare=True)
 
 
+def keep() -> Any:
+    return setting(0.0, "Share of the start's weights in what is published. 0.5 averages both, which often knows more "
+                   "than either and forgets less. Method full only.", low=0, high=0.9, rare=True,
+                   label="Kept of the start", lasting=True)
+
+
 def lora_rank() -> Any:
     return setting(8, "With method lora: rank of the matrices that learn.", low=1, high=256, rare=True,
                    label="LoRA rank", lasting=True)
@@ -168,6 +174,7 @@ def unused(config: Any, method: str, backbone_only: tuple[str, ...] = ()) -> set
     found |= {"clips"} if config.source != "espeak" else set()
     found |= {"arch"} if method != "scratch" else set()
     found |= {"lora_rank"} if method != "lora" else set()
+    found |= {"keep"} if method != "full" else set()
     return found | ({*LEARN, *backbone_only} if method == "frozen" else set())
 
 
