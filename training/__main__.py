@@ -94,8 +94,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         if not run.main:
             return DONE
         if not run.staging.exists():
-            run.set_status("stopped", reason="stopped before the first step: nothing was published", stage="")
             run.say("Stopped before the first step: nothing was published.")
+            run.set_status("stopped", reason="stopped before the first step: nothing was published", stage="")
             return STOPPED
         text = card(made, recipe.parse(made.config, run.config), run, metrics, time.time() - began)
         (run.staging / "README.md").write_text(text, "utf-8")
@@ -103,8 +103,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         return _finish(run, metrics, time.time() - began)
     except (recipe.SettingsError, CheckpointError) as error:
         run.discard()
-        run.set_status("failed", reason=str(error), stage="")
         run.say(f"error: {error}", error=True)
+        run.set_status("failed", reason=str(error), stage="")
         return SETTINGS
     except KeyboardInterrupt:
         run.discard()
@@ -113,8 +113,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     except Exception as error:  # the last word on any failure: a reason in a sentence, the rest in the log
         text, reason = traceback.format_exc(), job.explain(error)
         run.discard()
-        run.set_status("failed", reason=reason, stage="")
         run.say(f"{text}\nfailed: {reason}", error=True)
+        run.set_status("failed", reason=reason, stage="")
         return FAILED
 
 
@@ -128,15 +128,16 @@ def _share(run: Run) -> None:
 
 
 def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
+    """The log's last lines, then the status: who sees that a run has ended finds its log whole."""
     if metrics.get("stopped"):
         where = f"stopped at step {metrics['step']:,} of {metrics['total']:,}"
-        run.set_status("stopped", reason=where, stage="", step=metrics["step"], seconds=seconds)
         run.say(f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
                 f"Go on with: python -m training {run.recipe} --continue {run.id}")
+        run.set_status("stopped", reason=where, stage="", step=metrics["step"], seconds=seconds)
         return STOPPED
     from training.report import table
-    run.set_status("done", reason="", stage="", seconds=seconds)
     run.say(f"\n{table(metrics)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
+    run.set_status("done", reason="", stage="", seconds=seconds)
     return DONE
 
 
