@@ -48,7 +48,6 @@ def main(argv: list[str] | None = None) -> int:
         return DONE
     name, runs = given.pop("recipe"), Path(given.pop("runs", None) or runs_dir()).resolve()
     spawned, continued = given.pop("run", None), given.pop("continue_", None)
-    device.keep_memory()
     rank = int(os.environ.get("RANK", 0))
     try:
         made = recipe.load(name)
