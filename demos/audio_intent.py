@@ -14,7 +14,8 @@ from demos import page
 from demos.answer import Answer
 from demos.clock import Part
 from demos.compare import Compare, Question
-from demos.model_slot import ModelSlot, SwapError, load_checked
+from demos.loading import load_checked
+from demos.model_slot import ModelSlot, SwapError
 from training.checkpoint import labels
 from training.sounds import Sound, SoundError, load_sound
 

@@ -18,7 +18,8 @@ from demos import page
 from demos.clock import Part
 from demos.compare import Compare, Question
 from demos.heat_map import fitted, veil
-from demos.model_slot import Held, ModelSlot, SwapError, load_checked
+from demos.loading import load_checked
+from demos.model_slot import Held, ModelSlot, SwapError
 from demos.slot_view import NOTHING
 from training.captioning import BEAMS
 from training.pictures import PictureError, load_picture
@@ -137,7 +138,7 @@ def _looked(picture: Image.Image, checkpoint: str | None) -> tuple[Held, Any, fl
     from training.picture_store import framed
     held = SLOTS["captions"].get(checkpoint)
     began = time.perf_counter()
-    return held, held.predictor.states(framed(picture, held.predictor.eye.looks.size)), began
+    return held, held.predictor.states(framed(picture, held.predictor.eye.looks)), began
 
 
 # -- the page --------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from PIL import Image
 from demos import page, slot_view
 from demos.answer import Answer
 from demos.clock import Part
-from demos.model_slot import ModelSlot, SwapError, load_checked
+from demos.loading import load_checked
+from demos.model_slot import ModelSlot, SwapError
 from demos.slot_view import SlotView
 from training.checkpoint import labels
 from training.pictures import PictureError, load_picture

@@ -16,7 +16,8 @@ from demos.answer import Answer
 from demos.clock import Part
 from demos.compare import Compare, Question
 from demos.heat_map import overlay, where_it_looked
-from demos.model_slot import ModelSlot, SwapError, load_checked
+from demos.loading import load_checked
+from demos.model_slot import ModelSlot, SwapError
 from training.checkpoint import labels
 from training.pictures import PictureError, load_picture
 
@@ -43,12 +44,12 @@ class FoodPredictor:
         self.trained_on = getattr(self.model.config, "trained_on", "")
 
     def input(self, pixels: np.ndarray) -> Any:
-        """(1, 3, S, S) of (S, S, 3) uint8."""
+        """(1, 3, h, w) of (h, w, 3) uint8."""
         import torch
         return self.looks.normalised(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """(labels,) probabilities of (S, S, 3) uint8."""
+        """(labels,) probabilities of (h, w, 3) uint8."""
         import torch
         with torch.inference_mode():
             return self.model(pixel_values=self.input(pixels)).logits[0].softmax(0).numpy()
@@ -69,7 +70,7 @@ def classify(picture: Image.Image, checkpoint: str | None = None) -> Answer:
     from training.picture_store import framed
     held = SLOTS["food"].get(checkpoint)
     began = time.perf_counter()
-    pixels = framed(picture, held.predictor.looks.size)
+    pixels = framed(picture, held.predictor.looks)
     scores = held.predictor.scores(pixels)
     return Answer.of(held, scores, time.perf_counter() - began, pixels, words, TOP)
 

@@ -4,7 +4,6 @@ A swap loads the new checkpoint beside the old, checks it, predicts once, and th
 requests under way finish on the model that they started with, and every answer names its checkpoint. If
 anything is wrong the old one stays, and a SwapError says what.
 """
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from demos.loading import SwapError
 from training import checkpoint
 from training.checkpoint import CheckpointError, runs_dir
 from training.recipe import SettingsError
@@ -20,11 +20,6 @@ from training.run import Run
 BESIDE = 2  # checkpoints kept loaded beside the active one: to compare with, and to go back to at once
 # One load at a time in all slots: threads that import transformers for the first time at once find it half made.
 LOADING = threading.Lock()
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
-
-
-class SwapError(ValueError):
-    """A checkpoint was refused; the text says why. The one before still answers."""
 
 
 class Predictor(Protocol):
@@ -42,51 +37,6 @@ class Held:
     id: str
     name: str
     predictor: Any
-
-
-def load_checked(model_class: Any, path: Path) -> Any:
-    """`from_pretrained` that refuses what it would only warn of. Raises SwapError with the reason."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-    from transformers.utils import logging
-    logging.disable_progress_bar()
-    _check_config(path / "config.json")
-    weights = sorted(path.glob("*.safetensors"))
-    if not weights:
-        pickled = [p.name for p in path.iterdir() if p.suffix in PICKLES]
-        raise SwapError(f"it holds {pickled[0]}, which could run code when loaded; only safetensors are accepted"
-                        if pickled else "its weights (model.safetensors) are missing")
-    try:
-        for file in weights:  # the header names every tensor's place: a truncated file fails here
-            with safe_open(file, "pt") as f:
-                f.keys()
-        model, info = model_class.from_pretrained(path, use_safetensors=True, local_files_only=True,
-                                                  dtype=torch.float32, output_loading_info=True,
-                                                  ignore_mismatched_sizes=True)  # told below, in our words
-    except SafetensorError as error:
-        raise SwapError(f"its weights are damaged or cut off ({error})") from error
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise SwapError(f"its weights do not fit its config: {str(error).splitlines()[0][:200]}") from error
-    wrong = [f"{name} is {tuple(its)} instead of {tuple(due)}" for name, its, due in sorted(info["mismatched_keys"])]
-    wrong += [f"{name} is missing" for name in sorted(info["missing_keys"])]
-    wrong += [f"{name} has no place in it" for name in sorted(info["unexpected_keys"])]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise SwapError(f"its weights do not fit its config: {wrong[0]}{more}")
-    if not all(torch.isfinite(p).all() for p in model.parameters()):
-        raise SwapError("some of its weights are not finite numbers: the training diverged (lower the learning rate)")
-    return model.eval()
-
-
-def _check_config(file: Path) -> None:
-    if not file.is_file():
-        raise SwapError("its config.json is missing, so it cannot be loaded")
-    try:
-        config = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise SwapError(f"its config.json is damaged ({error})") from error
-    if not isinstance(config, dict) or not isinstance(config.get("id2label") or {}, dict):
-        raise SwapError("its config.json is damaged (it holds no table of settings, or none of labels)")
 
 
 class ModelSlot:

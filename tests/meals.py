@@ -31,9 +31,9 @@ def network(kind: str, classes: list[str], seed: int = 0) -> torch.nn.Module:
     return AutoModelForImageClassification.from_config(config)
 
 
-def published(runs: Path, model: torch.nn.Module, size: int = SIZE) -> Run:
+def published(runs: Path, model: torch.nn.Module, size: int = SIZE, longest: int = 0) -> Run:
     """A run that ended and left this network, to start from or to answer."""
-    return left_by_a_run(runs, "food", "food", model, Looks(size).processor())
+    return left_by_a_run(runs, "food", "food", model, Looks(size, longest=longest).processor())
 
 
 def train(runs: Path, **settings) -> Run:

@@ -18,7 +18,8 @@ TOP = {"app.py", "demos", "training", "tests", "requirements.txt", "README.md", 
 LINES, FUNCTION = 300, 60  # at most; about 250 and 40 are wished for
 TABS = {f"demos.{name}" for name in app.DEMOS}
 MAY_IMPORT = {  # of this project, beside training, which every demo may use
-    "demos.model_slot": set(),
+    "demos.loading": set(),
+    "demos.model_slot": {"demos.loading"},
     "demos.landing": {"demos.model_slot"},
     "demos.page": {"demos.model_slot"},
     "demos.clock": {"demos.run_views"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {  # of this project, beside training, which every demo may use
     "demos.slot_view": {"demos.clock", "demos.page", "demos.model_slot"},
     "demos.compare": {"demos.clock", "demos.page", "demos.model_slot", "demos.slot_view"},
     **{tab: {"demos.clock", "demos.page", "demos.model_slot", "demos.slot_view", "demos.answer", "demos.heat_map",
-             "demos.compare"} for tab in TABS},
+             "demos.compare", "demos.loading"} for tab in TABS},
     "app": TABS | {"demos.clock", "demos.page", "demos.training_tab", "demos.actions", "demos.landing"},
 }
 

@@ -9,6 +9,7 @@ from PIL import Image
 from training import food_data, food_score, picture_store
 from training.examples import holdout
 from training.food_data import load
+from training.looks import Looks
 from training.picture_store import Pictures, framed
 from training.pictures import load_picture
 from training.recipe import SettingsError
@@ -19,10 +20,34 @@ def gradient(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.stack([x, y, np.full_like(x, 90)], -1).astype(np.uint8))
 
 
+OWN = Looks(176, longest=192)
+
+
+@pytest.mark.parametrize("size, seen", [((512, 512), (176, 176)), ((512, 384), (144, 192)), ((384, 512), (192, 144)),
+                                        ((1920, 1080), (108, 192)), ((500, 480), (176, 183)), ((1, 1), (176, 176)),
+                                        ((3000, 2), (1, 192))])
+def test_a_picture_in_its_own_shape_keeps_it_within_the_two_sides(size, seen):
+    assert OWN.shape(*size) == seen
+    assert framed(gradient(*size), OWN).shape == (*seen, 3)
+    assert Looks(176).shape(*size) == (176, 176)
+
+
+def test_a_store_in_own_shape_gives_each_picture_in_its_own_and_tells_how_wide_it_was(monkeypatch):
+    sizes = [(64, 64), (80, 60), (60, 80), (64, 64)]
+    pictures = Pictures(lambda i: gradient(*sizes[i]), np.arange(4), np.zeros(4, int), np.linspace(0, 1, 4))
+    packed, some = picture_store.Store(pictures, OWN), np.array([1, 3, 2])
+    assert [p.shape for p in packed[some]] == [(3, 144, 192), (3, 176, 176), (3, 192, 144)]
+    assert packed.aspects.tolist() == pytest.approx([1, 4 / 3, 3 / 4, 1])
+    monkeypatch.setattr(picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    lazy = picture_store.Store(pictures, OWN)
+    assert lazy.packed is None and all((a == b).all() for a, b in zip(lazy[some], packed[some], strict=True))
+    assert lazy.aspects.tolist() == pytest.approx([1, 4 / 3, 3 / 4, 1])
+
+
 @pytest.mark.parametrize("size", [(64, 64), (200, 64), (64, 200), (1, 1), (3, 500), (1000, 700)])
 def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
     picture = gradient(*size)
-    pixels = framed(picture, 64)
+    pixels = framed(picture, Looks(64))
     assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
     pixels, before = pixels.astype(int), np.asarray(picture).astype(int)
     for place, where in ((32, 0.5), (0, 0.0), (63, 1.0)):
@@ -32,11 +57,11 @@ def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
 
 def test_a_picture_of_the_right_size_passes_unharmed():
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    assert (framed(Image.fromarray(pixels), 64) == pixels).all()
+    assert (framed(Image.fromarray(pixels), Looks(64)) == pixels).all()
 
 
 def test_what_is_transparent_lies_on_white():
-    assert (framed(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), 32) == 255).all()
+    assert (framed(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), Looks(32)) == 255).all()
 
 
 def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
@@ -65,10 +90,10 @@ def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train(
 def test_pixels_are_those_of_the_pictures_asked_for():
     data = food_score.load("", "sample")
     some = np.array([5, 0, 17])
-    pixels = data.train.pixels(some, 64)
+    pixels = data.train.pixels(some, Looks(64))
     assert pixels.shape == (3, 3, 64, 64)
     for row, i in zip(pixels, some, strict=True):
-        assert (row.transpose(1, 2, 0) == framed(data.train.one(i), 64)).all()
+        assert (row.transpose(1, 2, 0) == framed(data.train.one(i), Looks(64))).all()
     assert data.train.natural == 64
 
 
@@ -128,9 +153,9 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
 
 def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
     pictures, some = food_score.load("", "sample").train, np.array([3, 1])
-    packed = picture_store.Store(pictures, 48)
+    packed = picture_store.Store(pictures, Looks(48))
     monkeypatch.setattr(picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
-    lazy = picture_store.Store(pictures, 48)
+    lazy = picture_store.Store(pictures, Looks(48))
     assert lazy.packed is None and packed.packed is not None and len(lazy) == len(pictures)
     assert (lazy[some] == packed[some]).all()
 

@@ -49,7 +49,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts
     model, looks = opened(run.checkpoint)
     assert looks.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
     data = load("", "sample")
-    found = predict(model, picture_store.Store(data.test, SIZE), looks)
+    found = predict(model, picture_store.Store(data.test, Looks(SIZE)), looks)
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
     before, after = weights(Run.find(kitchen, starts[kind])), weights(run)
     changed = {name for name in after if not torch.equal(before[name], after[name])}
@@ -154,7 +154,7 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts
             group["weight_decay"] = config.weight_decay if group["decays"] else 0
         for p in model.parameters():
             p.requires_grad_(any(p is q for q in head.parameters()))
-        x = looks.normalised(torch.from_numpy(part.pixels(batch.numpy(), looks.size)))
+        x = looks.normalised(torch.from_numpy(part.pixels(batch.numpy(), looks)))
         loss = torch.nn.functional.cross_entropy(model(pixel_values=x).logits, torch.from_numpy(part.labels)[batch])
         loss.backward()
         optimizer.step()
@@ -237,7 +237,8 @@ def test_a_size_that_a_transformer_was_not_made_for_is_refused(kitchen, starts):
 
 
 @pytest.mark.parametrize("asked, advice", [({"progressive": "on"}, "leave progressive off"),
-                                           ({"train_size": 24}, "leave train_size at 0")])
+                                           ({"train_size": 24}, "leave train_size at 0"),
+                                           ({"shape": "own"}, "leave shape at start")])
 def test_pictures_of_other_sizes_are_refused_for_a_transformer(kitchen, starts, asked, advice):
     run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["vit"], **asked})
     assert execute(run) == SETTINGS and advice in run.status["reason"]
@@ -268,7 +269,7 @@ def test_a_network_is_trained_at_one_size_and_asked_at_another(kitchen, starts, 
     monkeypatch.setattr(food_train, "augment", lambda x, rows, size, *rest: seen.append(size) or augment(
         x, rows, size, *rest))
     run = train(kitchen, start=starts["resnet"], image_size=48, train_size=40)
-    assert opened(run.checkpoint)[1].size == 48 and set(seen) == {40}
+    assert opened(run.checkpoint)[1].size == 48 and set(seen) == {(40, 40)}
 
 
 def test_a_side_grows_over_the_first_two_thirds():
@@ -276,12 +277,44 @@ def test_a_side_grows_over_the_first_two_thirds():
     assert [food_train.side(config, 160, epoch) for epoch in range(9)] == [64, 72, 88, 96, 104, 120, 128, 128, 128]
 
 
+@pytest.fixture(scope="module")
+def shaped(kitchen, starts):
+    """A run that learned pictures in their own shape."""
+    return train(kitchen, start=starts["resnet"], image_size=64, shape="own")
+
+
+def test_a_network_learns_and_sees_pictures_in_their_own_shape(kitchen, starts, shaped, monkeypatch):
+    assert opened(shaped.checkpoint)[1] == Looks(64, longest=64)
+    seen = []
+    monkeypatch.setattr(food_train, "augment", lambda x, rows, shape, *rest: seen.append(shape) or augment(
+        x, rows, shape, *rest))
+    later = train(kitchen, start=shaped.id, limit=64, epochs=4)
+    assert opened(later.checkpoint)[1] == Looks(64, longest=64)
+    assert set(seen) == {(64, 64), (48, 64), (64, 48)}
+    assert opened(train(kitchen, start=shaped.id, shape="square").checkpoint)[1] == Looks(64)
+
+
+def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shaped):
+    model, looks = opened(shaped.checkpoint)
+    sizes = [(64, 64), (80, 60), (60, 80), (64, 64), (120, 40), (60, 80)]
+    shown = [load("", "sample").test.one(i).resize(size) for i, size in enumerate(sizes)]
+    pictures = picture_store.Pictures(lambda i: shown[i], np.arange(6), np.zeros(6, int), np.linspace(0, 1, 6))
+    together = predict(model, picture_store.Store(pictures, looks), looks)
+    alone = [predict(model, picture_store.Store(pictures[np.array([i])], looks), looks)[0] for i in range(6)]
+    assert together == pytest.approx(np.stack(alone), abs=1e-5)
+
+
+def test_frozen_learns_from_pictures_in_their_own_shape(kitchen, shaped):
+    run = train(kitchen, start=shaped.id, method="frozen")
+    assert len(losses(run)) == 2 and opened(run.checkpoint)[1] == Looks(64, longest=64)
+
+
 def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], store="float16")
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
     model, looks = opened(run.checkpoint)
     data = load("", "sample")
-    found = predict(model, picture_store.Store(data.test, SIZE), looks)
+    found = predict(model, picture_store.Store(data.test, Looks(SIZE)), looks)
     assert next(model.parameters()).dtype == torch.float32
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
 
@@ -320,17 +353,18 @@ def test_layers_further_down_learn_more_slowly():
 
 
 # -- what is published works elsewhere -------------------------------------------------------------------
-def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, starts):
-    run = train(kitchen, start=starts["resnet"])
+@pytest.mark.parametrize("shape", ["square", "own"])
+def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, starts, shape):
+    run = train(kitchen, start=starts["resnet"], shape=shape)
     picture, (model, looks) = load("", "sample").test.one(0), opened(run.checkpoint)
     for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(images=image, return_tensors="pt")["pixel_values"]
-        ours = looks.normalised(torch.from_numpy(picture_store.framed(image, looks.size).copy()).permute(2, 0, 1)[None])
+        ours = looks.normalised(torch.from_numpy(picture_store.framed(image, looks).copy()).permute(2, 0, 1)[None])
         assert (theirs - ours).abs().mean() < 0.2  # half a pixel, where the middle is rounded otherwise
     told = pipeline("image-classification", run.checkpoint)(picture)
     with torch.inference_mode():
         mine = model.eval()(pixel_values=looks.normalised(torch.from_numpy(
-            picture_store.framed(picture, looks.size).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
+            picture_store.framed(picture, looks).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
     assert told[0]["score"] == pytest.approx(float(mine.max()), abs=0.02)
 
 

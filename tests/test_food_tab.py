@@ -53,6 +53,13 @@ def test_every_kind_of_network_shows_where_it_looked(slot, runs, kind):
     assert heat.ndim == 2 and min(heat.shape) > 0 and 0 <= heat.min() and heat.max() <= 1
 
 
+def test_a_network_that_sees_pictures_in_their_own_shape_answers_and_shows_where_it_looked(slot, runs):
+    run = published(runs, network("resnet", CLASSES), 160, longest=192)
+    answer = food.classify(photo().resize((400, 300)), run.id)
+    assert answer.seen.shape == (144, 192, 3) and len(answer.confidences) == 5
+    assert food.heat(answer).shape == (5, 6)     # the last map, a place for 32 pixels
+
+
 @pytest.mark.parametrize("size, laid", [((64, 64), (320, 320)), ((4000, 3000), (320, 240)), ((30, 300), (32, 320))])
 def test_the_heat_lies_on_the_whole_photo_in_its_own_shape(size, laid):
     heat = np.zeros((4, 4))

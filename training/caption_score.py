@@ -80,7 +80,7 @@ def encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
     net.eval().to(device())
 
     def compute(low: int, high: int) -> Tensor:
-        pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), eye.looks.size))
+        pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), eye.looks))
         with torch.no_grad():
             return seen(net, eye.looks.normalised(pixels.to(device())))
 
@@ -101,7 +101,7 @@ class CaptionExam(Exam):
         if self.config.method == "frozen" and run:
             return written(net, eye, encodings(net, eye, self.pictures, run), run)
         if eye.looks not in self.prepared:
-            self.prepared[eye.looks] = Store(self.pictures, eye.looks.size, run.beat if run else int)
+            self.prepared[eye.looks] = Store(self.pictures, eye.looks, run.beat if run else int)
         return written(net.to(device()), eye, self.prepared[eye.looks], run)
 
     def figures(self, answers: list[str]) -> Metrics:

@@ -23,6 +23,7 @@ from training.device import device
 from training.exam import sit
 from training.examples import Data
 from training.finetune import Task, checksum
+from training.looks import Looks
 from training.loop import Lesson, by_length
 from training.picture_augment import augment, draws
 from training.picture_store import MARGIN, Pictures, Store
@@ -101,7 +102,7 @@ def lesson(learner: Teller, net: nn.Module, eye: Eye, part: Pictures, given: Any
     def loss(model: nn.Module, batch: dict[str, Tensor], piece: Tensor) -> Tensor:
         own = {name: t[piece].to(where, non_blocking=True) for name, t in batch.items()}
         if not encoded:
-            x = augment(own["shown"], own["rows"], eye.looks.size, config.augmentation, config.crop)
+            x = augment(own["shown"], own["rows"], (eye.looks.size, eye.looks.size), config.augmentation, config.crop)
             own["shown"] = eye.looks.normalised(x)
         real = own["real"].flatten(0, 1)
         logits, guessed = model(own["shown"].float(), own["read"].flatten(0, 1), real, sentences.each, encoded)
@@ -167,9 +168,9 @@ class CaptionTask(Task):
 
     def lesson(self, learner: Teller, eye: Eye, part: Pictures, validation: Pictures) -> Lesson:
         self.run.beat("preparing the pictures")
-        given = Store(part, max(min(part.natural, round(MARGIN * eye.looks.size)), 1), self.run.beat)
+        given = Store(part, Looks(max(min(part.natural, round(MARGIN * eye.looks.size)), 1)), self.run.beat)
         validation = judging(validation)
-        held = Store(validation, eye.looks.size, self.run.beat)
+        held = Store(validation, eye.looks, self.run.beat)
         return lesson(learner, self.net, eye, part, given, validation, held, self.config, self.run)
 
     def frozen_lesson(self, model: nn.Module, eye: Eye, part: Pictures,

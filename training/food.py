@@ -40,6 +40,9 @@ class Config(settings.FineTuning):
     name: str = settings.name()
     swap: str = settings.swap()
     image_size: int = settings.image_size()
+    shape: str = setting("start", "own: the model sees a picture in its own shape, its long side a tenth more than "
+                         "the image size; for convolutional networks. square: pressed into a square. start: as its "
+                         "start does.", choices=("start", "own", "square"), rare=True, lasting=True)
     arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
                         choices=("start", "resnet", "regnet", "convnext", "vit", "swin"), rare=True, label="Network",
                         lasting=True)

@@ -31,10 +31,10 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
     torch.manual_seed(config.seed)
     labels = backbone.naming(classes)
     if base is None:
-        looks = Looks(config.image_size or SIZE)
+        start = looks = Looks(config.image_size or SIZE)
         made = AutoConfig.for_model(**ARCHS[config.arch], image_size=looks.size, **labels)
     else:
-        looks = Looks.of(base.path)
+        start = looks = Looks.of(base.path)
         made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
         looks = backbone.resized(made, looks, config, base.name)
     if backbone.bound_to_its_size(made):
@@ -42,4 +42,9 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave progressive off.")
         if config.train_size not in (0, looks.size):
             raise SettingsError(f"A {made.model_type} sees pictures of one size: leave train_size at 0.")
+        if config.shape == "own":
+            raise SettingsError(f"A {made.model_type} sees square pictures: leave shape at start.")
+    own = bool(start.longest) if config.shape == "start" else config.shape == "own"
+    if own != bool(looks.longest):
+        looks = looks.in_own_shape(own)
     return backbone.network(AutoModelForImageClassification, made, config, base, "pictures"), looks

@@ -1,5 +1,6 @@
 """How the food recipe scores: the test part read once, by the checkpoint's own preparation of a picture."""
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ load = functools.lru_cache(maxsize=2)(food_data.load)
 STEP = 64        # pictures at a time
 
 
+def by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
+    """(n, ...), what `ask` makes of n pictures, (3, h, w) uint8 each: those of one shape together."""
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, pixels in enumerate(pictures):
+        rows.setdefault(pixels.shape, []).append(row)
+    parts = [ask(torch.from_numpy(np.stack([pictures[row] for row in some]))) for some in rows.values()]
+    return torch.cat(parts)[np.argsort([row for some in rows.values() for row in some])]
+
+
 @torch.inference_mode()
 def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None) -> np.ndarray:
     """Probabilities, (N, labels), of pictures at the network's size. Raises Stopped when `run` is asked to stop."""
@@ -30,9 +40,8 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
     where = next(model.parameters()).device
     parts = []
     for at in batches(len(shown), STEP, run):
-        pixels = torch.from_numpy(shown[np.arange(at.start, at.stop)])
-        x = looks.normalised(pixels.to(where))
-        parts.append(model(pixel_values=x).logits.float().softmax(1).cpu())
+        parts.append(by_shape(lambda x: model(pixel_values=looks.normalised(x.to(where))).logits.float().softmax(1),
+                              shown[np.arange(at.start, at.stop)]).cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
 
 
@@ -44,8 +53,8 @@ def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run
     model.eval().to(device())
 
     def compute(low: int, high: int) -> Tensor:
-        pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), looks.size))
-        return backbone.features(model, pixel_values=looks.normalised(pixels.to(device())))
+        return by_shape(lambda x: backbone.features(model, pixel_values=looks.normalised(x.to(device()))),
+                        pictures.pixels(np.arange(low, high), looks))
 
     return features.kept(run.path.parent, key, len(pictures), compute, run)
 
@@ -59,15 +68,15 @@ def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -
 
 def exam(config: Config, data: Data) -> ClassExam:
     """The test part of the config's data. A frozen run's features of it are kept too."""
-    prepared: dict[int, Store] = {}
+    prepared: dict[Looks, Store] = {}
 
     def answers(path: Path, run: Run | None = None) -> np.ndarray:
         model, looks = opened(path)
         if config.method == "frozen" and run:
             return _of_features(model, looks, data.test, run)
-        if looks.size not in prepared:
-            prepared[looks.size] = Store(data.test, looks.size, run.beat if run else int)
-        return predict(model.to(device()), prepared[looks.size], looks, run)
+        if looks not in prepared:
+            prepared[looks] = Store(data.test, looks, run.beat if run else int)
+        return predict(model.to(device()), prepared[looks], looks, run)
 
     def show(index: int, stem: Path) -> str:
         return thumbnail(data.test.one(index), stem)

@@ -16,7 +16,7 @@ from training.exam import ClassExam
 from training.examples import Data
 from training.finetune import checksum
 from training.food import Config
-from training.looks import Looks
+from training.looks import Looks, long_side
 from training.loop import Lesson
 from training.picture_augment import augment, draws, mixed
 from training.picture_store import MARGIN, Pictures, Store
@@ -33,25 +33,38 @@ def side(config: Config, size: int, epoch: int) -> int:
     return max(32, int(round(size * (0.5 + 0.5 * grown) / 8) * 8)) if size > 32 else size
 
 
+def shapes(size: int, own: bool) -> tuple[tuple[int, int], ...]:
+    """(height, width) of training batches, each as often as the others: squares alone, or as many that are 4:3 and 3:4,
+    whose content is as large."""
+    long = long_side(size)
+    short = min(long, max(16, round(long * 3 / 4 / 16) * 16))
+    return ((size, size), (size, size), (short, long), (long, short)) if own else ((size, size),)
+
+
 # -- lessons ---------------------------------------------------------------------------------------------
 def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures, config: Config, run: Run) -> Lesson:
     """Pictures, cropped and varied on the device, for methods that train the backbone."""
     run.beat("preparing the pictures")
-    store = Store(part, max(min(part.natural, round(MARGIN * looks.size)), 1), run.beat)
+    store = Store(part, Looks(max(min(part.natural, round(MARGIN * looks.size)), 1)), run.beat)
     labels = torch.from_numpy(part.labels)
-    held = Store(validation, looks.size, run.beat)
+    held = Store(validation, looks, run.beat)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     classes, where = model.config.num_labels, device()
 
-    def fetch(indices: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor, int, int]:
+    def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], tuple[int, int], int]:
         chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
-        return (torch.from_numpy(store[indices.numpy()]), labels[indices], table(epoch)[indices],
-                side(config, looks.size, epoch), chance)
+        offered = shapes(side(config, looks.size, epoch), bool(looks.longest))
+        high, wide = offered[chance % len(offered)]
+        pixels = torch.from_numpy(store[indices.numpy()])
+        own = torch.from_numpy(wide / high / store.aspects[indices.numpy()])
+        stretch = own if looks.longest else torch.ones_like(own)
+        return (pixels, labels[indices], table(epoch)[indices], stretch), (high, wide), chance
 
-    def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, int, int], piece: Tensor) -> Tensor:
-        pixels, truth, rows = (column[piece].to(where, non_blocking=True) for column in batch[:3])
-        x = augment(pixels, rows, batch[3], config.augmentation, config.crop)
-        x, shares = mixed(x, truth, classes, config.mixup, batch[4] + int(piece[0]))
+    def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], tuple[int, int], int], piece: Tensor) -> Tensor:
+        columns, shape, chance = batch
+        pixels, truth, rows, stretch = (column[piece].to(where, non_blocking=True) for column in columns)
+        x = augment(pixels, rows, shape, config.augmentation, config.crop, stretch)
+        x, shares = mixed(x, truth, classes, config.mixup, chance + int(piece[0]))
         x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(logits, shares, label_smoothing=config.label_smoothing, reduction="sum")

@@ -1,23 +1,32 @@
 """What a network expects of a picture, as its checkpoint's processor says."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, ViTImageProcessor
+from transformers.image_transforms import get_size_with_aspect_ratio
 
 from training.checkpoint import CheckpointError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
 
 
+def long_side(size: int) -> int:
+    """Of pictures in their own shape, for a network that sees squares of `size`: a tenth more, in whole steps of 16
+    pixels, which is what a network's strides divide best. At 4:3 that is nine tenths of the square's area."""
+    return max(size, round(1.1 * size / 16) * 16)
+
+
 @dataclass(frozen=True)
 class Looks:
-    """What a network expects of a picture: its side, and mean and deviation of its channels."""
+    """What a network expects of a picture: its side, mean and deviation of its channels, and, for one that takes
+    pictures in their own shape, how long the long side may be."""
     size: int
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
+    longest: int = 0         # 0: pressed into a square
 
     @classmethod
     def of(cls, path: Path) -> "Looks":
@@ -29,12 +38,27 @@ class Looks:
                                   "(preprocessor_config.json is missing or damaged)") from error
         size = dict((processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size) or {})
         side = size.get("height") or size.get("shortest_edge")
-        return cls(int(side), tuple(processor.image_mean or (0, 0, 0)), tuple(processor.image_std or (1, 1, 1)))
+        longest = size.get("longest_edge") if size.get("shortest_edge") else 0
+        return cls(int(side), tuple(processor.image_mean or (0, 0, 0)), tuple(processor.image_std or (1, 1, 1)),
+                   int(longest or 0))
+
+    def in_own_shape(self, own: bool) -> "Looks":
+        """The same for pictures in their own shape, or pressed into a square."""
+        return replace(self, longest=long_side(self.size) if own else 0)
+
+    def shape(self, width: int, height: int) -> tuple[int, int]:
+        """(height, width) at which a picture of this width and height is seen."""
+        if not self.longest:
+            return self.size, self.size
+        high, wide = get_size_with_aspect_ratio((height, width), self.size, self.longest)
+        return max(high, 1), max(wide, 1)
 
     def processor(self) -> ViTImageProcessor:
-        """The same as a file that every transformers program understands: pressed into a square, normalised."""
-        return ViTImageProcessor(size={"height": self.size, "width": self.size}, resample=Image.Resampling.BICUBIC,
-                                 image_mean=list(self.mean), image_std=list(self.std), do_convert_rgb=True)
+        """The same as a file that every transformers program understands."""
+        size = ({"shortest_edge": self.size, "longest_edge": self.longest} if self.longest
+                else {"height": self.size, "width": self.size})
+        return ViTImageProcessor(size=size, resample=Image.Resampling.BICUBIC, image_mean=list(self.mean),
+                                 image_std=list(self.std), do_convert_rgb=True)
 
     @property
     def prepared(self) -> str:
@@ -42,6 +66,6 @@ class Looks:
         return self.processor().to_json_string()
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S), uint8 or 0 to 255, as the network's input."""
+        """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""
         mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
         return (pixels.float() - mean) / std

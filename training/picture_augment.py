@@ -22,16 +22,18 @@ def draws(count: int, seed: int, epoch: int) -> Tensor:
     return torch.rand(count, COLUMNS, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
 
 
-def augment(images: Tensor, rows: Tensor, size: int, strength: str, least: float) -> Tensor:
-    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 9); returns (N, 3, size, size), 0 to 255, float.
-    `least`: smallest share of the area that a crop shows."""
+def augment(images: Tensor, rows: Tensor, shape: tuple[int, int], strength: str, least: float,
+            stretch: Tensor | float = 1.0) -> Tensor:
+    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 9); returns (N, 3, *shape), 0 to 255, float.
+    `least`: smallest share of the area that a crop shows. `stretch`: width over height of crops, in shares of the
+    picture, (N,) or one for all."""
     images = images.float()
     if strength == "none":
-        return images if images.shape[-1] == size else F.interpolate(images, size, mode="bicubic",
-                                                                     antialias=True).clamp(0, 255)
+        return images if images.shape[2:] == shape else F.interpolate(images, shape, mode="bicubic",
+                                                                      antialias=True).clamp(0, 255)
     which = (rows[:, 5] * len(CHANGES)).long() if strength == "strong" else torch.zeros(len(rows), dtype=torch.long,
                                                                                        device=rows.device)
-    images = _focus(_crop(images, rows, size, least, _warp(rows, which)), rows)
+    images = _focus(_crop(images, rows, shape, least, _warp(rows, which), stretch), rows)
     return _recolour(images, rows, which) if strength == "strong" else images
 
 
@@ -47,19 +49,20 @@ def _warp(rows: Tensor, which: Tensor) -> Tensor:
                         torch.stack([of("shear_y", 0.5) + sin, cos * one, of("translate_y", 0.4)], 1)], 1)
 
 
-def _crop(images: Tensor, rows: Tensor, size: int, least: float, warp: Tensor) -> Tensor:
-    """A random rectangle of each picture, mirrored in half of them, as a square of `size`."""
+def _crop(images: Tensor, rows: Tensor, shape: tuple[int, int], least: float, warp: Tensor,
+          stretch: Tensor | float) -> Tensor:
+    """A random rectangle of each picture, mirrored in half of them, in this shape."""
     area = least + (1 - least) * rows[:, 0]
-    aspect = torch.exp((rows[:, 1] * 2 - 1) * math.log(4 / 3) / 2)
+    aspect = torch.exp((rows[:, 1] * 2 - 1) * math.log(4 / 3) / 2) * stretch ** 0.5
     wide, high = (area.sqrt() * aspect).clamp(max=1), (area.sqrt() / aspect).clamp(max=1)
     mirror = torch.where(rows[:, 4] < 0.5, -1.0, 1.0)
     left, top = (rows[:, 2] * 2 - 1) * (1 - wide), (rows[:, 3] * 2 - 1) * (1 - high)
     scale = torch.stack([wide * mirror, high], 1)
     shift = warp[:, :, 2] + torch.stack([left, top], 1)
     matrix = torch.cat([warp[:, :, :2] * scale[:, None, :], shift[:, :, None]], 2)
-    if images.shape[-1] >= 2 * size:  # large steps between samples would alias
+    if images.shape[-1] >= 2 * max(shape):  # large steps between samples would alias
         images = F.interpolate(images, images.shape[-1] // 2, mode="bilinear", antialias=True)
-    grid = F.affine_grid(matrix, [len(images), 3, size, size], align_corners=False)
+    grid = F.affine_grid(matrix, [len(images), 3, *shape], align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 

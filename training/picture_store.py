@@ -1,7 +1,7 @@
 """Coloured pictures to learn from: framed for a network, and kept.
 
 They stay as they are stored (files, or what a data set holds) until they are framed: upright, flattened on white, the
-whole of them brought to a square. It is one function, for training, scoring and serving alike.
+whole of them brought to the size at which a network looks. It is one function, for training, scoring and serving alike.
 """
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from PIL import Image
 
 from training.device import cores
 from training.examples import Examples, Kind
+from training.looks import Looks
 from training.pictures import PictureError, flatten, load_picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -22,27 +23,34 @@ SHOWN = 224      # of a picture in a report
 MARGIN = 1.15    # training pictures are kept so much larger than the network sees, so that crops stay sharp
 
 
-def framed(picture: Image.Image, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: the whole picture, pressed into a square, as ViT's own processor does.
+def framed(picture: Image.Image, looks: Looks) -> np.ndarray:
+    """(h, w, 3) uint8: the whole picture, in its own shape or pressed into a square, as ViT's own processor does.
 
     The square in its middle alone costs more: of Food-101's pictures cut to 4:3 a small ResNet named 46.0% so and 50.0%
     pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
     """
-    return np.asarray(flatten(picture).resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
+    high, wide = looks.shape(*picture.size)
+    return np.asarray(flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 class Pictures(Examples):
     """Examples that are read as PIL pictures."""
 
-    def pixels(self, indices: np.ndarray, size: int, beat: Callable[[], Any] = int) -> np.ndarray:
-        """(n, 3, size, size) uint8. Decoding lets Python's lock go, so threads help."""
-        out = np.empty((len(indices), 3, size, size), np.uint8)
+    def pixels(self, indices: np.ndarray, looks: Looks, beat: Callable[[], Any] = int,
+               aspects: np.ndarray | None = None) -> Any:
+        """(n, 3, size, size) uint8, or for pictures in their own shape a list of n (3, h, w). Width over height of each
+        is written into `aspects`, (N,). Decoding lets Python's lock go, so threads help."""
+        count, size = len(indices), looks.size
+        out: Any = [None] * count if looks.longest else np.empty((count, 3, size, size), np.uint8)
 
         def fill(row: int) -> None:
-            out[row] = framed(self.one(indices[row]), size).transpose(2, 0, 1)
+            picture = self.one(indices[row])
+            out[row] = framed(picture, looks).transpose(2, 0, 1)
+            if aspects is not None:
+                aspects[indices[row]] = picture.width / picture.height
 
         with ThreadPoolExecutor(cores()) as pool:
-            for i, _ in enumerate(pool.map(fill, range(len(indices)), chunksize=64)):
+            for i, _ in enumerate(pool.map(fill, range(count), chunksize=64)):
                 if i % 256 == 0:
                     beat()
         return out
@@ -55,7 +63,7 @@ class Pictures(Examples):
 
 
 KIND = Kind("pictures", Pictures, PICTURES, "Image", lambda source, _: load_picture(source),
-            lambda picture: framed(picture, TINY).tobytes(), PictureError)
+            lambda picture: framed(picture, Looks(TINY)).tobytes(), PictureError)
 
 
 def thumbnail(picture: Image.Image, stem: Path) -> str:
@@ -67,15 +75,20 @@ def thumbnail(picture: Image.Image, stem: Path) -> str:
 
 
 class Store:
-    """Pictures as (N, 3, size, size) uint8: in memory where they fit into a third of it, else decoded when asked."""
+    """Pictures as uint8, (N, 3, size, size) or each in its own shape: in memory where they fit into a third of it, else
+    decoded when asked."""
 
-    def __init__(self, pictures: Pictures, size: int, beat: Callable[[], Any] = int):
-        self.pictures, self.size, self.packed = pictures, size, None
-        if 3 * size * size * len(pictures) * 3 < psutil.virtual_memory().available:
-            self.packed = pictures.pixels(np.arange(len(pictures)), size, beat)
+    def __init__(self, pictures: Pictures, looks: Looks, beat: Callable[[], Any] = int):
+        self.pictures, self.looks, self.packed = pictures, looks, None
+        self.aspects = np.ones(len(pictures), np.float32)    # width over height, once a picture was read
+        largest = looks.size * max(looks.size, looks.longest)
+        if 3 * largest * len(pictures) * 3 < psutil.virtual_memory().available:
+            self.packed = pictures.pixels(np.arange(len(pictures)), looks, beat, self.aspects)
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
-        return self.packed[indices] if self.packed is not None else self.pictures.pixels(indices, self.size)
+    def __getitem__(self, indices: np.ndarray) -> Any:
+        if self.packed is None:
+            return self.pictures.pixels(indices, self.looks, aspects=self.aspects)
+        return [self.packed[i] for i in indices] if self.looks.longest else self.packed[indices]

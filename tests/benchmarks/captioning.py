@@ -80,6 +80,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
 
     from training import backbone, caption_score, caption_train, loop
     from training.caption_model import Teller
+    from training.looks import Looks
     from training.picture_store import MARGIN, Store
     from training.run import Run
     model, eye = captioner(arch, part, config)
@@ -92,7 +93,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
         given = caption_score.encodings(model, eye, part, run)
         learner = Teller(nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model)
     else:
-        given = Store(part, min(part.natural, round(MARGIN * eye.looks.size)), run.beat)
+        given = Store(part, Looks(min(part.natural, round(MARGIN * eye.looks.size))), run.beat)
         learner = Teller(model, model)
     learner.to(accelerator.device)
     lesson = caption_train.lesson(learner, model, eye, part, given, part[np.zeros(0, int)], None, config, run)

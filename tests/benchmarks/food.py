@@ -168,7 +168,8 @@ def step(chosen: argparse.Namespace) -> None:
         return made
     for _ in range(8):
         x = timed("data", lambda: looks.normalised(augment(
-            lesson.fetch(every, 0)[0].to(where), draws(len(every), 0, 0).to(where), looks.size, "light", 0.4)))
+            lesson.fetch(every, 0)[0][0].to(where), draws(len(every), 0, 0).to(where), looks.shape(1, 1), "light",
+            0.4)))
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(where, torch.bfloat16, enabled=device.has_bf16()):
             loss = timed("forward", lambda x=x: model(pixel_values=x).logits.float().square().mean())
@@ -204,8 +205,9 @@ def predict(chosen: argparse.Namespace) -> None:
 
 
 def shapes(chosen: argparse.Namespace) -> None:
-    """Accuracy of the embedded checkpoint on Food-101's pictures held out of train, as they are, enlarged and cropped
-    to other shapes; and how often it is right at each confidence. Needs the Hub."""
+    """Accuracy of the embedded checkpoint on Food-101's pictures held out of train, or with --test on its test
+    pictures, as they are, enlarged and cropped to other shapes; and how often it is right at each confidence. Needs
+    the Hub."""
     import numpy as np
     from PIL import Image
 
@@ -214,7 +216,8 @@ def shapes(chosen: argparse.Namespace) -> None:
     from training.food import FOOD
     from training.food_score import opened, predict
     model, looks = opened(checkpoint.embedded("food").path)
-    _, held = holdout(food_data.load(FOOD, "hub").train, 0.05)
+    data = food_data.load(FOOD, "hub")
+    held = data.test if chosen.test else holdout(data.train, 0.05)[1]
     resize = Image.Image.resize
     changes = {
         "as they are": lambda p: p,
@@ -223,14 +226,20 @@ def shapes(chosen: argparse.Namespace) -> None:
         "cropped to 4:3": lambda p: p.crop((0, p.height // 8, p.width, p.height - p.height // 8)),
         "cropped to 3:4": lambda p: p.crop((p.width // 8, 0, p.width - p.width // 8, p.height)),
         "cropped to 16:9": lambda p: p.crop((0, p.height * 7 // 32, p.width, p.height - p.height * 7 // 32)),
+        "cropped to 9:16": lambda p: p.crop((p.width * 7 // 32, 0, p.width - p.width * 7 // 32, p.height)),
         "with white borders to 4:3": lambda p: _padded(p),
     }
     for name, change in changes.items():
         shown = picture_store.Pictures(lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys)
-        found = predict(model, picture_store.Store(shown, looks.size), looks)
-        print(f"{name}: {(found.argmax(1) == held.labels).mean():.2%} right (n {len(held)})", flush=True)
+        found = predict(model, picture_store.Store(shown, looks), looks)
+        right = found.argmax(1) == held.labels
         if name == "as they are":
-            sure, right = found.max(1), found.argmax(1) == held.labels
+            plain = right
+        lost = plain.astype(float) - right
+        print(f"{name}: {right.mean():.2%} right, loses {lost.mean() * 100:.2f} points (95%: within "
+              f"{196 * lost.std() / len(lost) ** 0.5:.1f}) (n {len(held)})", flush=True)
+        if name == "as they are":
+            sure = found.max(1)
             for low in np.arange(0, 1, 0.1):
                 at = (sure >= low) & (sure < low + 0.1)
                 if at.any():
@@ -257,6 +266,7 @@ if __name__ == "__main__":
     parser.add_argument("--arch", choices=ARCHS, default="small")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--pictures", type=int, default=512)
+    parser.add_argument("--test", action="store_true", help="shapes: of the test pictures")
     parser.add_argument("--natural", type=int, default=0, help="side of the JPEGs; 0: 512 x 384")
     given = parser.parse_args()
     print(f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}", flush=True)
