@@ -65,6 +65,7 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     from training import audio_score, audio_train, backbone, classify, loop
     from training.audio_data import Heard
@@ -74,6 +75,7 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
     config = Config(method=method, epochs=epochs, batch_size=BATCH, augmentation="light")
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "audio_intent", {})
+    AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
     accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
     heard, nothing = Heard(part, SECONDS), part[np.zeros(0, int)]
     stamps = [time.perf_counter()]

@@ -69,6 +69,7 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     from training import backbone, classify, food_score, food_train, loop
     from training.food import Config
@@ -77,6 +78,7 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     config, model = Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"), network(arch)
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
+    AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
     accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
     nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
     if method == "frozen":
