@@ -5,6 +5,7 @@ of a slot mostly differ in their weights alone: then the network in use is copie
 """
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -80,15 +81,23 @@ def _copied(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
                     return None
                 fresh = tensor.to(own[name].dtype, copy=True)
                 memo[id(own[name])] = nn.Parameter(fresh) if isinstance(own[name], nn.Parameter) else fresh
+                _let_requests_through()
     if any(id(tensor) not in memo for tensor in own.values()):   # those that are tied stand in the file once
         return None
-    made = copy.deepcopy(other, memo)
+    for module in reversed(list(other.modules())):   # the innermost first, the whole last
+        made = copy.deepcopy(module, memo)
+        _let_requests_through()
     for told in set(TOLD) & set(config):
         setattr(made.config, told, config[told])
     made.name_or_path = made.config._name_or_path = str(weights[0].parent)
     if config.get("id2label"):
         made.config.id2label = {int(number): label for number, label in config["id2label"].items()}
     return made
+
+
+def _let_requests_through() -> None:
+    """Python's lock is held for a millisecond at a time at most: a request that comes meanwhile needs it many times."""
+    time.sleep(0.0005)
 
 
 def _config(file: Path) -> dict[str, Any]:
