@@ -30,15 +30,15 @@ def load_checked(model_class: Any, path: Path) -> Any:
                         if pickled else "its weights (model.safetensors) are missing")
     network = {name: value for name, value in config.items()
                if name not in (*TOLD, "id2label", "dtype", "transformers_version")}
-    network["labels"] = len(config.get("id2label") or ())
+    network |= {"labels": len(config.get("id2label") or ()), "told": [name for name in TOLD if name in config]}
     kind = f"{model_class.__module__}.{model_class.__name__}", json.dumps(network, sort_keys=True)
     try:
         model = _copied(_loaded.get(kind), weights, config) or _opened(model_class, path, weights)
+    except SwapError:   # a sentence already, though a ValueError too
+        raise
     except SafetensorError as error:
         raise SwapError(f"its weights are damaged or cut off ({error})") from error
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, SwapError):
-            raise
         raise SwapError(f"its weights do not fit its config: {str(error).splitlines()[0][:200]}") from error
     if not all(p.sum().isfinite() for p in model.parameters()):
         raise SwapError("some of its weights are not finite numbers: the training diverged (lower the learning rate)")

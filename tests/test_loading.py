@@ -1,6 +1,7 @@
 """A network like one in use is copied with its own weights in it: the same as from_pretrained gives, and sooner."""
 import copy
 import gc
+import json
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,15 @@ def test_a_network_of_another_size_or_for_more_classes_is_loaded_by_itself(pair,
     in_use = [load_checked(OF["food"], one), load_checked(OF["food"], two), load_checked(DigitsNet, wide),
               load_checked(DigitsNet, thin)]
     assert opened == [one, two, wide, thin] and in_use[1].config.num_labels == 4
+
+
+def test_what_a_checkpoint_does_not_tell_is_not_told_of_it(pair):
+    one, two = pair("food", "resnet", ["x", "y", "z"])
+    config = json.loads((two / "config.json").read_text())
+    del config["trained_on"]
+    (two / "config.json").write_text(json.dumps(config))
+    first, found = load_checked(OF["food"], one), load_checked(OF["food"], two)
+    assert first.config.trained_on == "apples" and not hasattr(found.config, "trained_on")
 
 
 def test_half_precision_on_disk_is_copied_as_float32(pair, opened):
