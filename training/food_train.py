@@ -56,8 +56,8 @@ def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures,
         offered = shapes(side(config, looks.size, epoch), bool(looks.longest))
         high, wide = offered[chance % len(offered)]
         pixels = torch.from_numpy(store[indices.numpy()])
-        own = torch.from_numpy(wide / high / store.aspects[indices.numpy()])
-        stretch = own if looks.longest else torch.ones_like(own)
+        stretch = torch.from_numpy(wide / high / store.aspects[indices.numpy()]) if looks.longest else (
+            torch.ones(len(indices)))
         return (pixels, labels[indices], table(epoch)[indices], stretch), (high, wide), chance
 
     def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], tuple[int, int], int], piece: Tensor) -> Tensor:
