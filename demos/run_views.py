@@ -171,6 +171,7 @@ def _story(metrics: dict[str, Any]) -> str:
     if before:
         gain = scores.value(after) - scores.value(before)
         text += f"It {'gained' if gain >= 0 else 'lost'} {scores.scale(after).difference(gain)}. "
+    text += scores.confidence(before, after)
     if other and other["before"]["accuracy"] > 2 * metrics["chance"]:
         lost = other["before"]["accuracy"] - other["after"]["accuracy"]
         text += (f"On {html.escape(other['data'])}, which it knew before, it forgot {lost * 100:.1f} points."

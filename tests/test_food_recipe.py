@@ -7,12 +7,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from conftest import execute, slow
 from learning import goes_on_exactly, losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor, pipeline
 
-from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe
+from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe, small_maps
 from training import features as store
 from training.__main__ import FAILED, SETTINGS
 from training.data import stratified
@@ -95,6 +96,24 @@ def test_full_learns_what_can_be_learned(kitchen, starts, tmp_path):
     run = train(kitchen, start=starts["resnet"], source="folder", folder=str(colours(tmp_path / "own", each=20)),
                 limit=0, batch_size=8, epochs=8, augmentation="none", learning_rate=0.005)
     assert run.metrics["after"]["accuracy"] >= 0.8
+
+
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_confidence_is_fitted_to_what_was_held_out_and_no_answer_changes(kitchen, starts, method, monkeypatch):
+    settings = dict(start=starts["resnet"], method=method, holdout=0.2)
+    plain = train(kitchen, **settings)
+    monkeypatch.setattr(finetune.calibration, "LEAST", 20)
+    monkeypatch.setattr(finetune.calibration, "temperature", lambda answers, labels: told.append(len(labels)) or 0.5)
+    told: list[int] = []
+    run = train(kitchen, **settings)
+    assert told == [run.settings["pictures"]["held out"]] and "logits divided by 0.50" in run.log_file.read_text()
+    assert "confidence fitted" not in plain.log_file.read_text()
+    x = torch.rand(4, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        one, two = (opened(each.checkpoint)[0].eval()(pixel_values=x).logits for each in (plain, run))
+    assert torch.allclose(two, one / 0.5, atol=1e-4)
+    assert run.metrics["after"]["accuracy"] == plain.metrics["after"]["accuracy"]
+    assert "Its confidence is off by" in (run.checkpoint / "README.md").read_text()
 
 
 def test_what_is_kept_of_the_start_is_mixed_in_and_judged(kitchen, starts):
@@ -290,7 +309,7 @@ def test_a_network_learns_and_sees_pictures_in_their_own_shape(kitchen, starts, 
         x, rows, shape, *rest))
     later = train(kitchen, start=shaped.id, limit=64, epochs=4)
     assert opened(later.checkpoint)[1] == Looks(64, longest=64)
-    assert set(seen) == {(64, 64), (48, 64), (64, 48)}
+    assert set(seen) == {(64, 64)}, "whole pictures keep their shape, crops are squares"
     assert opened(train(kitchen, start=shaped.id, shape="square").checkpoint)[1] == Looks(64)
 
 
@@ -339,6 +358,39 @@ def test_a_long_training_on_a_cpu_is_foretold_and_frozen_proposed(kitchen, start
     run = train(kitchen, start=starts["resnet"])
     told = run.log_file.read_text()
     assert "by two measured steps" in told and "Method frozen would take about" in told
+
+
+def test_half_precision_on_a_cpu_takes_products_for_small_maps_and_learns_the_same(kitchen, starts, monkeypatch):
+    exact, taken, plain = losses(train(kitchen, start=starts["resnet"])), [], small_maps._patches
+    monkeypatch.setattr(small_maps, "_patches", lambda *args: taken.append(1) or plain(*args))
+    try:
+        AcceleratorState._reset_state(reset_partial_state=True)   # its precision is one to a process
+        found = losses(train(kitchen, start=starts["resnet"], bf16="on"))
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert found == pytest.approx(exact, rel=0.02) and bool(taken) == (finetune.device() == "cpu")
+
+
+def test_a_head_learns_by_one_thread_and_in_full_precision_and_a_network_by_all(kitchen, starts, monkeypatch):
+    told, plain = [], finetune.fit
+
+    def fit(model, lesson, *rest):
+        def loss(*batch):
+            told.append((lesson.light, torch.get_num_threads(), torch.is_autocast_enabled("cpu")))
+            return taught(*batch)
+        taught, lesson.loss = lesson.loss, loss
+        return plain(model, lesson, *rest)
+    monkeypatch.setattr(finetune, "fit", fit)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(kitchen, start=starts["resnet"], method="frozen", bf16="on")
+        assert set(told) == {(True, 1 if finetune.device() == "cpu" else 2, False)} and torch.get_num_threads() == 2
+        told.clear()
+        train(kitchen, start=starts["resnet"])
+        assert set(told) == {(False, 2, False)}
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_measuring_two_steps_changes_nothing(kitchen, starts, monkeypatch):

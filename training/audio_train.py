@@ -88,12 +88,11 @@ def lesson(model: nn.Module, ear: Ear, heard: Heard, held: Heard, config: Config
         return config.spelling * spelling.sum() + F.cross_entropy(
             logits, batch[1][piece].to(where), label_smoothing=config.label_smoothing, reduction="sum")
 
-    def judge() -> tuple[float, float]:
-        asked = model.model if spells else model
-        return report.held_out(audio_score.predict(asked, held, ear, run), held.clips.labels)
+    def answers() -> np.ndarray:
+        return audio_score.predict(model.model if spells else model, held, ear, run)
 
-    return Lesson(len(heard), checksum(heard.clips), fetch, loss, judge if len(held) else None,
-                  f"of {len(held):,} held out of train", clip=1.0, ahead=True,
+    return Lesson(len(heard), checksum(heard.clips), fetch, loss, **report.judged(answers, held.clips.labels), clip=1.0,
+                  ahead=True,
                   order=lambda epoch: by_length(heard.lengths, config.batch_size, config.seed, epoch))
 
 

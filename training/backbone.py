@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
-from training import checkpoint, hub
+from training import checkpoint, hub, small_maps
 from training.checkpoint import Checkpoint
 from training.looks import Looks
 from training.muon import AdamW, Muon
@@ -136,6 +136,13 @@ def with_lora(model: nn.Module, rank: int, heads: list[str] | None = None) -> nn
 def merged(model: nn.Module) -> nn.Module:
     """An ordinary network again."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def quicken(model: nn.Module) -> None:
+    """For training in bf16 on a CPU: the same network, computed in ways that are faster there."""
+    # Torch's attention in one piece is 1.3 to 4 times slower than its parts there (2.15, with AMX).
+    model.set_attn_implementation("eager")
+    small_maps.quicken(model)
 
 
 @torch.no_grad()

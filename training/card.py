@@ -57,7 +57,7 @@ def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) 
             lines.append(f"| {other['data']} | {_score(other['before'])} | {_score(other['after'])} |")
         chance = f"Chance is {metrics['chance']:.1%}; the" if "chance" in metrics else "The"
         lines += ["", f"Measured on {metrics['held_out']}, read once, when training had ended. {chance} intervals are "
-                  f"95% ({scale.about}).", ""]
+                  f"95% ({scale.about}). {scores.confidence(metrics.get('before'), metrics['after'])}".rstrip(), ""]
     else:
         lines += [f"It was stopped at step {metrics['step']:,} of {metrics['total']:,}, and not scored.", ""]
     counted = ", ".join(f"{name} {count:,}" for name, count in settings.get("pictures", {}).items())

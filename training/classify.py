@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import backbone, report
+from training import report
 from training.checkpoint import Checkpoint
 from training.device import device
 from training.exam import ClassExam, sit
@@ -15,6 +15,8 @@ from training.examples import Data, Examples
 from training.finetune import Task, checksum
 from training.loop import Lesson
 from training.recipe import Metrics
+
+LIGHT = 10**8    # multiplications of a step that one thread does in a millisecond or two
 
 
 class Classification(Task):
@@ -26,9 +28,8 @@ class Classification(Task):
     def frozen(self, model: nn.Module, eye: Any, part: Examples) -> Tensor:
         """(N, ...) what the head gets, kept on disk. Raises Stopped."""
 
-    def head(self, model: nn.Module) -> nn.Module:
-        """What learns on those features: a part of the model itself."""
-        return backbone.head(model)
+    def half(self) -> bool:
+        return self.config.method != "frozen" and super().half()   # a head is so small that casting is the most of it
 
     def described(self, part: Examples, validation: Examples, data: Data) -> str:
         seen = len(np.unique(part.labels))
@@ -62,9 +63,10 @@ def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, va
                                reduction="sum")
 
     @torch.no_grad()
-    def judge() -> tuple[float, float]:
+    def answers() -> np.ndarray:
         head.eval()
-        return report.held_out(head(held.to(where)).float().softmax(1).cpu().numpy(), validation.labels)
+        return head(held.to(where)).float().softmax(1).cpu().numpy()
 
-    return Lesson(len(part), checksum(part), lambda indices, _: indices, loss, judge if len(validation) else None,
-                  f"of {len(validation):,} held out of train")
+    return Lesson(len(part), checksum(part), lambda indices, _: indices, loss,
+                  **report.judged(answers, validation.labels),
+                  light=config.batch_size * sum(p.numel() for p in head.parameters()) < LIGHT)

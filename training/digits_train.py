@@ -69,16 +69,13 @@ def lesson(bare: DigitsNet, part: Pictures, validation: Pictures, config: Config
         return F.cross_entropy(model(x).logits.float(), labels[at], label_smoothing=config.label_smoothing,
                                reduction="sum")
 
-    def judge() -> tuple[float, float]:
-        return report.held_out(predict(bare, validation.images, run), validation.labels)
-
     def begin(model: DigitsNet) -> None:
         model.train()
         if config.method == "frozen":  # batch statistics are weights too
             model.body.eval()
 
     return Lesson(len(part), zlib.crc32(part.labels.tobytes(), zlib.crc32(part.images.tobytes())), fetch, loss,
-                  judge if len(validation) else None, f"of {len(validation):,} held out of train", begin)
+                  begin=begin, **report.judged(lambda: predict(bare, validation.images, run), validation.labels))
 
 
 def train(config: Config, run: Run) -> Metrics:

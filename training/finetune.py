@@ -15,7 +15,7 @@ import transformers
 from accelerate import Accelerator
 from torch import nn
 
-from training import backbone
+from training import backbone, calibration
 from training.batches import Stopped
 from training.checkpoint import Checkpoint
 from training.data import stratified
@@ -73,6 +73,10 @@ class Task(ABC):
     def lora(self, model: nn.Module) -> nn.Module:
         return backbone.with_lora(model, self.config.lora_rank)
 
+    def head(self, model: nn.Module) -> nn.Module:
+        """What makes classes of features: a part of the model itself."""
+        return backbone.head(model)
+
     def around(self, learner: nn.Module) -> nn.Module:
         """What learns beside the network and is not published, around it."""
         return learner
@@ -85,13 +89,13 @@ class Task(ABC):
         (model.half() if self.config.store == "float16" else model).save_pretrained(staging)
         eye.processor().save_pretrained(staging)
 
+    def half(self) -> bool:
+        """Whether it trains in half precision."""
+        return has_bf16() if self.config.bf16 == "auto" else self.config.bf16 == "on"
+
     def speed(self) -> float:
         """How much longer a usual step is than a step of the first epoch."""
         return 1.0
-
-
-def half(config: Any) -> bool:
-    return has_bf16() if config.bf16 == "auto" else config.bf16 == "on"
 
 
 def checksum(part: Examples) -> int:
@@ -106,7 +110,8 @@ def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelera
     if accelerator.device.type != "cpu" or not run.main:
         return
     buffers = {name: b.clone() for name, b in model.named_buffers()}
-    some, took = torch.arange(min(config.batch_size, lesson.count)), []
+    batch = min(config.batch_size, lesson.count)
+    some, took = torch.arange(max(1, batch // accelerator.num_processes)), []
     for _ in range(2):
         began = time.perf_counter()
         lesson.begin(model)
@@ -117,7 +122,7 @@ def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelera
     model.zero_grad(set_to_none=True)
     for name, b in model.named_buffers():
         b.copy_(buffers[name])
-    left = max(0, lesson.count / len(some) * config.epochs - done)
+    left = max(0, lesson.count / batch * config.epochs - done)
     seconds = min(took) * task.speed() * left
     note = f"About {_duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
     if seconds > LONG and config.method != "scratch":
@@ -146,7 +151,7 @@ def train(task: Task) -> Metrics:
     """Trains, writes run.staging and the report; a stopped run is published unscored, at once."""
     config, run = task.config, task.run
     transformers.utils.logging.disable_progress_bar()
-    accelerator = Accelerator(cpu=device() == "cpu", mixed_precision="bf16" if half(config) else "no")
+    accelerator = Accelerator(cpu=device() == "cpu", mixed_precision="bf16" if task.half() else "no")
     run.beat("loading the data")
     data = task.load()
     for problem in data.problems[:20]:
@@ -195,9 +200,8 @@ def _taught(task: Task, model: nn.Module, eye: Any, base: Checkpoint | None, par
         with accelerator.local_main_process_first():
             learner, taught = task.frozen_lesson(model, eye, part, validation)
     else:
-        if half(config) and accelerator.device.type == "cpu":
-            # Torch's attention in one piece is 1.3 to 4 times slower than its parts there (2.15, bf16, with AMX).
-            model.set_attn_implementation("eager")
+        if task.half() and accelerator.device.type == "cpu":
+            backbone.quicken(model)
         inner = task.lora(model) if config.method == "lora" else model
         learner = task.around(inner)
         _refuse_what_cannot_fit(learner, config.method)
@@ -216,4 +220,12 @@ def _taught(task: Task, model: nn.Module, eye: Any, base: Checkpoint | None, par
                 reached["best"] = taught.judge()[0]
                 run.say(f"with {config.keep:.0%} of the start: {taught.tell.format(reached['best'])} "
                         f"{taught.judged_on}")
-    return backbone.merged(inner) if config.method == "lora" else model, reached
+    heat = 1.0
+    if taught.answers and run.main and not reached["stopped"]:
+        with contextlib.suppress(Stopped):
+            heat = calibration.temperature(taught.answers(), validation.labels)
+    if config.method == "lora":
+        model = backbone.merged(inner)
+    if heat != 1.0 and calibration.cool(task.head(model), heat):
+        run.say(f"confidence fitted to the {len(validation):,} held out: logits divided by {heat:.2f}")
+    return model, reached

@@ -50,6 +50,8 @@ class Config(settings.FineTuning):
     crop: float = settings.crop(0.4)
     mixup: float = setting(0.0, "How strongly pairs of pictures are laid over each other; 0: not.", low=0, high=2,
                            rare=True)
+    cutmix: float = setting(0.0, "How often and how much of one picture is laid as a rectangle in another; 0: not.",
+                            low=0, high=2, rare=True)
     optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
@@ -73,7 +75,7 @@ class Config(settings.FineTuning):
     seed: int = settings.seed()
 
     def unused(self) -> set[str]:
-        return settings.unused(self, self.method, ("crop", "mixup", "train_size", "progressive"))
+        return settings.unused(self, self.method, ("crop", "mixup", "cutmix", "train_size", "progressive"))
 
 
 def slot(config: Config) -> str:

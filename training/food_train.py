@@ -16,7 +16,7 @@ from training.exam import ClassExam
 from training.examples import Data
 from training.finetune import checksum
 from training.food import Config
-from training.looks import Looks, long_side
+from training.looks import Looks
 from training.loop import Lesson
 from training.picture_augment import augment, draws, mixed
 from training.picture_store import MARGIN, Pictures, Store
@@ -33,14 +33,6 @@ def side(config: Config, size: int, epoch: int) -> int:
     return max(32, int(round(size * (0.5 + 0.5 * grown) / 8) * 8)) if size > 32 else size
 
 
-def shapes(size: int, own: bool) -> tuple[tuple[int, int], ...]:
-    """(height, width) of training batches, each as often as the others: squares alone, or as many that are 4:3 and 3:4,
-    whose content is as large."""
-    long = long_side(size)
-    short = min(long, max(16, round(long * 3 / 4 / 16) * 16))
-    return ((size, size), (size, size), (short, long), (long, short)) if own else ((size, size),)
-
-
 # -- lessons ---------------------------------------------------------------------------------------------
 def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures, config: Config, run: Run) -> Lesson:
     """Pictures, cropped and varied on the device, for methods that train the backbone."""
@@ -51,30 +43,25 @@ def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures,
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     classes, where = model.config.num_labels, device()
 
-    def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], tuple[int, int], int]:
+    def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], int, int]:
         chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
-        offered = shapes(side(config, looks.size, epoch), bool(looks.longest))
-        high, wide = offered[chance % len(offered)]
         pixels = torch.from_numpy(store[indices.numpy()])
-        stretch = torch.from_numpy(wide / high / store.aspects[indices.numpy()]) if looks.longest else (
-            torch.ones(len(indices)))
-        return (pixels, labels[indices], table(epoch)[indices], stretch), (high, wide), chance
+        # what is seen in its own shape must be learned in it: crops are squares of the picture, not of its pressed form
+        stretch = torch.from_numpy(1 / store.aspects[indices.numpy()]) if looks.longest else torch.ones(len(indices))
+        return (pixels, labels[indices], table(epoch)[indices], stretch), side(config, looks.size, epoch), chance
 
-    def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], tuple[int, int], int], piece: Tensor) -> Tensor:
-        columns, shape, chance = batch
+    def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: Tensor) -> Tensor:
+        columns, size, chance = batch
         pixels, truth, rows, stretch = (column[piece].to(where, non_blocking=True) for column in columns)
-        x = augment(pixels, rows, shape, config.augmentation, config.crop, stretch)
-        x, shares = mixed(x, truth, classes, config.mixup, chance + int(piece[0]))
+        x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
+        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + int(piece[0]))
         x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(logits, shares, label_smoothing=config.label_smoothing, reduction="sum")
 
-    def judge() -> tuple[float, float]:
-        return report.held_out(food_score.predict(model, held, looks, run), validation.labels)
-
-    return Lesson(len(part), checksum(part), fetch, loss, judge if len(validation) else None,
-                  f"of {len(validation):,} held out of train", lambda m: _begin(m, config), clip=1.0,
-                  ahead=store.packed is None or where != "cpu")
+    return Lesson(len(part), checksum(part), fetch, loss, begin=lambda m: _begin(m, config), clip=1.0,
+                  ahead=store.packed is None or where != "cpu",
+                  **report.judged(lambda: food_score.predict(model, held, looks, run), validation.labels))
 
 
 def _begin(model: nn.Module, config: Config) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from training.run import Run
 
 ROUND = 32       # batches that are sorted by length together: more saves padding, fewer mixes better
 SAVE_EVERY = 60  # seconds between saves of what continuing needs, within an epoch, at least
+SOONEST = 1      # seconds between saves at the ends of later epochs, which may last a few milliseconds
 
 
 @dataclass
@@ -37,13 +38,15 @@ class Lesson:
     data: int                                            # a checksum of them: a run is continued on the same ones
     fetch: Callable[[Tensor, int], Any]                  # (indices, epoch) -> what a step on them needs
     loss: Callable[[Any, Any, Tensor], Tensor]           # (model, fetched, places in it) -> loss, summed over these
-    judge: Callable[[], tuple[float, float]] | None      # held-out score and loss; may raise Stopped
+    judge: Callable[[], tuple[float, float]] | None = None   # held-out score and loss; may raise Stopped
     judged_on: str = ""                                  # what the held-out score is, in words
     begin: Callable[[Any], Any] = torch.nn.Module.train  # before each step: what of the model is in training mode
     clip: float = 0.0                                    # largest norm of the gradients; 0: any
     ahead: bool = False                                  # fetch the next batch while a step runs
     order: Callable[[int], Tensor] | None = None         # epoch -> all indices; None: shuffled
     tell: str = "{:.2%}"                                 # how a score is written
+    answers: Callable[[], np.ndarray] | None = None      # probabilities of the held-out part, where it has classes
+    light: bool = False                                  # a step's work is too little for several threads
 
 
 class Stop:
@@ -140,7 +143,18 @@ def fit(model: Any, lesson: Lesson, optimizer: torch.optim.Optimizer, config: An
 
     `config` has the fields that the recipes share: epochs, batch_size, learning_rate, schedule, warmup, weight_decay,
     accumulate, early_stopping and seed."""
-    return _Fit(model, lesson, optimizer, config, run, accelerator, saved).go()
+    with _one_thread() if lesson.light and accelerator.device.type == "cpu" else nullcontext():
+        return _Fit(model, lesson, optimizer, config, run, accelerator, saved).go()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Fit:
@@ -181,7 +195,9 @@ class _Fit:
                     # Only rank 0 judges: the others' batch statistics, and so their scores, may differ.
                     early = self.stop.any(judged and self.run.main)
                     asked = self.stop()
-            self._save()
+            ends = asked or early or state["epoch"] in (1, self.config.epochs)
+            if ends or time.monotonic() - self.saved_at > SOONEST:
+                self._save()
         if state["weights"] is not None:
             self.bare.load_state_dict(state["weights"])
         return {**state, "total": self.total, "stopped": asked and not early and state["step"] < self.total}

@@ -74,7 +74,16 @@ def _focus(x: Tensor, rows: Tensor) -> Tensor:
 
 
 def _soft(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    """The mean of every pixel and those beside it: avg_pool2d's, which takes four times as long on a CPU."""
+    for along in (2, 3):
+        size, total = x.shape[along], x.clone()
+        total.narrow(along, 1, size - 1).add_(x.narrow(along, 0, size - 1))
+        total.narrow(along, 0, size - 1).add_(x.narrow(along, 1, size - 1))
+        count = torch.full((size,), 3.0, device=x.device)
+        count[0] -= 1
+        count[-1] -= 1
+        x = total.div_(count.view(-1, *[1] * (3 - along)))
+    return x
 
 
 def _recolour(images: Tensor, rows: Tensor, which: Tensor) -> Tensor:
@@ -107,14 +116,30 @@ def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
     return other + (x - other) * factor
 
 
-def mixed(images: Tensor, labels: Tensor, classes: int, alpha: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018, arXiv 1710.09412): each picture with its neighbour in the batch; labels as shares,
-    (N, classes)."""
+def mixed(images: Tensor, labels: Tensor, classes: int, mixup: float, cutmix: float, seed: int
+          ) -> tuple[Tensor, Tensor]:
+    """Each picture with its neighbour in the batch: laid over each other (mixup, Zhang et al. 2018, arXiv 1710.09412)
+    or a rectangle of it in the other (CutMix, Yun et al. 2019, arXiv 1905.04899), as drawn where both are asked for.
+    Labels as shares, (N, classes)."""
     shares = F.one_hot(labels, classes).float()
-    if not alpha:
+    if not (mixup or cutmix):
         return images, shares
-    generator = torch.Generator().manual_seed(seed)
-    # Beta(alpha, alpha) by two gamma draws, which torch makes from a generator
-    one, two = torch._standard_gamma(torch.tensor([alpha, alpha]), generator=generator)
-    share = float(one / (one + two))
-    return images * share + images.roll(1, 0) * (1 - share), shares * share + shares.roll(1, 0) * (1 - share)
+    (count, _, high, wide), generator = images.shape, torch.Generator().manual_seed(seed)
+    over, cut = (_beta(alpha or 1.0, count, generator) for alpha in (mixup, cutmix))
+    x, y, which = torch.rand(3, count, 1, 1, generator=generator)
+    half = (1 - cut).sqrt() / 2
+    inside = (_places(high)[:, None] - y).abs().lt(half) & (_places(wide) - x).abs().lt(half)
+    laid = torch.where(which < cutmix / (mixup + cutmix), (~inside).float(), over).to(images.device)
+    part = laid.mean((1, 2))[:, None]    # what is left of each picture
+    return torch.lerp(images.roll(1, 0), images, laid[:, None]), shares * part + shares.roll(1, 0) * (1 - part)
+
+
+def _beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
+    """(count, 1, 1), Beta(alpha, alpha) by two gamma draws, which torch makes from a generator."""
+    one, two = torch._standard_gamma(torch.full((2, count, 1, 1), alpha, dtype=torch.float64), generator=generator)
+    return (one / (one + two)).float()
+
+
+def _places(count: int) -> Tensor:
+    """The middles of pixels, in 0 to 1."""
+    return (torch.arange(count) + 0.5) / count

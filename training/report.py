@@ -1,11 +1,12 @@
 """What a classification run reports: figures with their intervals, the confusion, the worst mistakes."""
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training import scores
+from training import calibration, scores
 
 CROWD = 20  # classes that a confusion picture shows at most
 
@@ -27,7 +28,8 @@ def classification(probabilities: np.ndarray, labels: np.ndarray, classes: list[
     right, truth, guessed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     f1 = np.divide(2 * right, truth + guessed, out=np.zeros(k), where=(truth + guessed) > 0)
     accuracy = float(right.sum() / n)
-    return {"accuracy": round(accuracy, 5), "interval": interval(accuracy, n), "n": n,
+    apart = {"calibration_error": round(calibration.error(probabilities, labels), 4)} if n >= calibration.LEAST else {}
+    return {"accuracy": round(accuracy, 5), "interval": interval(accuracy, n), "n": n, **apart,
             "macro_f1": round(float(f1[truth > 0].mean()), 5),
             "per_class": {c: round(float(right[i] / truth[i]), 4) if truth[i] else None
                           for i, c in enumerate(classes)},
@@ -38,6 +40,13 @@ def held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, floa
     """Accuracy and mean loss: what an epoch is judged by."""
     right = probabilities[np.arange(len(labels)), labels]
     return float((probabilities.argmax(1) == labels).mean()), float(-np.log(np.maximum(right, 1e-9)).mean())
+
+
+def judged(answers: Callable[[], np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+    """The fields of a Lesson (training/loop.py) whose held-out part has these labels, if any; `answers` gives its
+    probabilities."""
+    return {"answers": answers, "judge": lambda: held_out(answers(), labels),
+            "judged_on": f"of {len(labels):,} held out of train"} if len(labels) else {}
 
 
 def worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:

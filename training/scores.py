@@ -38,6 +38,15 @@ def text(part: dict[str, Any], places: int = 1) -> str:
     return scale(part).text(value(part), places)
 
 
+def confidence(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
+    """A sentence on how far the confidence can be believed; empty where too few examples tell."""
+    if "calibration_error" not in after:
+        return ""
+    was = f", {before['calibration_error'] * 100:.1f} before" if before and "calibration_error" in before else ""
+    return (f"Its confidence is off by {after['calibration_error'] * 100:.1f} points{was} (mean difference between "
+            "confidence and the share of right answers). ")
+
+
 def with_interval(part: dict[str, Any], places: int = 1) -> str:
     low, high = (scale(part).text(end, places) for end in part["interval"])
     return f"{text(part, places)} ({low} to {high}, n = {part['n']:,})"

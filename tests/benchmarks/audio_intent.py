@@ -76,7 +76,8 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "audio_intent", {})
     AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
-    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
+    half = audio_train.AudioTask(config, run).half()
+    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if half else "no")
     heard, nothing = Heard(part, SECONDS), part[np.zeros(0, int)]
     stamps = [time.perf_counter()]
     if method == "frozen":
@@ -85,6 +86,8 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
         lesson = classify.head_lesson(learner, given, part, given[:0], nothing, config)
     else:
         model.freeze_feature_encoder()
+        if half and accelerator.device.type == "cpu":
+            backbone.quicken(model)
         learner = model.to(accelerator.device)
         lesson = audio_train.lesson(learner, ear, heard, Heard(nothing, SECONDS), config, run)
     say = run.say

@@ -79,7 +79,8 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
     AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
-    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
+    half = food_train.FoodTask(config, run).half()
+    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if half else "no")
     nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
     if method == "frozen":
         given = food_score.frozen_features(model, Looks(side(arch)), part, run)
@@ -87,6 +88,8 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
         lesson = classify.head_lesson(model, given, part, given[:0], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
+        if half and accelerator.device.type == "cpu":
+            backbone.quicken(model)
         lesson = food_train.lesson(model, Looks(side(arch)), part, nothing, config, run)
     say = run.say
     run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
