@@ -116,6 +116,15 @@ def test_confidence_is_fitted_to_what_was_held_out_and_no_answer_changes(kitchen
     assert "Its confidence is off by" in (run.checkpoint / "README.md").read_text()
 
 
+def test_a_network_whose_head_is_not_known_is_published_as_sure_as_it_is(kitchen, starts, monkeypatch):
+    def unknown(model):
+        raise recipe.SettingsError("no head")
+    monkeypatch.setattr(finetune.calibration, "temperature", lambda *_: 0.5)
+    monkeypatch.setattr(backbone, "head", unknown)
+    run = train(kitchen, start=starts["resnet"])
+    assert run.has_checkpoint and "confidence fitted" not in run.log_file.read_text()
+
+
 def test_what_is_kept_of_the_start_is_mixed_in_and_judged(kitchen, starts):
     begun = weights(Run.find(kitchen, starts["resnet"]))
     alone, half = (weights(train(kitchen, start=starts["resnet"], keep=keep)) for keep in (0.0, 0.5))

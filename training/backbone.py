@@ -138,11 +138,12 @@ def merged(model: nn.Module) -> nn.Module:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def quicken(model: nn.Module) -> None:
+def quicken(model: nn.Module, compiled: bool = False) -> None:
     """For training in bf16 on a CPU: the same network, computed in ways that are faster there."""
     # Torch's attention in one piece is 1.3 to 4 times slower than its parts there (2.15, with AMX).
     model.set_attn_implementation("eager")
-    small_maps.quicken(model)
+    if not compiled:   # the compiler is given torch's own convolutions
+        small_maps.quicken(model)
 
 
 @torch.no_grad()

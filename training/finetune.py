@@ -201,7 +201,7 @@ def _taught(task: Task, model: nn.Module, eye: Any, base: Checkpoint | None, par
             learner, taught = task.frozen_lesson(model, eye, part, validation)
     else:
         if task.half() and accelerator.device.type == "cpu":
-            backbone.quicken(model)
+            backbone.quicken(model, config.compile == "on")
         inner = task.lora(model) if config.method == "lora" else model
         learner = task.around(inner)
         _refuse_what_cannot_fit(learner, config.method)
@@ -226,6 +226,7 @@ def _taught(task: Task, model: nn.Module, eye: Any, base: Checkpoint | None, par
             heat = calibration.temperature(taught.answers(), validation.labels)
     if config.method == "lora":
         model = backbone.merged(inner)
-    if heat != 1.0 and calibration.cool(task.head(model), heat):
-        run.say(f"confidence fitted to the {len(validation):,} held out: logits divided by {heat:.2f}")
+    with contextlib.suppress(SettingsError):   # a head that is not known stays as sure as it is
+        if heat != 1.0 and calibration.cool(task.head(model), heat):
+            run.say(f"confidence fitted to the {len(validation):,} held out: logits divided by {heat:.2f}")
     return model, reached
