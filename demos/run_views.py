@@ -70,7 +70,8 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         elif "score" in event:
             held.append({"step": event["step"], "score": round(event["score"] * unit, 4)})
     every = max(1, len(losses) // 300)
-    return tuple(pd.DataFrame(points if len(points) > 1 else [], columns=["step", name])
+    # floats also where there are none: the plot takes what an empty table holds for words, and its axis stays so
+    return tuple(pd.DataFrame(points if len(points) > 1 else [], columns=["step", name], dtype=float)
                  for name, points in (("loss", losses[::-1][::every][::-1]), ("score", held)))
 
 

@@ -27,3 +27,8 @@ def test_a_long_run_is_drawn_with_few_points_and_its_last(run):
         run.log(step=step, total=1000, loss=1.0)
     loss, _ = run_views.curves(run)
     assert 200 < len(loss) <= 400 and loss["step"].iloc[-1] == 1000
+
+
+def test_curves_without_points_are_numbers_too():
+    for curve in run_views.curves(None):
+        assert curve.empty and set(curve.dtypes.astype(str)) == {"float64"}
