@@ -105,9 +105,9 @@ def checksum(part: Examples) -> int:
 # -- the run ---------------------------------------------------------------------------------------------
 def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator, done: int) -> None:
     """On a CPU, before it starts: how long it will take from step `done` on, by two measured steps, and what would be
-    faster."""
+    faster. All processes measure, so that they are in each other's way as they will be."""
     config, run = task.config, task.run
-    if accelerator.device.type != "cpu" or not run.main:
+    if accelerator.device.type != "cpu":
         return
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     batch = min(config.batch_size, lesson.count)
@@ -200,8 +200,7 @@ def _taught(task: Task, model: nn.Module, eye: Any, base: Checkpoint | None, par
         with accelerator.local_main_process_first():
             learner, taught = task.frozen_lesson(model, eye, part, validation)
     else:
-        if task.half() and accelerator.device.type == "cpu":
-            backbone.quicken(model, config.compile == "on")
+        backbone.quicken(model, accelerator, config.compile == "on")
         inner = task.lora(model) if config.method == "lora" else model
         learner = task.around(inner)
         _refuse_what_cannot_fit(learner, config.method)

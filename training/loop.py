@@ -40,7 +40,7 @@ class Lesson:
     loss: Callable[[Any, Any, Tensor], Tensor]           # (model, fetched, places in it) -> loss, summed over these
     judge: Callable[[], tuple[float, float]] | None = None   # held-out score and loss; may raise Stopped
     judged_on: str = ""                                  # what the held-out score is, in words
-    begin: Callable[[Any], Any] = torch.nn.Module.train  # before each step: what of the model is in training mode
+    begin: Callable[[Any], Any] = torch.nn.Module.train  # before an epoch: what of the model is in training mode
     clip: float = 0.0                                    # largest norm of the gradients; 0: any
     ahead: bool = False                                  # fetch the next batch while a step runs
     order: Callable[[int], Tensor] | None = None         # epoch -> all indices; None: shuffled
@@ -209,6 +209,7 @@ class _Fit:
         batches = steps_of(order, self.config.batch_size, self.world)[state["at"]:]
         mine = [batch[self.rank::self.world] for batch in batches]
         ready = fetched(lambda part: lesson.fetch(part, epoch), mine, lesson.ahead)
+        lesson.begin(self.bare)
         for whole, part in zip(batches, mine, strict=True):
             if self.stop():
                 return True
@@ -229,15 +230,14 @@ class _Fit:
             group["lr"] = config.learning_rate * rate(config, step / self.total) * group.get("scale", 1.0)
             if group.get("decays", True):
                 group["weight_decay"] = config.weight_decay
-        self.lesson.begin(self.bare)
-        loss = torch.zeros((), device=accelerator.device)
+        loss: Any = 0.0
         pieces = torch.arange(count).chunk(config.accumulate)
         for i, piece in enumerate(pieces):
             with nullcontext() if i == len(pieces) - 1 else accelerator.no_sync(self.model), accelerator.autocast():
                 # The processes' gradients are averaged: scaled so that every example of the batch weighs alike.
-                part = self.lesson.loss(self.model, batch, piece) * self.world / whole
+                part = self.lesson.loss(self.model, batch, piece) * (self.world / whole)
                 accelerator.backward(part)
-            loss += part.detach() / self.world
+            loss = loss + part.detach() / self.world
         if self.lesson.clip:
             accelerator.clip_grad_norm_(self.model.parameters(), self.lesson.clip)
         self.optimizer.step()

@@ -86,8 +86,7 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
         lesson = classify.head_lesson(learner, given, part, given[:0], nothing, config)
     else:
         model.freeze_feature_encoder()
-        if half and accelerator.device.type == "cpu":
-            backbone.quicken(model)
+        backbone.quicken(model, accelerator)
         learner = model.to(accelerator.device)
         lesson = audio_train.lesson(learner, ear, heard, Heard(nothing, SECONDS), config, run)
     say = run.say

@@ -88,8 +88,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
     AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
     accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
-    if device.has_bf16() and accelerator.device.type == "cpu":
-        backbone.quicken(model)
+    backbone.quicken(model, accelerator)
     stamps = [time.perf_counter()]
     if config.method == "frozen":
         given = caption_score.encodings(model, eye, part, run)

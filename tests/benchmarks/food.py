@@ -88,8 +88,7 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
         lesson = classify.head_lesson(model, given, part, given[:0], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
-        if half and accelerator.device.type == "cpu":
-            backbone.quicken(model)
+        backbone.quicken(model, accelerator)
         lesson = food_train.lesson(model, Looks(side(arch)), part, nothing, config, run)
     say = run.say
     run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
