@@ -137,7 +137,7 @@ ABOUT = ("The embedded checkpoint was trained on <b>synthesised speech</b> alone
 def build(training: bool) -> tuple[gr.Button, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
-        with gr.Column(scale=4, min_width=300):
+        with page.asking():
             recording = page.recording(label="What do you want of your bank?", elem_id="audio-recording",
                                        sources=["microphone", "upload"])
             examples = sorted(EXAMPLES.glob("*.mp3"))

@@ -245,7 +245,7 @@ ABOUT = ("The embedded checkpoint is small and has seen <b>a few thousand photos
 def build(training: bool) -> tuple[gr.Button, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
-        with gr.Column(scale=4, min_width=300):
+        with page.asking():
             photo = page.photo(label="A photo", elem_id="captioning-photo", height=320,
                                sources=["upload", "clipboard", "webcam"])
             gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, drawn")

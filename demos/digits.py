@@ -111,7 +111,7 @@ def from_photo(path: str | None, *chosen: str) -> list[Any]:
 def build(training: bool) -> tuple[gr.Button, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
-        with gr.Column(scale=4, min_width=300):
+        with page.asking():
             with gr.Tabs():
                 with gr.Tab("Draw"):
                     canvas = gr.Sketchpad(

@@ -121,7 +121,7 @@ QUESTION = Question(EMPTY, load_picture, PictureError, _answer)
 def build(training: bool) -> tuple[gr.Button, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
-        with gr.Column(scale=4, min_width=300):
+        with page.asking():
             photo = page.photo(label="A photo of a dish", elem_id="food-photo", height=320,
                                sources=["upload", "clipboard", "webcam"])
             gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples, drawn")

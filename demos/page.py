@@ -126,6 +126,11 @@ def notice(text: str, kind: str = "note") -> str:
     return f'<div class="notice {kind}" role="status">{text}</div>' if text else ""
 
 
+def asking() -> gr.Column:
+    """Where a tab is asked: left of its answers. On a phone they come between its question and what is after that."""
+    return gr.Column(scale=4, min_width=300, elem_classes="asking")
+
+
 def about(text: str) -> gr.HTML:
     """What a tab's embedded checkpoint knows, and what not."""
     return gr.HTML(f'<p class="about">{text}</p>')

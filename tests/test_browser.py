@@ -287,6 +287,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
     page.goto(app.url)
     draw_seven(page)
     assert shown_digit(page) == "7"
+    assert page.locator("#label-fashion").bounding_box()["y"] < page.locator("#tune-digits").bounding_box()["y"], \
+        "the answers come right after the question"
     shot(page, "phone.png")
     for tab in ("Captioning", "Food", "Audio intent", "Digits & fashion", "Train"):
         page.get_by_role("tab", name=tab).click()

@@ -232,6 +232,9 @@ def shapes(chosen: argparse.Namespace) -> None:
         "cropped to 16:9": lambda p: p.crop((0, p.height * 7 // 32, p.width, p.height - p.height * 7 // 32)),
         "cropped to 9:16": lambda p: p.crop((p.width * 7 // 32, 0, p.width - p.width * 7 // 32, p.height)),
         "with white borders to 4:3": lambda p: _padded(p),
+        # What a picture loses with the part that 4:3 cuts away, when it stays square.
+        "three quarters of it, square": lambda p: p.crop((p.width // 15, p.height // 15, p.width - p.width // 15,
+                                                          p.height - p.height // 15)),
     }
     for name, change in changes.items():
         shown = picture_store.Pictures(lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys)
