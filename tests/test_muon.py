@@ -54,7 +54,7 @@ def steps(model, made, count, begin=0):
         loss = nn.functional.cross_entropy(model(x), (x[:, 0].mean((1, 2)) > 0).long())
         loss.backward()
         made.step()
-        made.zero_grad()
+        model.zero_grad()
         losses.append(loss.item())
     return losses
 

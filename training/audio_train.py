@@ -76,10 +76,10 @@ def lesson(model: nn.Module, ear: Ear, heard: Heard, held: Heard, config: Config
         clips = list(pool.map(lambda i: one(i, epoch), indices.tolist()))
         return ear.inputs(clips), labels[indices], indices, config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
 
-    def loss(model: nn.Module, batch: tuple[dict[str, Tensor], Tensor, Tensor, int], piece: Tensor) -> Tensor:
+    def loss(model: nn.Module, batch: tuple[dict[str, Tensor], Tensor, Tensor, int], piece: slice) -> Tensor:
         inputs = {name: t[piece].to(where, non_blocking=True) for name, t in batch[0].items()}
         if sees_time:  # transformers draws SpecAugment's stretches from numpy's own generator
-            np.random.seed((batch[3] + int(piece[0])) % 2**32)
+            np.random.seed((batch[3] + piece.start) % 2**32)
         if spells:
             texts = [heard.clips.texts[heard.clips.places[i]] for i in batch[2][piece].tolist()]
             logits, spelling = model(texts, **inputs)

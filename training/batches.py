@@ -8,7 +8,7 @@ class Stopped(Exception):
     """A stop was asked for in the midst of work that is not worth waiting for."""
 
 
-def batches(count: int, size: int, run: Run | None) -> Iterator[slice]:
+def batches(count: int, size: int, run: Run | None = None) -> Iterator[slice]:
     """The places of each batch, with a sign of life before it. Raises Stopped when `run` is asked to stop."""
     for low in range(0, count, size):
         if run:

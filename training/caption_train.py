@@ -99,7 +99,7 @@ def lesson(learner: Teller, net: nn.Module, eye: Eye, part: Pictures, given: Any
         batch = {"shown": shown, "rows": table(epoch)[indices], "read": read, "write": write, "real": real}
         return batch | ({"names": names[indices]} if names is not None else {})
 
-    def loss(model: nn.Module, batch: dict[str, Tensor], piece: Tensor) -> Tensor:
+    def loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
         own = {name: t[piece].to(where, non_blocking=True) for name, t in batch.items()}
         if not encoded:
             x = augment(own["shown"], own["rows"], (eye.looks.size, eye.looks.size), config.augmentation, config.crop)

@@ -57,16 +57,19 @@ def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, va
     where = device()
     given, labels = given.to(where), torch.from_numpy(part.labels).to(where)
 
-    def loss(model: nn.Module, batch: Tensor, piece: Tensor) -> Tensor:
-        at = batch[piece].to(where)
-        return F.cross_entropy(model(given[at]).float(), labels[at], label_smoothing=config.label_smoothing,
-                               reduction="sum")
+    def fetch(indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        at = indices.to(where)
+        return given[at], labels[at]
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
+        shown, truth = (column[piece] for column in batch)
+        return F.cross_entropy(model(shown).float(), truth, label_smoothing=config.label_smoothing, reduction="sum")
 
     @torch.no_grad()
     def answers() -> np.ndarray:
         head.eval()
         return head(held.to(where)).float().softmax(1).cpu().numpy()
 
-    return Lesson(len(part), checksum(part), lambda indices, _: indices, loss,
+    return Lesson(len(part), checksum(part), fetch, loss,
                   **report.judged(answers, validation.labels),
                   light=config.batch_size * sum(p.numel() for p in head.parameters()) < LIGHT)

@@ -63,7 +63,7 @@ def lesson(bare: DigitsNet, part: Pictures, validation: Pictures, config: Config
     def fetch(indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         return indices.to(where), table(epoch)[indices].to(where)
 
-    def loss(model: Any, batch: tuple[Tensor, Tensor], piece: Tensor) -> Tensor:
+    def loss(model: Any, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
         at, rows = (column[piece] for column in batch)
         x = augment(images[at].float() / 255, rows, bare.config.framing, config.augmentation)
         return F.cross_entropy(model(x).logits.float(), labels[at], label_smoothing=config.label_smoothing,

@@ -116,10 +116,10 @@ def foretell(model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelera
         began = time.perf_counter()
         lesson.begin(model)
         with accelerator.autocast():
-            loss = lesson.loss(model, lesson.fetch(some, 0), some[:max(1, len(some) // config.accumulate)])
+            loss = lesson.loss(model, lesson.fetch(some, 0), slice(0, max(1, len(some) // config.accumulate)))
         loss.backward()
         took.append((time.perf_counter() - began) * config.accumulate)
-    model.zero_grad(set_to_none=True)
+    model.zero_grad()
     for name, b in model.named_buffers():
         b.copy_(buffers[name])
     left = max(0, lesson.count / batch * config.epochs - done)

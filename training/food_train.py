@@ -50,11 +50,11 @@ def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures,
         stretch = torch.from_numpy(1 / store.aspects[indices.numpy()]) if looks.longest else torch.ones(len(indices))
         return (pixels, labels[indices], table(epoch)[indices], stretch), side(config, looks.size, epoch), chance
 
-    def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: Tensor) -> Tensor:
+    def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: slice) -> Tensor:
         columns, size, chance = batch
         pixels, truth, rows, stretch = (column[piece].to(where, non_blocking=True) for column in columns)
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
-        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + int(piece[0]))
+        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
         x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(logits, shares, label_smoothing=config.label_smoothing, reduction="sum")

@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from training.batches import Stopped
+from training.batches import Stopped, batches
 from training.recipe import SettingsError
 from training.run import Run
 
@@ -37,7 +37,7 @@ class Lesson:
     count: int                                           # examples of an epoch
     data: int                                            # a checksum of them: a run is continued on the same ones
     fetch: Callable[[Tensor, int], Any]                  # (indices, epoch) -> what a step on them needs
-    loss: Callable[[Any, Any, Tensor], Tensor]           # (model, fetched, places in it) -> loss, summed over these
+    loss: Callable[[Any, Any, slice], Tensor]            # (model, fetched, places in it) -> loss, summed over these
     judge: Callable[[], tuple[float, float]] | None = None   # held-out score and loss; may raise Stopped
     judged_on: str = ""                                  # what the held-out score is, in words
     begin: Callable[[Any], Any] = torch.nn.Module.train  # before an epoch: what of the model is in training mode
@@ -206,11 +206,11 @@ class _Fit:
         """The rest of an epoch's steps; True if it was left because a stop was asked for."""
         lesson, state = self.lesson, self.state
         order = lesson.order(epoch) if lesson.order else shuffled(lesson.count, self.config.seed, epoch)
-        batches = steps_of(order, self.config.batch_size, self.world)[state["at"]:]
-        mine = [batch[self.rank::self.world] for batch in batches]
+        wholes = steps_of(order, self.config.batch_size, self.world)[state["at"]:]
+        mine = [whole[self.rank::self.world] for whole in wholes]
         ready = fetched(lambda part: lesson.fetch(part, epoch), mine, lesson.ahead)
         lesson.begin(self.bare)
-        for whole, part in zip(batches, mine, strict=True):
+        for whole, part in zip(wholes, mine, strict=True):
             if self.stop():
                 return True
             loss = self._step(next(ready), len(part), len(whole))
@@ -231,7 +231,7 @@ class _Fit:
             if group.get("decays", True):
                 group["weight_decay"] = config.weight_decay
         loss: Any = 0.0
-        pieces = torch.arange(count).chunk(config.accumulate)
+        pieces = list(batches(count, math.ceil(count / config.accumulate)))
         for i, piece in enumerate(pieces):
             with nullcontext() if i == len(pieces) - 1 else accelerator.no_sync(self.model), accelerator.autocast():
                 # The processes' gradients are averaged: scaled so that every example of the batch weighs alike.
@@ -241,7 +241,7 @@ class _Fit:
         if self.lesson.clip:
             accelerator.clip_grad_norm_(self.model.parameters(), self.lesson.clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.bare.zero_grad()
         return loss if self.world == 1 else accelerator.reduce(loss, "sum")
 
     def _log(self, epoch: int, loss: Tensor) -> None:
