@@ -33,13 +33,14 @@ class FoodPredictor:
     """Any image-classification checkpoint, ready to answer."""
 
     def __init__(self, path: Path):
+        import torch
         from transformers import AutoModelForImageClassification
 
         from training.looks import Looks
         self.model = load_checked(AutoModelForImageClassification, path)
         if hasattr(self.model.config, "num_attention_heads"):
             self.model.set_attn_implementation("eager")  # the others do not tell what they attended to
-        self.model.requires_grad_(False)
+        self.model.requires_grad_(False).to(memory_format=torch.channels_last)  # as `input` is
         self.labels, self.looks = labels(path), Looks.of(path)
         self.trained_on = getattr(self.model.config, "trained_on", "")
 
@@ -67,8 +68,8 @@ def words(label: str) -> str:
 
 def classify(picture: Image.Image, checkpoint: str | None = None) -> Answer:
     """The five dishes that it looks like most. Raises SwapError with a sentence."""
-    from training.picture_store import framed
     held = SLOTS["food"].get(checkpoint)
+    from training.picture_store import framed  # after the slot: transformers is whole then, see LOADING
     began = time.perf_counter()
     pixels = framed(picture, held.predictor.looks)
     scores = held.predictor.scores(pixels)

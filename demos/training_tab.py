@@ -15,6 +15,7 @@ from demos.clock import Moment, Part
 from training import checkpoint, job, recipe
 from training.checkpoint import runs_dir, slot_of
 from training.recipe import Recipe
+from training.run import ENDED
 
 
 # -- the form: made from the config's fields -------------------------------------------------------------
@@ -107,9 +108,10 @@ def _live_view(training: bool) -> dict[str, Any]:
             view[name] = gr.Button(text, size="sm", visible=training, interactive=False, min_width=80, elem_id=name,
                                    variant="stop" if name == "stop" else "secondary")
     with gr.Row():
-        view["loss"] = gr.LinePlot(x="step", y="loss", title="Loss", height=200, elem_id="loss", min_width=220)
+        view["loss"] = gr.LinePlot(x="step", y="loss", title="Loss", height=200, elem_id="loss", min_width=220,
+                                   visible=False)
         view["score"] = gr.LinePlot(x="step", y="score", title="Held-out score, %", height=200,
-                                    elem_id="score", min_width=220)
+                                    elem_id="score", min_width=220, visible=False)
     view["queue"] = gr.HTML(elem_id="queue")
     with gr.Accordion("Last lines of the log", open=False):
         view["log"] = gr.Textbox(show_label=False, lines=8, max_lines=8, interactive=False, elem_id="log",
@@ -201,7 +203,9 @@ def _progress_sign(moment: Moment) -> str:
 
 def _progress(moment: Moment) -> list[Any]:
     loss, score = run_views.curves(run := moment.run)
-    return [run_views.status(run), loss, gr.LinePlot(value=score, title=run_views.score_title(run)),
+    at_work = run is not None and run.state not in ENDED   # a plot without a line stays where one will come
+    return [run_views.status(run), gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
+            gr.LinePlot(value=score, title=run_views.score_title(run), visible=at_work or len(score) > 0),
             run.log_tail() if run else ""]
 
 

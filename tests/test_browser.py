@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from demos import run_views
 from training.run import ENDED, Run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -277,7 +278,10 @@ def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
     page.locator("#stop").click()
     page.wait_for_selector("#status .state.stopped")
     until(page, "!document.querySelector('#go_on').disabled")
-    assert Run.all(app.runs)[-1].has_checkpoint
+    run = Run.all(app.runs)[-1]
+    assert run.has_checkpoint
+    for name, points in zip(("loss", "score"), run_views.curves(run), strict=True):
+        assert page.locator(f"#{name}").is_visible() == (len(points) > 0), "no empty plot of a run that has ended"
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):

@@ -148,6 +148,22 @@ print(*(f"{s.name}={s.active_id}{s.notice}" for s in slots))
     assert all(answer.startswith("embedded-") for answer in answers.values()), found
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("tab, slot, ask", [("food", "food", "classify"), ("captioning", "captions", "caption")])
+def test_who_asks_while_another_thread_imports_transformers_is_answered(runs, tab, slot, ask):
+    code = f"""
+import sys, threading
+from PIL import Image
+from demos import {tab}
+threading.Thread(target={tab}.SLOTS["{slot}"].get).start()
+while "transformers" not in sys.modules:
+    pass
+print({tab}.{ask}(Image.new("RGB", (64, 64))).checkpoint)
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert found.stdout.strip() == f"embedded-{slot}", found
+
+
 def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
     runs = [ended(seed=seed, hidden=1000) for seed in range(BESIDE + 2)]  # so many that each swap loads: 3 MB each
     memory = {}
