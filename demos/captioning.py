@@ -136,9 +136,8 @@ def caption(picture: Image.Image, checkpoint: str | None = None) -> Caption:
 
 def _looked(picture: Image.Image, checkpoint: str | None) -> tuple[Held, Any, float]:
     held = SLOTS["captions"].get(checkpoint)
-    from training.picture_store import framed  # after the slot: transformers is whole then, see LOADING
     began = time.perf_counter()
-    return held, held.predictor.states(framed(picture, held.predictor.eye.looks)), began
+    return held, held.predictor.states(held.predictor.eye.looks.framed(picture)), began
 
 
 # -- the page --------------------------------------------------------------------------------------------

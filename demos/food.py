@@ -69,9 +69,8 @@ def words(label: str) -> str:
 def classify(picture: Image.Image, checkpoint: str | None = None) -> Answer:
     """The five dishes that it looks like most. Raises SwapError with a sentence."""
     held = SLOTS["food"].get(checkpoint)
-    from training.picture_store import framed  # after the slot: transformers is whole then, see LOADING
     began = time.perf_counter()
-    pixels = framed(picture, held.predictor.looks)
+    pixels = held.predictor.looks.framed(picture)
     scores = held.predictor.scores(pixels)
     return Answer.of(held, scores, time.perf_counter() - began, pixels, words, TOP)
 

@@ -10,7 +10,7 @@ from training import food_data, food_score, picture_store
 from training.examples import holdout
 from training.food_data import load
 from training.looks import Looks
-from training.picture_store import Pictures, framed
+from training.picture_store import Pictures
 from training.pictures import load_picture
 from training.recipe import SettingsError
 
@@ -28,7 +28,7 @@ OWN = Looks(176, longest=192)
                                         ((3000, 2), (1, 192))])
 def test_a_picture_in_its_own_shape_keeps_it_within_the_two_sides(size, seen):
     assert OWN.shape(*size) == seen
-    assert framed(gradient(*size), OWN).shape == (*seen, 3)
+    assert OWN.framed(gradient(*size)).shape == (*seen, 3)
     assert Looks(176).shape(*size) == (176, 176)
 
 
@@ -47,7 +47,7 @@ def test_a_store_in_own_shape_gives_each_picture_in_its_own_and_tells_how_wide_i
 @pytest.mark.parametrize("size", [(64, 64), (200, 64), (64, 200), (1, 1), (3, 500), (1000, 700)])
 def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
     picture = gradient(*size)
-    pixels = framed(picture, Looks(64))
+    pixels = Looks(64).framed(picture)
     assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
     pixels, before = pixels.astype(int), np.asarray(picture).astype(int)
     for place, where in ((32, 0.5), (0, 0.0), (63, 1.0)):
@@ -57,11 +57,11 @@ def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
 
 def test_a_picture_of_the_right_size_passes_unharmed():
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    assert (framed(Image.fromarray(pixels), Looks(64)) == pixels).all()
+    assert (Looks(64).framed(Image.fromarray(pixels)) == pixels).all()
 
 
 def test_what_is_transparent_lies_on_white():
-    assert (framed(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), Looks(32)) == 255).all()
+    assert (Looks(32).framed(Image.new("RGBA", (64, 64), (0, 0, 0, 0))) == 255).all()
 
 
 def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
@@ -93,7 +93,7 @@ def test_pixels_are_those_of_the_pictures_asked_for():
     pixels = data.train.pixels(some, Looks(64))
     assert pixels.shape == (3, 3, 64, 64)
     for row, i in zip(pixels, some, strict=True):
-        assert (row.transpose(1, 2, 0) == framed(data.train.one(i), Looks(64))).all()
+        assert (row.transpose(1, 2, 0) == Looks(64).framed(data.train.one(i))).all()
     assert data.train.natural == 64
 
 

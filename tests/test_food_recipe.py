@@ -420,12 +420,12 @@ def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, sta
     picture, (model, looks) = load("", "sample").test.one(0), opened(run.checkpoint)
     for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(images=image, return_tensors="pt")["pixel_values"]
-        ours = looks.normalised(torch.from_numpy(picture_store.framed(image, looks).copy()).permute(2, 0, 1)[None])
+        ours = looks.normalised(torch.from_numpy(looks.framed(image).copy()).permute(2, 0, 1)[None])
         assert (theirs - ours).abs().mean() < 0.2  # half a pixel, where the middle is rounded otherwise
     told = pipeline("image-classification", run.checkpoint)(picture)
     with torch.inference_mode():
         mine = model.eval()(pixel_values=looks.normalised(torch.from_numpy(
-            picture_store.framed(picture, looks).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
+            looks.framed(picture).copy()).permute(2, 0, 1)[None])).logits.softmax(1)[0]
     assert told[0]["score"] == pytest.approx(float(mine.max()), abs=0.02)
 
 

@@ -1,6 +1,6 @@
 """The data of the food recipe: coloured pictures and their classes, from the Hub, from the sample or from a folder.
 
-See training/picture_store.py for how they are framed.
+See training/looks.py for how they are framed.
 """
 from pathlib import Path
 

@@ -1,7 +1,6 @@
-"""Coloured pictures to learn from: framed for a network, and kept.
+"""Coloured pictures to learn from: read, framed for a network, and kept.
 
-They stay as they are stored (files, or what a data set holds) until they are framed: upright, flattened on white, the
-whole of them brought to the size at which a network looks. It is one function, for training, scoring and serving alike.
+They stay as they are stored (files, or what a data set holds) until they are framed, by `Looks.framed`.
 """
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,22 +14,12 @@ from PIL import Image
 from training.device import cores
 from training.examples import Examples, Kind
 from training.looks import Looks
-from training.pictures import PictureError, flatten, load_picture
+from training.pictures import PictureError, load_picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TINY = 32        # side of the thumbnail that tells a picture's content
 SHOWN = 224      # of a picture in a report
 MARGIN = 1.15    # training pictures are kept so much larger than the network sees, so that crops stay sharp
-
-
-def framed(picture: Image.Image, looks: Looks) -> np.ndarray:
-    """(h, w, 3) uint8: the whole picture, in its own shape or pressed into a square, as ViT's own processor does.
-
-    The square in its middle alone costs more: of Food-101's pictures cut to 4:3 a small ResNet named 46.0% so and 50.0%
-    pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
-    """
-    high, wide = looks.shape(*picture.size)
-    return np.asarray(flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 class Pictures(Examples):
@@ -45,7 +34,7 @@ class Pictures(Examples):
 
         def fill(row: int) -> None:
             picture = self.one(indices[row])
-            out[row] = framed(picture, looks).transpose(2, 0, 1)
+            out[row] = looks.framed(picture).transpose(2, 0, 1)
             if aspects is not None:
                 aspects[indices[row]] = picture.width / picture.height
 
@@ -63,7 +52,7 @@ class Pictures(Examples):
 
 
 KIND = Kind("pictures", Pictures, PICTURES, "Image", lambda source, _: load_picture(source),
-            lambda picture: framed(picture, Looks(TINY)).tobytes(), PictureError)
+            lambda picture: Looks(TINY).framed(picture).tobytes(), PictureError)
 
 
 def thumbnail(picture: Image.Image, stem: Path) -> str:
