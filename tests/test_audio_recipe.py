@@ -123,6 +123,14 @@ def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_al
 
 
 # -- frozen ----------------------------------------------------------------------------------------------
+def test_features_are_kept_for_clips_in_any_order(studio, starts):
+    model, ear = opened(Run.find(studio, starts["wav2vec2"]).checkpoint)
+    run, clips = Run.create(studio, "audio_intent", {}), load("", "sample", "", "en-US", 3000).test
+    first, second = (audio_score.frozen_features(model, ear, Heard(clips[at], 3.0), run)
+                     for at in (np.arange(8), np.arange(8)[::-1]))
+    assert torch.equal(second, first.flip(0)) and "computed by an earlier run" in run.log_file.read_text()
+
+
 def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
     first = train(studio, start=starts["wav2vec2"], method="frozen", seed=3)
 

@@ -140,6 +140,9 @@ def test_kept_encodings_give_the_loss_of_pictures(press, starts):
         told = caption_train.lesson(learner, model, eye, part, given, nothing, None, config, run)
         sums.append(told.loss(learner, told.fetch(torch.arange(24), 3), slice(0, 24)).item())
     assert sums[0] == pytest.approx(sums[1], rel=1e-5) and sums[0] > 1
+    mine = caption_score.encodings(model, eye, part, run)
+    turned = caption_score.encodings(model, eye, part[np.arange(24)[::-1]], run)
+    assert torch.equal(turned, mine.flip(0)) and run.log_file.read_text().count("computed by an earlier run") == 2
 
 
 def test_a_second_frozen_run_looks_at_no_picture(press, starts, monkeypatch):
@@ -160,7 +163,7 @@ def test_a_second_frozen_run_looks_at_no_picture(press, starts, monkeypatch):
 def test_large_encodings_are_kept_in_half_precision(tmp_path, monkeypatch):
     monkeypatch.setattr(features, "LARGE", 1000)
     run = Run.create(tmp_path, "captioning", {})
-    kept = features.kept(tmp_path, "a", 8, lambda low, high: torch.full((high - low, 64), 1 / 3), run)
+    kept = features.kept(tmp_path, "a", np.arange(8), lambda at: torch.full((len(at), 64), 1 / 3), run)
     assert kept.dtype == torch.float16 and kept.shape == (8, 64)
 
 

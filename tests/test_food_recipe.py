@@ -142,7 +142,52 @@ def test_nothing_is_kept_of_a_start_by_other_methods(kitchen, starts, asked):
     assert execute(run) == SETTINGS and "goes with method full" in run.status["reason"]
 
 
+# -- labels by the start ---------------------------------------------------------------------------------
+def test_labels_are_in_their_share_what_the_start_says(kitchen, starts):
+    start = checkpoint.find(kitchen, starts["resnet"])
+    config = Config(distill=0.3, label_smoothing=0.0, augmentation="none")
+    task = food_train.FoodTask(config, Run.create(kitchen, "food", {}))
+    data = load("", "sample")
+    model, looks = task.build(start, data)
+    part = data.train[np.arange(50)[::-1]]
+    taught = task._taught(part)
+    said = torch.from_numpy(predict(opened(start.path)[0], picture_store.Store(part, looks), looks))
+    truth = torch.nn.functional.one_hot(torch.from_numpy(part.labels), len(CLASSES)).float()
+    assert torch.allclose(taught, 0.7 * truth + 0.3 * said, atol=1e-5)
+    lesson = food_train.lesson(model.eval(), looks, part, part[:0], task.config, task.run, taught)
+    some = torch.tensor([3, 1, 40])
+    loss = lesson.loss(model, lesson.fetch(some, 0), slice(0, 3))
+    pixels = torch.from_numpy(part.pixels(some.numpy(), looks))
+    expected = -(model(pixel_values=looks.normalised(pixels)).logits.log_softmax(1) * taught[some]).sum()
+    assert loss.item() == pytest.approx(expected.item(), abs=0.05)   # pictures are kept larger, and made smaller then
+
+
+def test_the_start_is_asked_once_whatever_the_seed(kitchen, starts):
+    settings = dict(start=starts["resnet"], distill=0.5, limit=0, batch_size=192)
+    first = train(kitchen, **settings)
+    assert re.search(r"the start's answers are 50% of the labels; [\d.]+% of them", first.log_file.read_text())
+    second = train(kitchen, **settings, seed=1)
+    assert "computed by an earlier run" in second.log_file.read_text()
+    assert losses(first) != losses(second) != losses(train(kitchen, **{**settings, "distill": 0.0}, seed=1))
+
+
+@pytest.mark.parametrize("asked", [
+    {"method": "frozen"}, {"method": "scratch", "arch": "resnet", "image_size": SIZE}, {"start": "other"}])
+def test_a_start_that_cannot_teach_is_refused(kitchen, starts, asked):
+    if asked.get("start"):
+        asked = {"start": published(kitchen, network("resnet", ["one"] * 7 + ["two"])).id}
+    run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["resnet"], "distill": 0.5, **asked})
+    assert execute(run) == SETTINGS and "knows these very classes" in run.status["reason"]
+
+
 # -- frozen ----------------------------------------------------------------------------------------------
+def test_features_serve_every_seed(kitchen, starts):
+    settings = dict(start=starts["resnet"], method="frozen", limit=0, batch_size=192)
+    first, second = (train(kitchen, **settings, seed=seed) for seed in (0, 1))
+    assert "computed by an earlier run" in second.log_file.read_text()
+    assert losses(first) != losses(second)
+
+
 def test_a_second_frozen_run_computes_no_features(kitchen, starts, monkeypatch):
     first = train(kitchen, start=starts["vit"], method="frozen")
 
@@ -191,11 +236,20 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts
     assert all(torch.allclose(mine[name], theirs[name], atol=1e-5) for name in mine)
 
 
+def test_what_is_kept_comes_back_in_the_order_of_whoever_asks(tmp_path):
+    run, values = Run.create(tmp_path, "food", {}), np.array([[5.0], [3.0], [9.0]])
+    for places in ([2, 0, 1], [0, 1, 2], [1, 2, 0]):
+        mine = values[places]
+        found = store.kept(tmp_path, "a", np.argsort(places), lambda at, mine=mine: torch.from_numpy(mine[at]), run)
+        assert np.array_equal(found.numpy(), mine)
+    assert run.log_file.read_text().count("computed by an earlier run") == 2
+
+
 def test_the_store_of_features_is_capped_and_loses_the_oldest(kitchen, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "CAP", 5000)
     run = Run.create(tmp_path, "food", {})
     for key in "abc":
-        store.kept(tmp_path, key, 8, lambda low, high: torch.ones(high - low, 64), run)   # 2 KB each
+        store.kept(tmp_path, key, np.arange(8), lambda at: torch.ones(len(at), 64), run)   # 2 KB each
     assert sorted(p.stem for p in (tmp_path / ".features").iterdir()) == ["b", "c"]
 
 
@@ -204,7 +258,7 @@ def test_features_that_cannot_be_kept_do_not_cost_the_run_its_end(tmp_path, monk
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(store, "save_file", full)
     run = Run.create(tmp_path, "food", {})
-    assert store.kept(tmp_path, "a", 3, lambda low, high: torch.ones(high - low, 2), run).shape == (3, 2)
+    assert store.kept(tmp_path, "a", np.arange(3), lambda at: torch.ones(len(at), 2), run).shape == (3, 2)
     assert "could not be kept" in run.log_file.read_text() and not list((tmp_path / ".features").iterdir())
 
 
@@ -230,7 +284,7 @@ def test_lora_merged_answers_as_lora_unmerged(kind):
                                           *slow(("full", "vit"), ("lora", "vit"))])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(kitchen, starts, method, kind):
     settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", mixup=0.2,
-                    accumulate=2)
+                    accumulate=2, **({"distill": 0.4} if method == "full" else {}))
     goes_on_exactly(kitchen, "food", settings, weights)
 
 

@@ -1,10 +1,12 @@
 """Convolutions of small maps as matrix products: the same numbers as torch's own, to the precision of bf16."""
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from training import small_maps
+from training import backbone, small_maps
 from training.food_model import ARCHS
 
 CASES = [(3, 1, 1, (4, 4)), (3, 2, 1, (9, 9)), (3, 1, 0, (5, 6)), (5, 1, 2, (7, 3)), (3, 2, 1, (3, 8)),
@@ -77,3 +79,11 @@ def test_a_network_keeps_its_weights_names_and_answers(products):
         found = network(pixel_values=x).logits.float()
     assert len(products) == 2, "both convolutions of the last stage"
     assert list(network.state_dict()) == names and torch.allclose(found, meant, atol=0.02 * float(meant.abs().max()))
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_they_are_taken_where_the_processor_multiplies_in_tiles(amx, monkeypatch):
+    monkeypatch.setattr(backbone, "has_amx", lambda: amx)
+    network = AutoModelForImageClassification.from_config(AutoConfig.for_model(**ARCHS["resnet"], num_labels=3))
+    backbone.quicken(network, SimpleNamespace(mixed_precision="bf16", device=torch.device("cpu")))
+    assert any(type(module) is small_maps._Convolution for module in network.modules()) == amx

@@ -45,19 +45,18 @@ def frozen_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tenso
     """(N, layers, width), or (N, width) where a network has no sum of layers: from the disk, or computed now and kept.
     Raises Stopped."""
     weights = {name: t for name, t in model.state_dict().items() if not name.startswith(HEAD)}
-    key = features.digest(weights, ear.extractor.to_json_string(), heard.clips.keys.tobytes(),
-                          heard.clips.places.tobytes(), heard.most, has_layers(model), audio_model.FLOOR)
+    order = np.lexsort((heard.clips.places, heard.lengths))
+    key = features.digest(weights, heard.clips[order], ear.extractor.to_json_string(), heard.most, has_layers(model),
+                          audio_model.FLOOR)
     model.eval().to(device())
-    order = np.argsort(heard.lengths, kind="stable")
 
-    def compute(low: int, high: int) -> Tensor:
-        inputs = {name: t.to(device()) for name, t in ear.inputs([heard[i] for i in order[low:high]]).items()}
+    def compute(indices: np.ndarray) -> Tensor:
+        inputs = {name: t.to(device()) for name, t in ear.inputs([heard[i] for i in indices]).items()}
         with torch.no_grad():
             return (audio_model.layer_means(model, inputs) if has_layers(model)
                     else backbone.features(model, **inputs))
 
-    found = features.kept(run.path.parent, key, len(order), compute, run, 1 if ear.alone else STEP)
-    return found[torch.from_numpy(np.argsort(order))]
+    return features.kept(run.path.parent, key, order, compute, run, 1 if ear.alone else STEP)
 
 
 def head(model: nn.Module) -> nn.Module:

@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from training import checkpoint, hub, small_maps
 from training.checkpoint import Checkpoint
+from training.device import has_amx
 from training.looks import Looks
 from training.muon import AdamW, Muon
 from training.recipe import SettingsError
@@ -145,7 +146,7 @@ def quicken(model: nn.Module, accelerator: Accelerator, compiled: bool = False) 
         return
     # Torch's attention in one piece is 1.3 to 4 times slower than its parts there (2.15, with AMX).
     model.set_attn_implementation("eager")
-    if not compiled:   # the compiler is given torch's own convolutions
+    if has_amx() and not compiled:   # the compiler is given torch's own convolutions
         small_maps.quicken(model)
 
 

@@ -75,16 +75,16 @@ def judged(net: nn.Module, eye: Eye, held_out: Pictures, given: Any, config: Con
 
 def encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises Stopped."""
-    key = features.digest(net.encoder.state_dict(), eye.looks.prepared, pictures.keys.tobytes(),
-                          pictures.places.tobytes())
+    order = pictures.places.argsort()
+    key = features.digest(net.encoder.state_dict(), pictures[order], eye.looks.prepared)
     net.eval().to(device())
 
-    def compute(low: int, high: int) -> Tensor:
-        pixels = torch.from_numpy(pictures.pixels(np.arange(low, high), eye.looks))
+    def compute(indices: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(pictures.pixels(indices, eye.looks))
         with torch.no_grad():
             return seen(net, eye.looks.normalised(pixels.to(device())))
 
-    return features.kept(run.path.parent, key, len(pictures), compute, run, STEP)
+    return features.kept(run.path.parent, key, order, compute, run, STEP)
 
 
 class CaptionExam(Exam):

@@ -36,6 +36,15 @@ def has_bf16() -> bool:
     """Whether bf16 autocast is faster here: on CUDA, and on CPUs with bf16 instructions."""
     if device() != "cpu":
         return device() == "cuda"
+    return has_amx() or "avx512_bf16" in _processor()
+
+
+@functools.cache
+def has_amx() -> bool:
+    """Whether this is a CPU that multiplies matrices of bf16 in tiles."""
+    return device() == "cpu" and "amx_bf16" in _processor()
+
+
+def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    return "amx_bf16" in text or "avx512_bf16" in text
+    return info.read_text() if info.exists() else ""

@@ -8,37 +8,48 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.batches import batches
+from training.examples import Examples
 from training.run import Run
 
 CAP = 4 * 2**30   # bytes
 LARGE = 2**30
 
 
-def digest(weights: dict[str, Tensor], *parts: object) -> str:
-    """A name for what these weights make of data that `parts` describe."""
+def digest(weights: dict[str, Tensor], examples: Examples, *parts: object) -> str:
+    """A name for what these weights make of examples that are prepared as `parts` say."""
     total = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    total.update(examples.keys.tobytes())
+    total.update(examples.places.tobytes())
     for name, tensor in sorted(weights.items()):
         total.update(name.encode())
         total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return total.hexdigest()
 
 
-def kept(runs: Path, key: str, count: int, compute: Callable[[int, int], Tensor], run: Run, step: int = 64) -> Tensor:
-    """(count, ...): from the disk, or by `compute(low, high)`, then kept; float32, or float16 where that would be more
-    than LARGE. Raises Stopped."""
-    path = runs / ".features" / f"{key}.safetensors"
+def kept(runs: Path, key: str, order: np.ndarray, compute: Callable[[np.ndarray], Tensor], run: Run,
+         step: int = 64) -> Tensor:
+    """(N, ...), a row for each example: from the disk, or by `compute(indices)`, then kept; float32, or float16 where
+    that would be more than LARGE. `order`, (N,), all indices: examples are shuffled by a run's seed, and what is kept
+    must serve every seed, so they are kept in an order of their own. Raises Stopped."""
+    return _kept(runs, key, order, compute, run, step)[torch.from_numpy(order.argsort())]
+
+
+def _kept(runs: Path, key: str, order: np.ndarray, compute: Callable[[np.ndarray], Tensor], run: Run,
+          step: int) -> Tensor:
+    count, path = len(order), runs / ".features" / f"{key}.safetensors"
     if path.exists():
         os.utime(path)
         run.say(f"features of {count:,} examples were computed by an earlier run")
         return load_file(path)["features"]
     parts = []
     for at in batches(count, step, run):
-        part = compute(at.start, at.stop).float().cpu()
+        part = compute(order[at]).float().cpu()
         parts.append(part.half() if part.nbytes / len(part) * count > LARGE else part)
         run.beat("computing features", step=at.stop, total=count)
     run.beat(step=0, total=0)
