@@ -7,6 +7,7 @@ import html
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,13 @@ class CaptionPredictor:
         from training.caption_model import bridged
         draw = torch.Generator().manual_seed(seed)
         ids, cache, attended = [], None, bridged(self.model, states)
+        # transformers 5.24 renamed it
+        name = "cache" if "cache" in signature(self.model.decoder.forward).parameters else "past_key_values"
         for _ in range(most):
             with torch.inference_mode():
                 out = self.model.decoder(input_ids=torch.tensor([[ids[-1] if ids else self.start]]), use_cache=True,
-                                         encoder_hidden_states=attended, past_key_values=cache)
-                cache, scores = out.past_key_values, out.logits[0, -1]
+                                         encoder_hidden_states=attended, **{name: cache})
+                cache, scores = out[name], out.logits[0, -1]
                 best = (torch.multinomial((scores / temperature).softmax(0), 1, generator=draw) if temperature
                         else scores.argmax())
             if int(best) == self.end:

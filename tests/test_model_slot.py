@@ -412,7 +412,8 @@ def test_another_checkpoint_answers_beside_the_active_one_without_becoming_it(ru
     active = slot.get()
     beside = slot.get(run.id)
     alone = digits.DigitsPredictor(run.checkpoint).scores(pixels(0))
-    assert beside.id == run.id and beside.predictor.scores(pixels(0)).tobytes() == alone.tobytes()
+    assert beside.id == run.id and np.allclose(beside.predictor.scores(pixels(0)), alone, atol=1e-6)   # of two loads
+    assert not np.allclose(active.predictor.scores(pixels(0)), alone, atol=1e-3)
     assert slot.get() is active and slot.active_id == "embedded-digits" and not recorded(runs)
     assert slot.get("embedded-digits") is active and slot.get("active") is active and slot.get("") is active
 

@@ -59,9 +59,6 @@ class Config(settings.FineTuning):
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
     keep: float = settings.keep()
-    distill: float = setting(0.0, "Share of each label that is the start's own answer to the whole picture, asked once "
-                             "beforehand: what the data names wrongly is remembered less. The start must know these "
-                             "classes.", low=0, high=1, rare=True, label="Labels by the start", lasting=True)
     lora_rank: int = settings.lora_rank()
     train_size: int = setting(0, "Side in pixels in training; 0: as image size. About a fifth less is faster and can "
                               "score better (FixRes, arXiv 1906.06423); for convolutional networks.", low=0, high=1024,
@@ -78,7 +75,7 @@ class Config(settings.FineTuning):
     seed: int = settings.seed()
 
     def unused(self) -> set[str]:
-        return settings.unused(self, self.method, ("crop", "mixup", "cutmix", "distill", "train_size", "progressive"))
+        return settings.unused(self, self.method, ("crop", "mixup", "cutmix", "train_size", "progressive"))
 
 
 def slot(config: Config) -> str:

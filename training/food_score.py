@@ -49,30 +49,13 @@ def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run
     """(N, ...) what the head gets for these pictures: from the disk, or computed now and kept. Raises Stopped."""
     own = {f"classifier.{name}" for name in backbone.head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in own}
-    return _kept(model, weights, lambda x: backbone.features(model, pixel_values=x), looks, pictures, run)
-
-
-def answers_of(path: Path, pictures: Pictures, run: Run, half: bool) -> Tensor:
-    """(N, labels) a checkpoint's probabilities for these pictures: from the disk, or computed now, with `half` in half
-    precision, and kept. Raises Stopped."""
-    model, looks = opened(path)
-
-    def ask(x: Tensor) -> Tensor:
-        with torch.inference_mode(), torch.autocast(device(), torch.bfloat16, enabled=half):
-            return model(pixel_values=x).logits.float().softmax(1)
-
-    return _kept(model, model.state_dict(), ask, looks, pictures, run, half)
-
-
-def _kept(model: nn.Module, weights: dict[str, Tensor], ask: Callable[[Tensor], Tensor], looks: Looks,
-          pictures: Pictures, run: Run, *how: bool) -> Tensor:
-    """(N, ...) what `ask` makes of each picture by these of the model's weights."""
     order = pictures.places.argsort()
-    key = features.digest(weights, pictures[order], looks.prepared, *how)
-    model.eval().to(device(), memory_format=torch.channels_last)
+    key = features.digest(weights, pictures[order], looks.prepared)
+    model.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
-        return by_shape(lambda x: ask(looks.normalised(x.to(device()))), pictures.pixels(indices, looks))
+        return by_shape(lambda x: backbone.features(model, pixel_values=looks.normalised(x.to(device()))),
+                        pictures.pixels(indices, looks))
 
     return features.kept(run.path.parent, key, order, compute, run)
 

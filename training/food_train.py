@@ -3,13 +3,12 @@
 See training/food.py for its settings, training/finetune.py for the run from data to report.
 """
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import checkpoint, food_model, food_score, report
+from training import food_model, food_score, report
 from training.checkpoint import Checkpoint
 from training.classify import Classification
 from training.device import device
@@ -21,7 +20,6 @@ from training.looks import Looks
 from training.loop import Lesson
 from training.picture_augment import augment, draws, mixed
 from training.picture_store import MARGIN, Pictures, Store
-from training.recipe import SettingsError
 from training.run import Run
 
 
@@ -36,13 +34,11 @@ def side(config: Config, size: int, epoch: int) -> int:
 
 
 # -- lessons ---------------------------------------------------------------------------------------------
-def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures, config: Config, run: Run,
-           taught: Tensor | None = None) -> Lesson:
-    """Pictures, cropped and varied on the device, for methods that train the backbone. `taught`: (N, classes), labels
-    as shares, in place of the data's."""
+def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures, config: Config, run: Run) -> Lesson:
+    """Pictures, cropped and varied on the device, for methods that train the backbone."""
     run.beat("preparing the pictures")
     store = Store(part, Looks(max(min(part.natural, round(MARGIN * looks.size)), 1)), run.beat)
-    labels = torch.from_numpy(part.labels) if taught is None else taught
+    labels = torch.from_numpy(part.labels)
     held = Store(validation, looks, run.beat)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     classes, where = model.config.num_labels, device()
@@ -58,8 +54,7 @@ def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures,
         columns, size, chance = batch
         pixels, truth, rows, stretch = (column[piece].to(where, non_blocking=True) for column in columns)
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
-        shares = F.one_hot(truth, classes).float() if taught is None else truth
-        x, shares = mixed(x, shares, config.mixup, config.cutmix, chance + piece.start)
+        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
         x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(logits, shares, label_smoothing=config.label_smoothing, reduction="sum")
@@ -77,16 +72,6 @@ def _begin(model: nn.Module, config: Config) -> None:
                 module.eval()
 
 
-def _teacher(config: Config, base: Checkpoint | None, classes: list[str]) -> Path | None:
-    """The start, where labels are partly its answers. Raises SettingsError where it does not know these classes."""
-    if not config.distill:
-        return None
-    if base is None or config.method == "frozen" or checkpoint.labels(base.path) != classes:
-        raise SettingsError("distill takes a part of the labels from the start's answers: it needs a start that knows "
-                            "these very classes, and a method other than frozen.")
-    return base.path
-
-
 class FoodTask(Classification):
     things, slot = "pictures", "food"
     config: Config
@@ -97,23 +82,10 @@ class FoodTask(Classification):
     def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Looks]:
         model, looks = food_model.build(self.config, base, data.classes)
         self.looks = looks
-        self.teacher = _teacher(self.config, base, data.classes)
         return model.to(memory_format=torch.channels_last), looks
 
     def lesson(self, learner: nn.Module, eye: Looks, part: Pictures, validation: Pictures) -> Lesson:
-        return lesson(learner, eye, part, validation, self.config, self.run, self._taught(part))
-
-    def _taught(self, part: Pictures) -> Tensor | None:
-        """(N, classes): the labels, partly what the start says (born again, Furlanello et al. 2018, arXiv 1805.04770).
-        Raises Stopped."""
-        if not self.teacher:
-            return None
-        self.run.beat("asking the start")
-        said = food_score.answers_of(self.teacher, part, self.run, self.half()).float()
-        right = said.argmax(1) == torch.from_numpy(part.labels)
-        self.run.say(f"the start's answers are {self.config.distill:.0%} of the labels; {right.float().mean():.1%} of "
-                     "them name the same as the data")
-        return torch.lerp(F.one_hot(torch.from_numpy(part.labels), said.shape[1]).float(), said, self.config.distill)
+        return lesson(learner, eye, part, validation, self.config, self.run)
 
     def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
         return food_score.frozen_features(model, eye, part, self.run)

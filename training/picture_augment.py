@@ -116,10 +116,12 @@ def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
     return other + (x - other) * factor
 
 
-def mixed(images: Tensor, shares: Tensor, mixup: float, cutmix: float, seed: int) -> tuple[Tensor, Tensor]:
+def mixed(images: Tensor, labels: Tensor, classes: int, mixup: float, cutmix: float, seed: int
+          ) -> tuple[Tensor, Tensor]:
     """Each picture with its neighbour in the batch: laid over each other (mixup, Zhang et al. 2018, arXiv 1710.09412)
     or a rectangle of it in the other (CutMix, Yun et al. 2019, arXiv 1905.04899), as drawn where both are asked for.
-    Labels are shares, (N, classes)."""
+    Labels as shares, (N, classes)."""
+    shares = F.one_hot(labels, classes).float()
     if not (mixup or cutmix):
         return images, shares
     (count, _, high, wide), generator = images.shape, torch.Generator().manual_seed(seed)
