@@ -53,21 +53,26 @@ def slot(slots):
     return slots["digits"]
 
 
+def same(one, other) -> bool:
+    """Answers of one network: where its weights lie in memory may move the last bits on some processors."""
+    return one == pytest.approx(other, abs=1e-6)
+
+
 def recorded(runs) -> list[str]:
     return read_json(runs / "active.json", {}).get("digits", [])
 
 
 # -- swapping under load ---------------------------------------------------------------------------------
 @pytest.mark.slow
-def test_eight_threads_get_the_exact_answers_of_the_checkpoints_they_name_through_fifty_swaps(slot, ended):
+def test_eight_threads_get_the_answers_of_the_checkpoints_they_name_through_fifty_swaps(slot, ended):
     runs = [ended(seed=1, arch="cnn"), ended(seed=2)]
     pictures = [Image.fromarray(np.pad(pixels(i)[4:24, 4:24], 4)) for i in range(4)]
     alone = {run.id: digits.DigitsPredictor(run.checkpoint) for run in runs}
     right = {(run.id, i): digits.classify(p, "digits", run.id).confidences
              for run in runs for i, p in enumerate(pictures)}
     for (run_id, i), confidences in right.items():
-        assert list(confidences.values()) == sorted(map(float, alone[run_id].scores(np.array(pictures[i]))))[::-1]
-    assert right[runs[0].id, 0] != right[runs[1].id, 0]
+        assert same(list(confidences.values()), sorted(alone[run_id].scores(np.array(pictures[i])))[::-1])
+    assert right[runs[0].id, 0] != pytest.approx(right[runs[1].id, 0], abs=1e-3)
     slot.swap(runs[0].id)
     over, seen = threading.Event(), Counter()
 
@@ -75,7 +80,7 @@ def test_eight_threads_get_the_exact_answers_of_the_checkpoints_they_name_throug
         i = thread % len(pictures)
         while not over.is_set():
             answer = digits.classify(pictures[i], "digits")
-            assert answer.confidences == right[answer.checkpoint, i]
+            assert same(answer.confidences, right[answer.checkpoint, i])
             seen[thread, answer.checkpoint] += 1
 
     with ThreadPoolExecutor(8) as pool:
@@ -105,10 +110,10 @@ def test_the_old_checkpoint_answers_at_once_while_the_new_one_loads(fake, ended)
 def test_an_answer_under_way_finishes_on_the_model_that_it_started_with(slot, ended):
     run = ended(seed=1)
     held = slot.get()
-    before = held.predictor.scores(pixels(0)).tobytes()
+    before = held.predictor.scores(pixels(0))
     slot.swap(run.id)
-    assert held.predictor.scores(pixels(0)).tobytes() == before
-    assert slot.get().predictor.scores(pixels(0)).tobytes() != before
+    assert same(held.predictor.scores(pixels(0)), before)
+    assert slot.get().predictor.scores(pixels(0)) != pytest.approx(before, abs=1e-3)
 
 
 def test_of_two_swaps_at_once_one_comes_after_the_other_and_the_disk_agrees(runs, fake, ended):
@@ -245,12 +250,12 @@ DAMAGES = {
 def test_a_damaged_checkpoint_is_refused_in_a_sentence_and_the_old_one_stays(runs, slot, ended, damage, words):
     good, bad = ended(seed=1), ended(seed=2)
     slot.swap(good.id)
-    before, choice = slot.get().predictor.scores(pixels(0)).tobytes(), (runs / "active.json").read_bytes()
+    before, choice = slot.get().predictor.scores(pixels(0)), (runs / "active.json").read_bytes()
     damage(bad.checkpoint)
     with pytest.raises(SwapError) as refused:
         slot.swap(bad.id)
     assert words in str(refused.value) and bad.id in str(refused.value) and is_a_sentence(str(refused.value))
-    assert slot.get().id == good.id and slot.get().predictor.scores(pixels(0)).tobytes() == before
+    assert slot.get().id == good.id and same(slot.get().predictor.scores(pixels(0)), before)
     assert (runs / "active.json").read_bytes() == choice
 
 
@@ -412,8 +417,8 @@ def test_another_checkpoint_answers_beside_the_active_one_without_becoming_it(ru
     active = slot.get()
     beside = slot.get(run.id)
     alone = digits.DigitsPredictor(run.checkpoint).scores(pixels(0))
-    assert beside.id == run.id and np.allclose(beside.predictor.scores(pixels(0)), alone, atol=1e-6)   # of two loads
-    assert not np.allclose(active.predictor.scores(pixels(0)), alone, atol=1e-3)
+    assert beside.id == run.id and same(beside.predictor.scores(pixels(0)), alone)
+    assert active.predictor.scores(pixels(0)) != pytest.approx(alone, abs=1e-3)
     assert slot.get() is active and slot.active_id == "embedded-digits" and not recorded(runs)
     assert slot.get("embedded-digits") is active and slot.get("active") is active and slot.get("") is active
 
