@@ -84,7 +84,7 @@ def build(actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbo
             view = _live_view(actions.training)
     gr.Markdown("### History")
     table = gr.Dataframe(headers=run_views.COLUMNS, interactive=False, wrap=True, elem_id="history", max_height=320,
-                         show_label=False, column_widths=[300, 90, 80, 80, 100, 90, 120, 250])
+                         show_label=False, column_widths=[200, 90, 80, 80, 100, 90, 120, 350])
     report = gr.HTML(elem_id="report")
     _wire_form(actions, chooser, forms, start, selected)
     buttons = [view[name] for name in BUTTONS]

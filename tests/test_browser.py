@@ -299,6 +299,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
         page.wait_for_timeout(500)
         # A phone zooms out where a page is too wide, and the window's inner width with it.
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, tab
+    state = page.locator("#history th", has_text="State").bounding_box()
+    assert state["x"] + state["width"] <= 390, "a run's state is seen beside its name"
     shot(page, "phone-train.png")
     context.close()
 
