@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
-TOLD = ("label2id", "trained_on")   # what a config says of a checkpoint, beside id2label, and not of its network
+TOLD = ("label2id", "trained_on", "mirrored")   # of a checkpoint, beside id2label: a config's words not on its network
 _loaded: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()   # networks in use, by what they are
 
 

@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState
 from conftest import execute, slow
 from learning import goes_on_exactly, losses, same, same_losses
 from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
+from PIL import ImageOps
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor, pipeline
 
 from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe, small_maps
@@ -351,6 +352,37 @@ def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shape
 def test_frozen_learns_from_pictures_in_their_own_shape(kitchen, shaped):
     run = train(kitchen, start=shaped.id, method="frozen")
     assert len(losses(run)) == 2 and opened(run.checkpoint)[1] == Looks(64, longest=64)
+
+
+# -- mirror images ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["full", "frozen"])
+def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method):
+    run = train(kitchen, start=starts["resnet"], method=method, mirror="on")
+    model, looks = opened(run.checkpoint)
+    assert looks.mirrored and model.config.mirrored
+    test = load("", "sample").test
+    found = predict(model, picture_store.Store(test, looks), looks)
+    turned = picture_store.Pictures(lambda i: ImageOps.mirror(test.one(i)), np.arange(len(test)), test.labels,
+                                    test.keys)
+    assert predict(model, picture_store.Store(turned, looks), looks) == pytest.approx(found, abs=1e-5)
+    once = dataclasses.replace(looks, mirrored=False)
+    views = [predict(model, picture_store.Store(part, once), once) for part in (test, turned)]
+    assert np.abs(views[0] - views[1]).max() > 1e-4 and found == pytest.approx(sum(views) / 2, abs=1e-5)
+    assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+
+
+def test_a_run_asks_about_mirror_images_as_its_start_does_unless_told(kitchen, starts):
+    assert not opened(train(kitchen, start=starts["resnet"]).checkpoint)[1].mirrored
+    first = train(kitchen, start=starts["resnet"], mirror="on")
+    assert opened(train(kitchen, start=first.id).checkpoint)[1].mirrored
+    last = train(kitchen, start=first.id, mirror="off")
+    assert not opened(last.checkpoint)[1].mirrored
+    others = published(kitchen, network("resnet", [f"other {name}" for name in CLASSES]))
+    config = others.checkpoint / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"mirrored": True}))
+    assert not opened(train(kitchen, start=others.id).checkpoint)[1].mirrored, "left and right may differ there"
+    before = train(kitchen, start=first.id, method="frozen").metrics["before"]
+    assert before["accuracy"] == first.metrics["after"]["accuracy"], "a start is scored as it answers"
 
 
 def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):

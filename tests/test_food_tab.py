@@ -1,4 +1,6 @@
 """The Food tab: the handler alone, the endpoint with every kind of picture, heat maps, unsure answers."""
+import json
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -51,6 +53,18 @@ def test_every_kind_of_network_shows_where_it_looked(slot, runs, kind):
     answer = food.classify(photo(), run.id)
     heat = food.heat(answer)
     assert heat.ndim == 2 and min(heat.shape) > 0 and 0 <= heat.min() and heat.max() <= 1
+
+
+def test_a_network_that_is_asked_about_mirror_images_too_answers_them_alike(slot, runs):
+    run = published(runs, network("resnet", CLASSES))
+    config = run.checkpoint / "config.json"
+    once = food.classify(photo(), run.id)
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"mirrored": True}))
+    slot = ModelSlot("food", food.FoodPredictor)
+    predictor = slot.get(run.id).predictor
+    twice, turned = predictor.scores(once.seen), predictor.scores(once.seen[:, ::-1])
+    assert twice == pytest.approx(turned, abs=1e-6)
+    assert twice.max() != pytest.approx(max(once.confidences.values()), abs=1e-6)
 
 
 def test_a_network_that_sees_pictures_in_their_own_shape_answers_and_shows_where_it_looked(slot, runs):

@@ -1,11 +1,12 @@
 """The networks of the food recipe: opened from a checkpoint or the Hub, or small ones made anew."""
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from training import backbone
+from training import backbone, checkpoint
 from training.checkpoint import Checkpoint
 from training.food import Config
 from training.looks import Looks
@@ -47,4 +48,6 @@ def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[
     own = bool(start.longest) if config.shape == "start" else config.shape == "own"
     if own != bool(looks.longest):
         looks = looks.in_own_shape(own)
+    same = base is not None and checkpoint.labels(base.path) == classes   # others may differ by left and right
+    looks = replace(looks, mirrored=config.mirror == "on" or config.mirror == "start" and same and start.mirrored)
     return backbone.network(AutoModelForImageClassification, made, config, base, "pictures"), looks

@@ -40,31 +40,34 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
     where = next(model.parameters()).device
     parts = []
     for at in batches(len(shown), STEP, run):
-        parts.append(by_shape(lambda x: model(pixel_values=looks.normalised(x.to(where))).logits.float().softmax(1),
-                              shown[np.arange(at.start, at.stop)]).cpu())
+        parts.append(by_shape(lambda x: looks.answers(model, x.to(where)), shown[np.arange(at.start, at.stop)]).cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
 
 
-def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> Tensor:
-    """(N, ...) what the head gets for these pictures: from the disk, or computed now and kept. Raises Stopped."""
+def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run, mirrored: bool = False) -> Tensor:
+    """(N, ...) what the head gets for these pictures, or for their mirror images: from the disk, or computed now and
+    kept. Raises Stopped."""
     own = {f"classifier.{name}" for name in backbone.head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in own}
     order = pictures.places.argsort()
-    key = features.digest(weights, pictures[order], looks.prepared)
+    key = features.digest(weights, pictures[order], looks.prepared, *["mirrored"] * mirrored)
     model.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
-        return by_shape(lambda x: backbone.features(model, pixel_values=looks.normalised(x.to(device()))),
+        return by_shape(lambda x: backbone.features(model, pixel_values=looks.normalised(turned(x.to(device())))),
                         pictures.pixels(indices, looks))
+
+    def turned(x: Tensor) -> Tensor:
+        return x.flip(3) if mirrored else x
 
     return features.kept(run.path.parent, key, order, compute, run)
 
 
 def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> np.ndarray:
-    found = frozen_features(model, looks, pictures, run)
+    views = [frozen_features(model, looks, pictures, run, mirrored) for mirrored in {False, looks.mirrored}]
     with torch.inference_mode():
-        return torch.cat([backbone.head(model)(part.to(device())).float().softmax(1).cpu()
-                          for part in found.split(1024)]).numpy()
+        return torch.stack([torch.cat([backbone.head(model)(part.to(device())).float().softmax(1).cpu()
+                                       for part in found.split(1024)]) for found in views]).mean(0).numpy()
 
 
 def exam(config: Config, data: Data) -> ClassExam:

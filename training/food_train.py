@@ -3,6 +3,7 @@
 See training/food.py for its settings, training/finetune.py for the run from data to report.
 """
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,10 @@ class FoodTask(Classification):
 
     def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
         return food_score.frozen_features(model, eye, part, self.run)
+
+    def save(self, model: nn.Module, eye: Looks, staging: Path) -> None:
+        model.config.mirrored = eye.mirrored
+        super().save(model, eye, staging)
 
     def exam(self, data: Data) -> ClassExam:
         return food_score.exam(self.config, data)

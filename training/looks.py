@@ -1,11 +1,12 @@
-"""What a network expects of a picture, as its checkpoint's processor says."""
+"""What a network expects of a picture, as its checkpoint says."""
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoImageProcessor, ViTImageProcessor
 from transformers.image_transforms import get_size_with_aspect_ratio
 
@@ -23,16 +24,17 @@ def long_side(size: int) -> int:
 
 @dataclass(frozen=True)
 class Looks:
-    """What a network expects of a picture: its side, mean and deviation of its channels, and, for one that takes
-    pictures in their own shape, how long the long side may be."""
+    """What a network expects of a picture: its side, mean and deviation of its channels, for one that takes pictures
+    in their own shape how long the long side may be, and whether it is asked about the mirror image too."""
     size: int
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
     longest: int = 0         # 0: pressed into a square
+    mirrored: bool = False
 
     @classmethod
     def of(cls, path: Path) -> "Looks":
-        """As a checkpoint's processor says. Raises CheckpointError."""
+        """As a checkpoint's processor says, and its config of mirror images. Raises CheckpointError."""
         try:
             processor = AutoImageProcessor.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError) as error:
@@ -41,8 +43,9 @@ class Looks:
         size = dict((processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size) or {})
         side = size.get("height") or size.get("shortest_edge")
         longest = size.get("longest_edge") if size.get("shortest_edge") else 0
+        config = json.loads((path / "config.json").read_text("utf-8"))
         return cls(int(side), tuple(processor.image_mean or (0, 0, 0)), tuple(processor.image_std or (1, 1, 1)),
-                   int(longest or 0))
+                   int(longest or 0), bool(config.get("mirrored")))
 
     def in_own_shape(self, own: bool) -> "Looks":
         """The same for pictures in their own shape, or pressed into a square."""
@@ -81,3 +84,10 @@ class Looks:
         """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""
         mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
         return (pixels.float() - mean) / std
+
+    def answers(self, model: nn.Module, pixels: Tensor) -> Tensor:
+        """(N, labels) probabilities that a classifier gives to (N, 3, h, w), uint8; where mirror images are asked about
+        too, the mean of both."""
+        x = self.normalised(pixels)
+        views = torch.cat([x, x.flip(3)]) if self.mirrored else x
+        return model(pixel_values=views).logits.float().softmax(1).unflatten(0, (-1, len(x))).mean(0)
