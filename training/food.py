@@ -44,8 +44,8 @@ class Config(settings.FineTuning):
                          "the image size; for convolutional networks. square: pressed into a square. start: as its "
                          "start does.", choices=("start", "own", "square"), rare=True, lasting=True)
     mirror: str = setting("start", "on: a picture is asked about twice, as it is and as its mirror image, and the mean "
-                          "of the answers counts: often one in a hundred more is right, in twice the time. Not where "
-                          "left and right tell classes apart. start: as its start does, for the same classes.",
+                          "of the answers counts: often one in a hundred more is right, in up to twice the time. Not "
+                          "where left and right tell classes apart. start: as its start does, for the same classes.",
                           choices=("start", "on", "off"), rare=True, lasting=True, label="Mirror image")
     arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
                         choices=("start", "resnet", "regnet", "convnext", "vit", "swin"), rare=True, label="Network",
