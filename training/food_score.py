@@ -72,15 +72,15 @@ def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -
 
 def exam(config: Config, data: Data) -> ClassExam:
     """The test part of the config's data. A frozen run's features of it are kept too."""
-    prepared: dict[Looks, Store] = {}
+    stores: dict[str, Store] = {}    # by what is done to a picture, of which its mirror image is no part
 
     def answers(path: Path, run: Run | None = None) -> np.ndarray:
         model, looks = opened(path)
         if config.method == "frozen" and run:
             return _of_features(model, looks, data.test, run)
-        if looks not in prepared:
-            prepared[looks] = Store(data.test, looks, run.beat if run else int)
-        return predict(model.to(device()), prepared[looks], looks, run)
+        if looks.prepared not in stores:
+            stores[looks.prepared] = Store(data.test, looks, run.beat if run else int)
+        return predict(model.to(device()), stores[looks.prepared], looks, run)
 
     def show(index: int, stem: Path) -> str:
         return thumbnail(data.test.one(index), stem)
