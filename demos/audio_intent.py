@@ -138,7 +138,7 @@ def build(training: bool) -> tuple[gr.Button, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
         with page.asking():
-            recording = page.recording(label="What do you want of your bank?", elem_id="audio-recording",
+            recording = page.recording(label="Ask your bank", elem_id="audio-recording",
                                        sources=["microphone", "upload"])
             examples = sorted(EXAMPLES.glob("*.mp3"))
             gr.Examples([str(p) for p in examples], recording, label="Examples, synthesised",

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from training import checkpoint
+
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 TOLD = ("label2id", "trained_on", "mirrored")   # of a checkpoint, beside id2label: a config's words not on its network
 _loaded: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()   # networks in use, by what they are
@@ -22,7 +24,10 @@ class SwapError(ValueError):
 def load_checked(model_class: Any, path: Path) -> Any:
     """`from_pretrained`, float32, that refuses what it would only warn of. Raises SwapError with the reason."""
     from safetensors import SafetensorError
-    config = _config(path / "config.json")
+    try:
+        config = checkpoint.config(path)
+    except checkpoint.CheckpointError as error:
+        raise SwapError(str(error)) from error
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         pickled = [p.name for p in path.iterdir() if p.suffix in PICKLES]
@@ -98,15 +103,3 @@ def _copied(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
 def _let_requests_through() -> None:
     """Python's lock is held for a millisecond at a time at most: a request that comes meanwhile needs it many times."""
     time.sleep(0.0005)
-
-
-def _config(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise SwapError("its config.json is missing, so it cannot be loaded")
-    try:
-        config = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise SwapError(f"its config.json is damaged ({error})") from error
-    if not isinstance(config, dict) or not isinstance(config.get("id2label") or {}, dict):
-        raise SwapError("its config.json is damaged (it holds no table of settings, or none of labels)")
-    return config

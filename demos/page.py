@@ -67,8 +67,9 @@ def photo(**more: Any) -> gr.Image:
 
 
 def recording(**more: Any) -> gr.Audio:
-    """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find out."""
-    return _Recording(type="filepath", **more)
+    """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find out. No button
+    shares it: a voice goes nowhere by a slip of the finger."""
+    return _Recording(type="filepath", buttons=["download"], **more)
 
 
 def opened(path: str | None) -> Image.Image:

@@ -291,6 +291,14 @@ def test_a_checkpoint_that_does_not_say_how_it_hears_is_refused(studio):
     assert execute(started) == SETTINGS and "does not say how sounds are prepared" in started.status["reason"]
 
 
+def test_a_start_whose_config_is_damaged_is_refused_by_name(studio):
+    run = published(studio, "conformer", INTENTS)
+    (run.checkpoint / "config.json").write_text("{")
+    started = job.create(studio, "audio_intent", {**TWO_STEPS, "start": run.id})
+    assert execute(started) == SETTINGS
+    assert f"{run.id[-4:]} cannot be the start: its config.json is damaged" in started.status["reason"]
+
+
 def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(studio, starts):
     run = train(studio, start=starts["conformer"], method="frozen")
     found = recipe.load("audio_intent").evaluate(run.checkpoint, Config(**run.config))

@@ -210,6 +210,8 @@ def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page)
     page.locator("#audio-recording input[type=file]").set_input_files(sound)
     page.wait_for_selector("#seen-audio .sound img")
     assert page.locator("#label-audio").inner_text().count("%") == 5
+    buttons = page.locator("#audio-recording button").evaluate_all("all => all.map(b => b.ariaLabel || b.title)")
+    assert any("ownload" in name for name in buttons) and not any("hare" in name for name in buttons), buttons
     choose(page, "compare-audio", "embedded")
     page.wait_for_selector("#seen-compare-audio .sound img")
     shot(page, "audio.png")

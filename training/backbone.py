@@ -31,10 +31,16 @@ def find(config: Any, runs: Path, slot: str) -> tuple[Checkpoint | None, str]:
     start = config.resolved_start
     if config.method == "scratch" and config.arch != "start":
         return None, ""
-    if "/" not in start:
-        return checkpoint.find(runs, start, slot), ""
-    path, revision = hub.model(start)
-    return Checkpoint(start, start, path), revision
+    if "/" in start:
+        path, revision = hub.model(start)
+        base = Checkpoint(start, start, path)
+    else:
+        base, revision = checkpoint.find(runs, start, slot), ""
+    try:
+        checkpoint.config(base.path)
+    except checkpoint.CheckpointError as error:
+        raise SettingsError(f"{base.name} cannot be the start: {error}") from error
+    return base, revision
 
 
 def naming(classes: list[str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Joined or whole, it is transformers' VisionEncoderDecoderModel: the encoder makes a row of numbers for each place of the
 picture, and the decoder attends to them for every word.
 """
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +85,7 @@ def new_words(texts: list[str]) -> PreTrainedTokenizerBase:
 
 
 def is_captioner(path: Path) -> bool:
-    config = json.loads((path / "config.json").read_text("utf-8"))
-    return config.get("model_type") == "vision-encoder-decoder"
+    return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
 
 
 def build(config: Config, base: Checkpoint | None, texts: list[str], runs: Path) -> tuple[nn.Module, Eye, str]:

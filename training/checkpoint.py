@@ -86,7 +86,20 @@ def set_active(runs: Path, slot: str, history: list[str]) -> None:
         write_json(runs / "active.json", {**choices, slot: history[-HISTORY:]})
 
 
+def config(path: Path) -> dict[str, Any]:
+    """What a checkpoint's config.json says. Raises CheckpointError where it is missing or damaged."""
+    try:
+        found = json.loads((path / "config.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError("its config.json is missing, so it cannot be loaded") from error
+    except ValueError as error:
+        raise CheckpointError(f"its config.json is damaged ({error})") from error
+    if not isinstance(found, dict) or not isinstance(found.get("id2label") or {}, dict):
+        raise CheckpointError("its config.json is damaged (it holds no table of settings, or none of labels)")
+    return found
+
+
 def labels(path: Path) -> list[str]:
-    """The names of a checkpoint's classes, in the order of its outputs."""
-    names = json.loads((path / "config.json").read_text("utf-8")).get("id2label", {})
+    """The names of a checkpoint's classes, in the order of its outputs. Raises CheckpointError."""
+    names = config(path).get("id2label") or {}
     return [names[key] for key in sorted(names, key=int)]

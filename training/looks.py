@@ -1,5 +1,4 @@
 """What a network expects of a picture, as its checkpoint says."""
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoImageProcessor, ViTImageProcessor
 from transformers.image_transforms import get_size_with_aspect_ratio
 
-from training.checkpoint import CheckpointError
+from training import checkpoint
 from training.pictures import flatten
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
@@ -38,14 +37,14 @@ class Looks:
         try:
             processor = AutoImageProcessor.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path.name} does not say how pictures are prepared for it "
+            raise checkpoint.CheckpointError(f"{path.name} does not say how pictures are prepared for it "
                                   "(preprocessor_config.json is missing or damaged)") from error
         size = dict((processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size) or {})
         side = size.get("height") or size.get("shortest_edge")
         longest = size.get("longest_edge") if size.get("shortest_edge") else 0
-        config = json.loads((path / "config.json").read_text("utf-8"))
+        mirrored = bool(checkpoint.config(path).get("mirrored"))
         return cls(int(side), tuple(processor.image_mean or (0, 0, 0)), tuple(processor.image_std or (1, 1, 1)),
-                   int(longest or 0), bool(config.get("mirrored")))
+                   int(longest or 0), mirrored)
 
     def in_own_shape(self, own: bool) -> "Looks":
         """The same for pictures in their own shape, or pressed into a square."""
