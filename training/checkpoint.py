@@ -88,10 +88,11 @@ def set_active(runs: Path, slot: str, history: list[str]) -> None:
 
 def config(path: Path) -> dict[str, Any]:
     """What a checkpoint's config.json says. Raises CheckpointError where it is missing or damaged."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise CheckpointError("its config.json is missing, so it cannot be loaded")
     try:
-        found = json.loads((path / "config.json").read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError("its config.json is missing, so it cannot be loaded") from error
+        found = json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
     if not isinstance(found, dict) or not isinstance(found.get("id2label") or {}, dict):

@@ -10,6 +10,7 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 from transformers.image_transforms import get_size_with_aspect_ratio
 
 from training import checkpoint
+from training.checkpoint import CheckpointError
 from training.pictures import flatten
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
@@ -37,7 +38,7 @@ class Looks:
         try:
             processor = AutoImageProcessor.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise checkpoint.CheckpointError(f"{path.name} does not say how pictures are prepared for it "
+            raise CheckpointError(f"{path.name} does not say how pictures are prepared for it "
                                   "(preprocessor_config.json is missing or damaged)") from error
         size = dict((processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size) or {})
         side = size.get("height") or size.get("shortest_edge")
