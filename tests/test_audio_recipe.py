@@ -296,7 +296,7 @@ def test_a_start_whose_config_is_damaged_is_refused_by_name(studio):
     (run.checkpoint / "config.json").write_text("{")
     started = job.create(studio, "audio_intent", {**TWO_STEPS, "start": run.id})
     assert execute(started) == SETTINGS
-    assert f"{run.id[-4:]} cannot be the start: its config.json is damaged" in started.status["reason"]
+    assert f"{run.id[-4:]} cannot be used: its config.json is damaged" in started.status["reason"]
 
 
 def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(studio, starts):

@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import TWO_STEPS, execute, train
+from conftest import TWO_STEPS, execute, left_by_a_run, train
 from learning import bars, folder_of, losses, own, weights
 
 from training import checkpoint, digits_score, job
@@ -173,6 +173,14 @@ def test_a_start_that_published_nothing_is_refused(lab):
     nothing.set_status("failed")
     run = job.create(lab, "digits", {**TWO_STEPS, "start": nothing.id})
     assert execute(run) == SETTINGS and "published no checkpoint" in run.status["reason"]
+
+
+def test_a_start_whose_config_is_damaged_is_refused_by_name(lab):
+    damaged = left_by_a_run(lab, "digits", "digits", DigitsNet(DigitsNetConfig(arch="cnn")))
+    (damaged.checkpoint / "config.json").write_text("{")
+    run = job.create(lab, "digits", {**TWO_STEPS, "start": damaged.id})
+    assert execute(run) == SETTINGS
+    assert f"{damaged.id[-4:]} cannot be used: its config.json is damaged" in run.status["reason"]
 
 
 def test_a_checkpoint_of_other_classes_cannot_be_evaluated(trained, three):

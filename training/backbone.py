@@ -28,19 +28,18 @@ DECODER = 500  # depth of a decoder's layers, above its encoder's
 
 def find(config: Any, runs: Path, slot: str) -> tuple[Checkpoint | None, str]:
     """The checkpoint to start from, and the revision of one of the Hub. Raises SettingsError, CheckpointError."""
-    start = config.resolved_start
     if config.method == "scratch" and config.arch != "start":
         return None, ""
-    if "/" in start:
-        path, revision = hub.model(start)
-        base = Checkpoint(start, start, path)
-    else:
-        base, revision = checkpoint.find(runs, start, slot), ""
-    try:
-        checkpoint.config(base.path)
-    except checkpoint.CheckpointError as error:
-        raise SettingsError(f"{base.name} cannot be the start: {error}") from error
-    return base, revision
+    return named(config.resolved_start, runs, slot)
+
+
+def named(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
+    """A checkpoint by its id, or a model of the Hub by its name and with its revision. Raises SettingsError,
+    CheckpointError."""
+    if "/" not in name:
+        return checkpoint.usable(checkpoint.find(runs, name, slot)), ""
+    path, revision = hub.model(name)
+    return checkpoint.usable(Checkpoint(name, name, path)), revision
 
 
 def naming(classes: list[str]) -> dict[str, Any]:

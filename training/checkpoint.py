@@ -100,6 +100,15 @@ def config(path: Path) -> dict[str, Any]:
     return found
 
 
+def usable(found: Checkpoint) -> Checkpoint:
+    """The same. Raises CheckpointError, with its name, where its config.json is missing or damaged."""
+    try:
+        config(found.path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{found.name} cannot be used: {error}") from error
+    return found
+
+
 def labels(path: Path) -> list[str]:
     """The names of a checkpoint's classes, in the order of its outputs. Raises CheckpointError."""
     names = config(path).get("id2label") or {}

@@ -41,7 +41,7 @@ def build(config: Config, data: Data, runs: Path) -> tuple[DigitsNet, checkpoint
         if model.config.num_labels != len(labels):
             model.head = torch.nn.Linear(model.head.in_features, len(labels))
     else:
-        base = checkpoint.find(runs, config.start, "digits")
+        base = checkpoint.usable(checkpoint.find(runs, config.start, "digits"))
         model = DigitsNet.from_pretrained(base.path, use_safetensors=True, dtype=torch.float32)
         if model.config.num_labels != len(labels):
             model.head = torch.nn.Linear(model.head.in_features, len(labels))

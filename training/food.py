@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training import settings
-from training.recipe import Metrics, Recipe, setting
+from training.recipe import Metrics, Recipe, SettingsError, setting
 
 FOOD = "ethz/food101"
 BACKBONE = "google/vit-base-patch16-224-in21k"
@@ -63,6 +63,11 @@ class Config(settings.FineTuning):
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
     keep: float = settings.keep()
+    teacher: str = setting("", "Checkpoints that teach: a run's id, embedded, or a model of the Hub; several with "
+                           "commas between. What they answer to each crop is a part of its label (distillation). They "
+                           "must know these classes.", rare=True, lasting=True, label="Taught by")
+    teacher_share: float = setting(0.5, "Share of a label that is the teachers' answer; the rest is the data's.",
+                                   low=0.05, high=1, rare=True, lasting=True, label="Share of the teachers")
     lora_rank: int = settings.lora_rank()
     train_size: int = setting(0, "Side in pixels in training; 0: as image size. About a fifth less is faster and can "
                               "score better (FixRes, arXiv 1906.06423); for convolutional networks.", low=0, high=1024,
@@ -79,7 +84,18 @@ class Config(settings.FineTuning):
     seed: int = settings.seed()
 
     def unused(self) -> set[str]:
-        return settings.unused(self, self.method, ("crop", "mixup", "cutmix", "train_size", "progressive"))
+        return settings.unused(self, self.method, ("crop", "mixup", "cutmix", "train_size", "progressive", "teacher",
+                                                   "teacher_share"))
+
+    @property
+    def teachers(self) -> list[str]:
+        return [name for name in (part.strip() for part in self.teacher.split(",")) if name]
+
+    def check(self, local: bool) -> None:
+        super().check(local)
+        if self.teachers and self.method == "frozen":
+            raise SettingsError("teacher answers to varied pictures, and method frozen learns from features of plain "
+                                "ones: choose method full, lora or scratch, or leave teacher empty.")
 
 
 def slot(config: Config) -> str:

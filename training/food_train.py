@@ -22,6 +22,7 @@ from training.loop import Lesson
 from training.picture_augment import augment, draws, mixed
 from training.picture_store import MARGIN, Pictures, Store
 from training.run import Run
+from training.teachers import Teachers
 
 
 def side(config: Config, size: int, epoch: int) -> int:
@@ -35,7 +36,8 @@ def side(config: Config, size: int, epoch: int) -> int:
 
 
 # -- lessons ---------------------------------------------------------------------------------------------
-def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures, config: Config, run: Run) -> Lesson:
+def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures, config: Config, run: Run,
+           teachers: Teachers | None = None) -> Lesson:
     """Pictures, cropped and varied on the device, for methods that train the backbone."""
     run.beat("preparing the pictures")
     store = Store(part, Looks(max(min(part.natural, round(MARGIN * looks.size)), 1)), run.beat)
@@ -56,6 +58,8 @@ def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures,
         pixels, truth, rows, stretch = (column[piece].to(where, non_blocking=True) for column in columns)
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
         x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
+        if teachers:
+            shares = torch.lerp(shares, teachers.answers(x, chance + piece.start), config.teacher_share)
         x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(logits, shares, label_smoothing=config.label_smoothing, reduction="sum")
@@ -83,10 +87,12 @@ class FoodTask(Classification):
     def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Looks]:
         model, looks = food_model.build(self.config, base, data.classes)
         self.looks = looks
+        names = self.config.teachers
+        self.teachers = Teachers(names, self.run.path.parent, self.slot, data.classes) if names else None
         return model.to(memory_format=torch.channels_last), looks
 
     def lesson(self, learner: nn.Module, eye: Looks, part: Pictures, validation: Pictures) -> Lesson:
-        return lesson(learner, eye, part, validation, self.config, self.run)
+        return lesson(learner, eye, part, validation, self.config, self.run, self.teachers)
 
     def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
         return food_score.frozen_features(model, eye, part, self.run)

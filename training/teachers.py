@@ -1,0 +1,46 @@
+"""Checkpoints that teach: what they answer to the very pictures that a network learns from is a part of the labels.
+
+Whatever crop or mixture the network sees, its teacher sees the same ("consistent teaching", Beyer et al. 2022, arXiv
+2106.05237). Of several, one is drawn each time: the loss is linear in the labels, so the network learns from the mean
+of all, at the cost of one.
+"""
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import backbone, checkpoint, food_score
+from training.device import device
+from training.looks import Looks
+from training.recipe import SettingsError
+
+
+class Teachers:
+    """`names`: checkpoint ids or models of the Hub. Raises SettingsError, CheckpointError."""
+
+    def __init__(self, names: list[str], runs: Path, slot: str, classes: list[str]):
+        self.all = [_opened(name, runs, slot, classes) for name in names]
+
+    @torch.no_grad()
+    def answers(self, pixels: Tensor, draw: int) -> Tensor:
+        """(N, classes), what the one of that draw makes of (N, 3, h, w), 0 to 255."""
+        model, looks, columns = self.all[draw % len(self.all)]
+        if backbone.bound_to_its_size(model.config):
+            pixels = F.interpolate(pixels, (looks.size, looks.size), mode="bilinear", antialias=True)
+        x = looks.normalised(pixels).contiguous(memory_format=torch.channels_last)
+        return model(pixel_values=x).logits[:, columns].float().softmax(1)
+
+
+def _opened(name: str, runs: Path, slot: str, classes: list[str]) -> tuple[nn.Module, Looks, list[int]]:
+    """A teacher, how it sees pictures, and which of its outputs are these classes."""
+    found = backbone.named(name, runs, slot)[0]
+    known = checkpoint.labels(found.path)
+    unknown = [c for c in classes if c not in known]
+    if unknown:
+        raise SettingsError(f"{found.name} cannot teach these classes: it does not know {len(unknown)} of the "
+                            f"{len(classes)}, {', '.join(unknown[:3])}{' and others' * (len(unknown) > 3)}.")
+    made: Any = food_score.opened(found.path)
+    model = made[0].eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
+    return model, made[1], [known.index(c) for c in classes]
