@@ -22,7 +22,7 @@ from training.run import Run, lock
 
 # What tests compute for themselves is float32, so runs in their process are too, whatever the processor has. Runs in
 # processes of their own decide for themselves.
-in_half_elsewhere, device.has_bf16 = device.has_bf16, lambda: False
+in_half_elsewhere, device.has_bf16 = device.has_bf16, lambda where="": False
 
 # Two optimizer steps on real sample data, from nothing.
 TWO_STEPS = dict(source="sample", start="scratch", arch="mlp", epochs=1, batch_size=64, limit=128, holdout=0.05)

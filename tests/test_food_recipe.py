@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 from training import backbone, checkpoint, finetune, food_model, food_train, job, picture_store, recipe, small_maps
 from training import features as store
+from training import looks as looks_of_networks
 from training.__main__ import FAILED, SETTINGS
 from training.data import stratified
 from training.examples import holdout
@@ -369,6 +370,19 @@ def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method
     views = [predict(model, picture_store.Store(part, once), once) for part in (test, turned)]
     assert np.abs(views[0] - views[1]).max() > 1e-4 and found == pytest.approx(sum(views) / 2, abs=1e-5)
     assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_answers_are_in_half_precision_where_the_processor_has_it(monkeypatch, has_it):
+    monkeypatch.setattr(looks_of_networks, "has_bf16", lambda where: has_it and where == "cpu")
+    model, seen = network("resnet", CLASSES).eval(), []
+    model.classifier[-1].register_forward_hook(lambda layer, given, logits: seen.append(logits.dtype))
+    pixels = torch.randint(0, 256, (4, 3, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        found = Looks(SIZE).answers(model, pixels)
+        whole = model(pixel_values=Looks(SIZE).normalised(pixels)).logits.softmax(1)
+    assert seen == [torch.bfloat16 if has_it else torch.float32, torch.float32] and found.dtype == torch.float32
+    assert torch.allclose(found, whole, atol=0.02) and torch.equal(found, whole) != has_it
 
 
 def test_a_run_asks_about_mirror_images_as_its_start_does_unless_told(kitchen, starts):

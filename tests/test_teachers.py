@@ -81,6 +81,7 @@ def test_two_steps_with_two_teachers(school, known, pupil, method):
     settings = dict(start=known[pupil], method=method, optimizer="sgd", learning_rate=0.01)
     taught = train(school, **settings, teacher=f"{known['convnext']}, {known['swin']},", teacher_share=0.8)
     alone = train(school, **settings)
+    assert f"80% of each label is what {known['convnext']} and {known['swin']} answer" in taught.log_file.read_text()
     assert len(losses(taught)) == 2 and losses(taught) != losses(alone)
     assert weights(taught).keys() == weights(alone).keys()
 

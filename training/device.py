@@ -32,11 +32,11 @@ def describe() -> str:
 
 
 @functools.cache
-def has_bf16() -> bool:
-    """Whether bf16 autocast is faster here: on CUDA, and on CPUs with bf16 instructions."""
-    if device() != "cpu":
-        return device() == "cuda"
-    return has_amx() or "avx512_bf16" in _processor()
+def has_bf16(where: str = "") -> bool:
+    """Whether bf16 autocast is faster on a device, or on the one that was picked: on CUDA, and on CPUs with bf16
+    instructions."""
+    where = where or device()
+    return where == "cuda" or where == "cpu" and any(name in _processor() for name in ("amx_bf16", "avx512_bf16"))
 
 
 @functools.cache

@@ -87,8 +87,11 @@ class FoodTask(Classification):
     def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Looks]:
         model, looks = food_model.build(self.config, base, data.classes)
         self.looks = looks
-        names = self.config.teachers
-        self.teachers = Teachers(names, self.run.path.parent, self.slot, data.classes) if names else None
+        self.teachers, names = None, self.config.teachers
+        if names:
+            self.teachers = Teachers(names, self.run.path.parent, self.slot, data.classes)
+            self.run.say(f"{self.config.teacher_share:.0%} of each label is what {' and '.join(names)} answer"
+                         f"{'s' * (len(names) == 1)} to the crop")
         return model.to(memory_format=torch.channels_last), looks
 
     def lesson(self, learner: nn.Module, eye: Looks, part: Pictures, validation: Pictures) -> Lesson:

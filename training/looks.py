@@ -11,6 +11,7 @@ from transformers.image_transforms import get_size_with_aspect_ratio
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
+from training.device import has_bf16
 from training.pictures import flatten
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of ImageNet's pictures, which most networks expect
@@ -87,7 +88,9 @@ class Looks:
 
     def answers(self, model: nn.Module, pixels: Tensor) -> Tensor:
         """(N, labels) probabilities that a classifier gives to (N, 3, h, w), uint8; where mirror images are asked about
-        too, the mean of both."""
-        x = self.normalised(pixels)
+        too, the mean of both. In bf16 where that is faster, for the page and for reports alike."""
+        x, where = self.normalised(pixels), pixels.device.type
         views = torch.cat([x, x.flip(3)]) if self.mirrored else x
-        return model(pixel_values=views).logits.float().softmax(1).unflatten(0, (-1, len(x))).mean(0)
+        with torch.autocast(where, torch.bfloat16, enabled=has_bf16(where)):
+            logits = model(pixel_values=views).logits
+        return logits.float().softmax(1).unflatten(0, (-1, len(x))).mean(0)
