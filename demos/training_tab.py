@@ -24,7 +24,9 @@ def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.compon
     common = dict(label=meta["label"] or f.name.replace("_", " ").capitalize(), info=meta["help"], interactive=True,
                   elem_id=f"set-{recipe_name}-{f.name}", min_width=180)
     if meta["offers"] is not None:  # checkpoints come and go: the page's clock fills these in
-        return gr.Dropdown([f.default], value=f.default, allow_custom_value=True, **common)
+        many = meta["many"]
+        return gr.Dropdown([] if many else [f.default], value=[] if many else f.default, multiselect=many,
+                           allow_custom_value=True, **common)
     if meta["choices"]:
         offered = [c for c in meta["choices"] if c not in local]  # a choice of a path is the command line's
         return gr.Dropdown(offered, value=f.default, **common)
@@ -47,15 +49,20 @@ def _form(made: Recipe) -> dict[str, gr.components.Component]:
     return inputs
 
 
-def starts(made: Recipe) -> list[tuple[str, str]]:
-    """Every checkpoint that a run of this recipe can start from."""
-    offered = []
+def _naming(made: Recipe) -> list[dataclasses.Field]:
+    """The settings that name checkpoints."""
+    return [f for f in dataclasses.fields(made.config) if f.metadata["offers"] is not None]
+
+
+def _checkpoints(made: Recipe) -> list[tuple[str, str]]:
+    """Every checkpoint that a run of this recipe can start from, or be taught by."""
+    found = []
     for slot in made.slots:
-        for found in checkpoint.listing(runs_dir(), slot):
-            embedded = found.id == f"embedded-{slot}"
+        for one in checkpoint.listing(runs_dir(), slot):
+            embedded = one.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means
-            offered += [(f"embedded {slot}" if embedded else found.name, "embedded" if own else found.id)]
-    return offered + list(next(f for f in dataclasses.fields(made.config) if f.name == "start").metadata["offers"])
+            found.append((f"embedded {slot}" if embedded else one.name, "embedded" if own else one.id))
+    return found
 
 
 # -- the tab ---------------------------------------------------------------------------------------------
@@ -90,11 +97,11 @@ def build(actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbo
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
     table.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
-    starting = [inputs["start"] for _, inputs in forms.values()]
+    proposing = [inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))]
     return chooser, [
         Part(_progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]),
         Part(lambda moment: _standing_sign(moment, actions), lambda moment: _standing(moment, list(forms), actions),
-             [view["queue"], table, report, *buttons, *starting])]
+             [view["queue"], table, report, *buttons, *proposing])]
 
 
 def _chosen(event: gr.SelectData) -> str:
@@ -129,7 +136,8 @@ def _wire_form(actions: Actions, chooser: gr.Dropdown, forms: dict[str, Any], st
     every = [(name, field, component) for name, (_, inputs) in forms.items() for field, component in inputs.items()]
 
     def begin(name: str, *values: Any) -> str:
-        settings = {field: value for (owner, field, _), value in zip(every, values, strict=True) if owner == name}
+        settings = {field: ",".join(value) if isinstance(value, list) else value
+                    for (owner, field, _), value in zip(every, values, strict=True) if owner == name}
         return actions.start(name, settings)
 
     start.click(begin, [chooser, *(component for _, _, component in every)], selected, api_visibility="private")
@@ -221,4 +229,5 @@ def _standing(moment: Moment, names: list[str], actions: Actions) -> list[Any]:
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
     return [run_views.queue(job.queue(runs_dir()) if runs else []), run_views.history(runs), run_views.report(run),
             *(gr.update(interactive=can[name] and actions.training) for name in BUTTONS),
-            *(gr.update(choices=starts(recipe.load(name))) for name in names)]
+            *(gr.update(choices=[*_checkpoints(made), *f.metadata["offers"]])
+              for made in map(recipe.load, names) for f in _naming(made))]

@@ -119,11 +119,11 @@ def shot(page, name: str) -> None:
         page.screenshot(path=SHOTS / name, full_page=True)
 
 
-def open_train(page) -> None:
-    """With the digits recipe chosen."""
-    page.get_by_role("tab", name="Digits & fashion").click()
-    page.locator("#tune-digits").click()
-    page.wait_for_selector("#set-digits-epochs")
+def open_train(page, tab: str = "Digits & fashion", recipe: str = "digits") -> None:
+    """With this recipe chosen."""
+    page.get_by_role("tab", name=tab).click()
+    page.locator(f"#tune-{recipe}").click()
+    page.wait_for_selector(f"#set-{recipe}-epochs")
 
 
 def choose(page, element: str, option: str) -> None:
@@ -284,6 +284,20 @@ def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
     assert run.has_checkpoint
     for name, points in zip(("loss", "score"), run_views.curves(run), strict=True):
         assert page.locator(f"#{name}").is_visible() == (len(points) > 0), "no empty plot of a run that has ended"
+
+
+def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
+    open_train(page, "Food", "food")
+    page.locator("#more-food button").first.click()
+    page.locator("#set-food-teacher input").click()
+    page.get_by_role("option", name="embedded food", exact=True).click()
+    page.locator("#set-food-teacher input").press_sequentially("food-gone")
+    page.locator("#set-food-teacher input").press("Enter")
+    page.locator("#start").click()
+    page.wait_for_selector("#status .state.failed")
+    run = Run.all(app.runs)[-1]
+    assert run.config["teacher"] == "embedded,food-gone"
+    assert "There is no checkpoint 'food-gone'" in page.locator("#status").inner_text()
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):

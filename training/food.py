@@ -65,7 +65,7 @@ class Config(settings.FineTuning):
     keep: float = settings.keep()
     teacher: str = setting("", "Checkpoints that teach: a run's id, embedded, or a model of the Hub; several with "
                            "commas between. What they answer to each crop is a part of its label (distillation). They "
-                           "must know these classes.", rare=True, lasting=True, label="Taught by")
+                           "must know these classes.", rare=True, lasting=True, label="Taught by", offers=(), many=True)
     teacher_share: float = setting(0.5, "Share of a label that is the teachers' answer; the rest is the data's.",
                                    low=0.05, high=1, rare=True, lasting=True, label="Share of the teachers")
     lora_rank: int = settings.lora_rank()

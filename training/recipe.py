@@ -40,12 +40,13 @@ class Recipe:
 
 def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
             choices: tuple[str, ...] = (), rare: bool = False, local: bool = False, lasting: bool = False,
-            label: str = "", offers: tuple[tuple[str, str], ...] | None = None) -> Any:
+            label: str = "", offers: tuple[tuple[str, str], ...] | None = None, many: bool = False) -> Any:
     """A field of a recipe's config. `rare` folds it away on the page; `local` (it names a path of this
-    machine) keeps it off the page and out of the API; `lasting` cannot change when a run is continued; `offers` are
-    (words, value) that the page proposes where others are possible too."""
+    machine) keeps it off the page and out of the API; `lasting` cannot change when a run is continued; `offers`: it
+    names a checkpoint, or with `many` several with commas between, and the page proposes these (words, value) beside
+    those that there are."""
     return field(default=default, metadata=dict(help=help, low=low, high=high, choices=choices, rare=rare,
-                                                local=local, lasting=lasting, label=label, offers=offers))
+                                                local=local, lasting=lasting, label=label, offers=offers, many=many))
 
 
 def names() -> list[str]:
