@@ -54,15 +54,15 @@ def _naming(made: Recipe) -> list[dataclasses.Field]:
     return [f for f in dataclasses.fields(made.config) if f.metadata["offers"] is not None]
 
 
-def _checkpoints(made: Recipe) -> list[tuple[str, str]]:
-    """Every checkpoint that a run of this recipe can start from, or be taught by."""
+def _proposed(made: Recipe) -> list[dict[str, Any]]:
+    """For each setting that names checkpoints, every one that a run of this recipe can start from or be taught by."""
     found = []
     for slot in made.slots:
         for one in checkpoint.listing(runs_dir(), slot):
             embedded = one.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means
             found.append((f"embedded {slot}" if embedded else one.name, "embedded" if own else one.id))
-    return found
+    return [gr.update(choices=[*found, *f.metadata["offers"]]) for f in _naming(made)]
 
 
 # -- the tab ---------------------------------------------------------------------------------------------
@@ -229,5 +229,4 @@ def _standing(moment: Moment, names: list[str], actions: Actions) -> list[Any]:
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
     return [run_views.queue(job.queue(runs_dir()) if runs else []), run_views.history(runs), run_views.report(run),
             *(gr.update(interactive=can[name] and actions.training) for name in BUTTONS),
-            *(gr.update(choices=[*_checkpoints(made), *f.metadata["offers"]])
-              for made in map(recipe.load, names) for f in _naming(made))]
+            *(update for name in names for update in _proposed(recipe.load(name)))]

@@ -36,6 +36,11 @@ def published(runs: Path, model: torch.nn.Module, size: int = SIZE, longest: int
     return left_by_a_run(runs, "food", "food", model, Looks(size, longest=longest).processor())
 
 
+def one_of_each_kind(runs: Path, classes: list[str], seed: int = 0) -> dict[str, str]:
+    """Run ids of tiny networks that know these classes, by kind."""
+    return {kind: published(runs, network(kind, classes, seed)).id for kind in TINY}
+
+
 def train(runs: Path, **settings) -> Run:
     """A food run that ended well, executed in this process."""
     return ended_well(runs, "food", {**TWO_STEPS, **settings})

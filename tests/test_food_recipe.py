@@ -10,7 +10,7 @@ import torch
 from accelerate.state import AcceleratorState
 from conftest import execute, slow
 from learning import goes_on_exactly, losses, same, same_losses
-from meals import SIZE, TINY, TWO_STEPS, colours, network, published, train, weights
+from meals import SIZE, TWO_STEPS, colours, network, one_of_each_kind, published, train, weights
 from PIL import ImageOps
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, CLIPImageProcessor, pipeline
 
@@ -39,7 +39,7 @@ def kitchen(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def starts(kitchen) -> dict[str, str]:
-    return {kind: published(kitchen, network(kind, CLASSES)).id for kind in TINY}
+    return one_of_each_kind(kitchen, CLASSES)
 
 
 # -- each method -----------------------------------------------------------------------------------------

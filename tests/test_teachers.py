@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import execute
 from learning import goes_on_exactly, losses
-from meals import SIZE, TINY, TWO_STEPS, network, published, train, weights
+from meals import SIZE, TWO_STEPS, network, one_of_each_kind, published, train, weights
 
 from training import food_train, job, recipe
 from training.__main__ import SETTINGS
@@ -26,8 +26,7 @@ def school(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def known(school) -> dict[str, str]:
-    """Run ids of tiny networks that know the sample's dishes."""
-    return {kind: published(school, network(kind, CLASSES, seed=len(kind))).id for kind in TINY}
+    return one_of_each_kind(school, CLASSES, seed=4)
 
 
 def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]:

@@ -5,7 +5,6 @@ Whatever crop or mixture the network sees, its teacher sees the same ("consisten
 of all, at the cost of one.
 """
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +40,6 @@ def _opened(name: str, runs: Path, slot: str, classes: list[str]) -> tuple[nn.Mo
     if unknown:
         raise SettingsError(f"{found.name} cannot teach these classes: it does not know {len(unknown)} of the "
                             f"{len(classes)}, {', '.join(unknown[:3])}{' and others' * (len(unknown) > 3)}.")
-    made: Any = food_score.opened(found.path)
-    model = made[0].eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
-    return model, made[1], [known.index(c) for c in classes]
+    model, looks = food_score.opened(found.path)
+    model.eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
+    return model, looks, [known.index(c) for c in classes]
