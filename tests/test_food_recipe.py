@@ -370,6 +370,10 @@ def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method
     views = [predict(model, picture_store.Store(part, once), once) for part in (test, turned)]
     assert np.abs(views[0] - views[1]).max() > 1e-4 and found == pytest.approx(sum(views) / 2, abs=1e-5)
     assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+    held = holdout(load("", "sample").train, Config().holdout)[1]
+    found = predict(model, picture_store.Store(held, looks), looks)
+    missed = -np.log(found[np.arange(len(held)), held.labels]).mean()
+    assert missed == pytest.approx(next(e["score_loss"] for e in run.events() if "score_loss" in e), abs=1e-4)
 
 
 @pytest.mark.parametrize("has_it", [True, False])

@@ -40,6 +40,14 @@ def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]
     return lesson.loss(model, lesson.fetch(torch.arange(16), 0), slice(0, 16)), model
 
 
+def test_who_taught_is_recorded_with_its_revision(school, known, monkeypatch):
+    monkeypatch.setattr("training.hub.model", lambda name: (Run.find(school, known["resnet"]).checkpoint, "c0ffee"))
+    run = train(school, start=known["vit"], method="full", teacher=f"somebody/dishes,{known['swin']}")
+    assert run.settings["teachers"] == {"somebody/dishes": "c0ffee", known["swin"]: ""}
+    card = (run.checkpoint / "README.md").read_text()
+    assert f"| Taught by | somebody/dishes (revision c0ffee), {known['swin']} |" in card
+
+
 def test_who_is_taught_by_itself_alone_has_nothing_to_learn(school, known):
     taught, model = sums(school, known["vit"], teacher=known["vit"], teacher_share=1)
     taught.backward()

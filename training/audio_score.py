@@ -74,8 +74,7 @@ def exam(config: Config, data: Data) -> ClassExam:
             prepared[seconds] = Heard(data.test, seconds, run.beat if run else int)
         if config.method == "frozen" and run:
             found = frozen_features(model, ear, prepared[seconds], run)
-            with torch.inference_mode():
-                return head(model)(found.to(device())).float().softmax(1).cpu().numpy()
+            return features.answers(head(model), [found])
         return predict(model.to(device()), prepared[seconds], ear, run)
 
     def show(index: int, stem: Path) -> str:

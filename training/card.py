@@ -29,6 +29,11 @@ def machine() -> str:
     return device.describe() + (f" ({cpu})" if device.device() == "cpu" and cpu else "")
 
 
+def _at(name: str, revision: str | None) -> str:
+    """A checkpoint, and the revision of one of the Hub."""
+    return f"{name} (revision {revision})" if name and revision else name
+
+
 def _score(part: dict[str, Any] | None) -> str:
     if not part:
         return "none"
@@ -61,7 +66,9 @@ def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) 
     else:
         lines += [f"It was stopped at step {metrics['step']:,} of {metrics['total']:,}, and not scored.", ""]
     counted = ", ".join(f"{name} {count:,}" for name, count in settings.get("pictures", {}).items())
-    facts = {"Command": f"`{command(made, config)}`", "Starts from": base, "Continues": settings.get("continues", ""),
+    facts = {"Command": f"`{command(made, config)}`", "Starts from": _at(base, settings.get("base_revision")),
+             "Taught by": ", ".join(_at(*teacher) for teacher in settings.get("teachers", {}).items()),
+             "Continues": settings.get("continues", ""),
              "Data's revision": settings.get("revision", ""), "Pictures": counted,
              "Seed": str(getattr(config, "seed", "")), "Time": f"{seconds / 60:.1f} minutes on {machine()}",
              "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import report
+from training import features, report
 from training.checkpoint import Checkpoint
 from training.device import device
 from training.exam import ClassExam, sit
@@ -28,6 +28,10 @@ class Classification(Task):
     def frozen(self, model: nn.Module, eye: Any, part: Examples) -> Tensor:
         """(N, ...) what the head gets, kept on disk. Raises Stopped."""
 
+    def frozen_views(self, model: nn.Module, eye: Any, part: Examples) -> list[Tensor]:
+        """The same in each view that is asked about. Raises Stopped."""
+        return [self.frozen(model, eye, part)]
+
     def half(self) -> bool:
         return self.config.method != "frozen" and super().half()   # a head is so small that casting is the most of it
 
@@ -39,7 +43,7 @@ class Classification(Task):
     def frozen_lesson(self, model: nn.Module, eye: Any, part: Examples,
                       validation: Examples) -> tuple[nn.Module, Lesson]:
         """Features, computed before: an epoch takes seconds."""
-        given, held = (self.frozen(model, eye, p) for p in (part, validation))
+        given, held = self.frozen(model, eye, part), self.frozen_views(model, eye, validation)
         head = self.head(model)
         return head, head_lesson(head, given, part, held, validation, self.config)
 
@@ -52,7 +56,7 @@ class Classification(Task):
         return metrics
 
 
-def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, validation: Examples,
+def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: list[Tensor], validation: Examples,
                 config: Any) -> Lesson:
     where = device()
     given, labels = given.to(where), torch.from_numpy(part.labels).to(where)
@@ -65,11 +69,6 @@ def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: Tensor, va
         shown, truth = (column[piece] for column in batch)
         return F.cross_entropy(model(shown).float(), truth, label_smoothing=config.label_smoothing, reduction="sum")
 
-    @torch.no_grad()
-    def answers() -> np.ndarray:
-        head.eval()
-        return head(held.to(where)).float().softmax(1).cpu().numpy()
-
     return Lesson(len(part), checksum(part), fetch, loss,
-                  **report.judged(answers, validation.labels),
+                  **report.judged(lambda: features.answers(head, held), validation.labels),
                   light=config.batch_size * sum(p.numel() for p in head.parameters()) < LIGHT)

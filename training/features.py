@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.batches import batches
 from training.examples import Examples
@@ -38,6 +38,15 @@ def kept(runs: Path, key: str, order: np.ndarray, compute: Callable[[np.ndarray]
     that would be more than LARGE. `order`, (N,), all indices: examples are shuffled by a run's seed, and what is kept
     must serve every seed, so they are kept in an order of their own. Raises Stopped."""
     return _kept(runs, key, order, compute, run, step)[torch.from_numpy(order.argsort())]
+
+
+@torch.no_grad()
+def answers(head: nn.Module, views: list[Tensor]) -> np.ndarray:
+    """(N, classes) probabilities, the mean of what a head makes of N examples' features in each view."""
+    head.eval()
+    where = next(head.parameters()).device
+    each = [torch.cat([head(part.to(where)).float().softmax(1).cpu() for part in view.split(1024)]) for view in views]
+    return torch.stack(each).mean(0).numpy()
 
 
 def _kept(runs: Path, key: str, order: np.ndarray, compute: Callable[[np.ndarray], Tensor], run: Run,

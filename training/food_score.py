@@ -63,11 +63,10 @@ def frozen_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run
     return features.kept(run.path.parent, key, order, compute, run)
 
 
-def _of_features(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> np.ndarray:
-    views = [frozen_features(model, looks, pictures, run, mirrored) for mirrored in {False, looks.mirrored}]
-    with torch.inference_mode():
-        return torch.stack([torch.cat([backbone.head(model)(part.to(device())).float().softmax(1).cpu()
-                                       for part in found.split(1024)]) for found in views]).mean(0).numpy()
+def frozen_views(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> list[Tensor]:
+    """The features of all that the network is asked about: pictures, and their mirror images where it is. Raises
+    Stopped."""
+    return [frozen_features(model, looks, pictures, run, mirrored) for mirrored in {False, looks.mirrored}]
 
 
 def exam(config: Config, data: Data) -> ClassExam:
@@ -77,7 +76,7 @@ def exam(config: Config, data: Data) -> ClassExam:
     def answers(path: Path, run: Run | None = None) -> np.ndarray:
         model, looks = opened(path)
         if config.method == "frozen" and run:
-            return _of_features(model, looks, data.test, run)
+            return features.answers(backbone.head(model), frozen_views(model, looks, data.test, run))
         if looks.prepared not in stores:
             stores[looks.prepared] = Store(data.test, looks, run.beat if run else int)
         return predict(model.to(device()), stores[looks.prepared], looks, run)

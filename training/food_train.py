@@ -90,6 +90,7 @@ class FoodTask(Classification):
         self.teachers, names = None, self.config.teachers
         if names:
             self.teachers = Teachers(names, self.run.path.parent, self.slot, data.classes)
+            self.run.record(teachers=self.teachers.revisions)
             self.run.say(f"{self.config.teacher_share:.0%} of each label is what {' and '.join(names)} answer"
                          f"{'s' * (len(names) == 1)} to the crop")
         return model.to(memory_format=torch.channels_last), looks
@@ -99,6 +100,9 @@ class FoodTask(Classification):
 
     def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
         return food_score.frozen_features(model, eye, part, self.run)
+
+    def frozen_views(self, model: nn.Module, eye: Looks, part: Pictures) -> list[Tensor]:
+        return food_score.frozen_views(model, eye, part, self.run)
 
     def save(self, model: nn.Module, eye: Looks, staging: Path) -> None:
         model.config.mirrored = eye.mirrored

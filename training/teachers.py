@@ -11,16 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training import backbone, checkpoint, food_score
+from training.checkpoint import Checkpoint
 from training.device import device
 from training.looks import Looks
 from training.recipe import SettingsError
 
 
 class Teachers:
-    """`names`: checkpoint ids or models of the Hub. Raises SettingsError, CheckpointError."""
+    """`names`: checkpoint ids or models of the Hub, the `revisions` of which are known then ("" for an id). Raises
+    SettingsError, CheckpointError."""
 
     def __init__(self, names: list[str], runs: Path, slot: str, classes: list[str]):
-        self.all = [_opened(name, runs, slot, classes) for name in names]
+        found = [backbone.named(name, runs, slot) for name in names]
+        self.revisions = {name: revision for name, (_, revision) in zip(names, found, strict=True)}
+        self.all = [_opened(teacher, classes) for teacher, _ in found]
 
     @torch.no_grad()
     def answers(self, pixels: Tensor, draw: int) -> Tensor:
@@ -32,9 +36,8 @@ class Teachers:
         return model(pixel_values=x).logits[:, columns].float().softmax(1)
 
 
-def _opened(name: str, runs: Path, slot: str, classes: list[str]) -> tuple[nn.Module, Looks, list[int]]:
+def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, Looks, list[int]]:
     """A teacher, how it sees pictures, and which of its outputs are these classes."""
-    found = backbone.named(name, runs, slot)[0]
     known = checkpoint.labels(found.path)
     unknown = [c for c in classes if c not in known]
     if unknown:

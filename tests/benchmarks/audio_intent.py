@@ -83,7 +83,7 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
     if method == "frozen":
         given = audio_score.frozen_features(model, ear, heard, run)
         learner = audio_score.head(model).to(accelerator.device)
-        lesson = classify.head_lesson(learner, given, part, given[:0], nothing, config)
+        lesson = classify.head_lesson(learner, given, part, [given[:0]], nothing, config)
     else:
         model.freeze_feature_encoder()
         backbone.quicken(model, accelerator)

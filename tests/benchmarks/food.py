@@ -85,7 +85,7 @@ def ours(arch: str, part: Any, batch: int, epochs: int, method: str = "full", ru
     if method == "frozen":
         given = food_score.frozen_features(model, Looks(side(arch)), part, run)
         model = backbone.head(model).to(accelerator.device)
-        lesson = classify.head_lesson(model, given, part, given[:0], nothing, config)
+        lesson = classify.head_lesson(model, given, part, [given[:0]], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
         backbone.quicken(model, accelerator)
