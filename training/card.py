@@ -31,7 +31,7 @@ def machine() -> str:
 
 def _at(name: str, revision: str | None) -> str:
     """A checkpoint, and the revision of one of the Hub."""
-    return f"{name} (revision {revision})" if name and revision else name
+    return f"{name} (revision {revision})" if revision else name
 
 
 def _score(part: dict[str, Any] | None) -> str:

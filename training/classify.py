@@ -58,6 +58,7 @@ class Classification(Task):
 
 def head_lesson(head: nn.Module, given: Tensor, part: Examples, held: list[Tensor], validation: Examples,
                 config: Any) -> Lesson:
+    """Of features: `given` are those of `part`, `held` those of `validation` in each view."""
     where = device()
     given, labels = given.to(where), torch.from_numpy(part.labels).to(where)
 
