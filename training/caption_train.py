@@ -102,7 +102,8 @@ def lesson(learner: Teller, net: nn.Module, eye: Eye, part: Pictures, given: Any
     def loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
         own = {name: t[piece].to(where, non_blocking=True) for name, t in batch.items()}
         if not encoded:
-            x = augment(own["shown"], own["rows"], (eye.looks.size, eye.looks.size), config.augmentation, config.crop)
+            x = augment(own["shown"], batch["rows"][piece], (eye.looks.size, eye.looks.size), config.augmentation,
+                        config.crop)
             own["shown"] = eye.looks.normalised(x)
         real = own["real"].flatten(0, 1)
         logits, guessed = model(own["shown"].float(), own["read"].flatten(0, 1), real, sentences.each, encoded)

@@ -47,9 +47,10 @@ class Config(settings.FineTuning):
                           "of the answers counts: often one in a hundred more is right, in up to twice the time. Not "
                           "where left and right tell classes apart. start: as its start does, for the same classes.",
                           choices=("start", "on", "off"), rare=True, lasting=True, label="Mirror image")
-    arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one.",
-                        choices=("start", "resnet", "regnet", "convnext", "vit", "swin"), rare=True, label="Network",
-                        lasting=True)
+    arch: str = setting("start", "With method scratch: the network. start: the one of the start; or a small one; "
+                        "resnet-large is for a GPU, and can teach a small one.",
+                        choices=("start", "resnet", "resnet-large", "regnet", "convnext", "vit", "swin"), rare=True,
+                        label="Network", lasting=True)
     augmentation: str = settings.augmentation_of_pictures()
     crop: float = settings.crop(0.4)
     mixup: float = setting(0.0, "How strongly pairs of pictures are laid over each other; 0: not.", low=0, high=2,

@@ -83,7 +83,8 @@ class Looks:
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""
-        mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
+        mean, std = ((torch.tensor(v).view(1, 3, 1, 1) * 255).to(pixels.device, non_blocking=True)
+                     for v in (self.mean, self.std))   # made there, they would wait for all that a GPU has to do
         return (pixels.float() - mean) / std
 
     def answers(self, model: nn.Module, pixels: Tensor) -> Tensor:

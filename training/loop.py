@@ -28,7 +28,7 @@ from training.run import Run
 
 ROUND = 32       # batches that are sorted by length together: more saves padding, fewer mixes better
 SAVE_EVERY = 60  # seconds between saves of what continuing needs, within an epoch, at least
-SOONEST = 1      # seconds between saves at the ends of later epochs, which may last a few milliseconds
+SOONEST = 1      # seconds between saves at the ends of later epochs, at least: they may last a few milliseconds
 
 
 @dataclass
@@ -165,7 +165,7 @@ class _Fit:
         self.world, self.rank = accelerator.num_processes, accelerator.process_index
         self.per_epoch = len(steps_of(torch.arange(lesson.count), config.batch_size, self.world))
         self.total, self.stop = self.per_epoch * config.epochs, Stop(run, accelerator)
-        self.log_every, self.save_after, self.saved_at = max(1, self.total // 400), SAVE_EVERY, time.monotonic()
+        self.log_every, self.saved_at, self.saving = max(1, self.total // 400), time.monotonic(), 0.0
         self.state = self._begin(saved)
 
     def _begin(self, saved: dict[str, Any] | None) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class _Fit:
                     early = self.stop.any(judged and self.run.main)
                     asked = self.stop()
             ends = asked or early or state["epoch"] in (1, self.config.epochs)
-            if ends or time.monotonic() - self.saved_at > SOONEST:
+            if ends or self._due(SOONEST):
                 self._save()
         if state["weights"] is not None:
             self.bare.load_state_dict(state["weights"])
@@ -218,7 +218,7 @@ class _Fit:
             state["at"] += 1
             if state["step"] % self.log_every == 0 or state["step"] == self.total:
                 self._log(epoch, loss)
-            if time.monotonic() - self.saved_at > self.save_after:
+            if self._due(SAVE_EVERY):
                 self._save()
         return False
 
@@ -273,11 +273,15 @@ class _Fit:
             return True
         return False
 
+    def _due(self, least: float) -> bool:
+        """Whether `least` seconds have gone by without a save; after a slow one it takes longer, since a large model
+        on a slow disk must spend a twentieth of its time on being saved, at most."""
+        return time.monotonic() - self.saved_at > max(least, 20 * self.saving)
+
     def _save(self) -> None:
         if self.run.main:
             began = time.monotonic()
             write_state(self.run.resume, {"model": self.bare.state_dict(), "optimizer": self.optimizer.state_dict(),
                                    "state": self.state})
-            # A large model on a slow disk must not spend its time on being saved: at most a twentieth of it.
-            self.save_after = max(SAVE_EVERY, 20 * (time.monotonic() - began))
+            self.saving = time.monotonic() - began
         self.saved_at = time.monotonic()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 COLUMNS = 9   # area, aspect, place (2), mirror, change, strength, its sign, sharpness
 SHARPNESS = -0.3, 1.3   # of a bilinear enlargement: at about 0.8 it is a bicubic one, at 1.1 Lanczos's
+GREY = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 CHANGES = ("identity", "brightness", "contrast", "saturation", "sharpness", "autocontrast", "posterize", "solarize",
            "rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
@@ -24,17 +25,18 @@ def draws(count: int, seed: int, epoch: int) -> Tensor:
 
 def augment(images: Tensor, rows: Tensor, shape: tuple[int, int], strength: str, least: float,
             stretch: Tensor | float = 1.0) -> Tensor:
-    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 9); returns (N, 3, *shape), 0 to 255, float.
-    `least`: smallest share of the area that a crop shows. `stretch`: width over height of crops, in shares of the
-    picture, (N,) or one for all."""
+    """`images`: (N, 3, S, S), 0 to 255; `rows`: (N, 9), on the CPU, so that no GPU is waited for to learn which picture
+    drew what; returns (N, 3, *shape), 0 to 255, float. `least`: smallest share of the area that a crop shows.
+    `stretch`: width over height of crops, in shares of the picture, (N,) or one for all."""
     images = images.float()
     if strength == "none":
         return images if images.shape[2:] == shape else F.interpolate(images, shape, mode="bicubic",
                                                                       antialias=True).clamp(0, 255)
-    which = (rows[:, 5] * len(CHANGES)).long() if strength == "strong" else torch.zeros(len(rows), dtype=torch.long,
-                                                                                       device=rows.device)
-    images = _focus(_crop(images, rows, shape, least, _warp(rows, which), stretch), rows)
-    return _recolour(images, rows, which) if strength == "strong" else images
+    which = (rows[:, 5] * len(CHANGES)).long() if strength == "strong" else torch.zeros(len(rows), dtype=torch.long)
+    placed = rows.to(images.device, non_blocking=True)
+    images = _focus(_crop(images, placed, shape, least, _warp(rows, which).to(images.device, non_blocking=True),
+                          stretch), placed)
+    return _recolour(images, placed, which) if strength == "strong" else images
 
 
 def _warp(rows: Tensor, which: Tensor) -> Tensor:
@@ -87,10 +89,10 @@ def _soft(x: Tensor) -> Tensor:
 
 
 def _recolour(images: Tensor, rows: Tensor, which: Tensor) -> Tensor:
-    """The changes of light and colour, each on the pictures that drew it."""
+    """The changes of light and colour, each on the pictures that drew it, which `which` tells, (N,) on the CPU."""
     out = images.clone()
     for number, name in enumerate(CHANGES[1:8], 1):
-        at = torch.nonzero(which == number)[:, 0]
+        at = torch.nonzero(which == number)[:, 0].to(images.device, non_blocking=True)
         if len(at):
             amount = rows[at, 6, None, None, None]
             factor = 1 + amount * torch.where(rows[at, 7, None, None, None] < 0.5, -0.9, 0.9)
@@ -110,7 +112,7 @@ def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
         return (x / step).floor() * step
     if name == "solarize":
         return torch.where(x >= 255 * (1 - amount), 255 - x, x)
-    grey = (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = (x * GREY.to(x.device, non_blocking=True)).sum(1, keepdim=True)
     other = {"contrast": lambda: grey.mean((2, 3), keepdim=True), "saturation": lambda: grey,
              "sharpness": lambda: _soft(x)}[name]()
     return other + (x - other) * factor
@@ -125,11 +127,12 @@ def mixed(images: Tensor, labels: Tensor, classes: int, mixup: float, cutmix: fl
     if not (mixup or cutmix):
         return images, shares
     (count, _, high, wide), generator = images.shape, torch.Generator().manual_seed(seed)
-    over, cut = (_beta(alpha or 1.0, count, generator) for alpha in (mixup, cutmix))
-    x, y, which = torch.rand(3, count, 1, 1, generator=generator)
-    half = (1 - cut).sqrt() / 2
-    inside = (_places(high)[:, None] - y).abs().lt(half) & (_places(wide) - x).abs().lt(half)
-    laid = torch.where(which < cutmix / (mixup + cutmix), (~inside).float(), over).to(images.device)
+    drawn = torch.stack([*(_beta(alpha or 1.0, count, generator) for alpha in (mixup, cutmix)),
+                         *torch.rand(3, count, 1, 1, generator=generator)])
+    over, cut, x, y, which = drawn.to(images.device, non_blocking=True)
+    half, rows, columns = (1 - cut).sqrt() / 2, _places(high, images.device)[:, None], _places(wide, images.device)
+    inside = (rows - y).abs().lt(half) & (columns - x).abs().lt(half)
+    laid = torch.where(which < cutmix / (mixup + cutmix), (~inside).float(), over)
     part = laid.mean((1, 2))[:, None]    # what is left of each picture
     return torch.lerp(images.roll(1, 0), images, laid[:, None]), shares * part + shares.roll(1, 0) * (1 - part)
 
@@ -140,6 +143,6 @@ def _beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
     return (one / (one + two)).float()
 
 
-def _places(count: int) -> Tensor:
+def _places(count: int, where: torch.device) -> Tensor:
     """The middles of pixels, in 0 to 1."""
-    return (torch.arange(count) + 0.5) / count
+    return (torch.arange(count, device=where) + 0.5) / count

@@ -36,7 +36,7 @@ class Teachers:
         return model(pixel_values=x).logits[:, columns].float().softmax(1)
 
 
-def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, Looks, list[int]]:
+def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, Looks, Tensor]:
     """A teacher, how it sees pictures, and which of its outputs are these classes."""
     known = checkpoint.labels(found.path)
     unknown = [c for c in classes if c not in known]
@@ -45,4 +45,4 @@ def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, Looks, li
                             f"{len(classes)}, {', '.join(unknown[:3])}{' and others' * (len(unknown) > 3)}.")
     model, looks = food_score.opened(found.path)
     model.eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
-    return model, looks, [known.index(c) for c in classes]
+    return model, looks, torch.tensor([known.index(c) for c in classes], device=device())
