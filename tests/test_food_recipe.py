@@ -42,6 +42,14 @@ def starts(kitchen) -> dict[str, str]:
     return one_of_each_kind(kitchen, CLASSES)
 
 
+@pytest.mark.parametrize("arch", food_model.ARCHS)
+def test_every_network_that_is_made_anew_names_the_classes(arch):
+    model, looks = food_model.build(Config(method="scratch", arch=arch), None, CLASSES)
+    assert (sum(p.numel() for p in model.parameters()) < 7e6) == (arch != "resnet-large")
+    with torch.no_grad():
+        assert model.eval()(pixel_values=torch.zeros(1, 3, looks.size, looks.size)).logits.shape == (1, len(CLASSES))
+
+
 # -- each method -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind, method", [
     *itertools.product(("vit", "resnet"), METHODS), *itertools.product(("convnext", "swin"), METHODS[:1]),

@@ -68,6 +68,22 @@ def test_continuing_does_not_change_what_the_first_run_left(lab):
     assert [p.read_bytes() for p in first.saved] == before != []
 
 
+@pytest.mark.parametrize("seconds, saves", [(0, 4), (1, 2)])
+def test_where_saving_is_slow_not_every_epoch_is_saved(lab, monkeypatch, seconds, saves):
+    written = []
+    clock = [0.0]
+    monkeypatch.setattr(loop, "SOONEST", 0)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    def write(*_):
+        clock[0] += seconds
+        written.append(clock[0])
+    monkeypatch.setattr(loop, "write_state", write)
+    monkeypatch.setattr(loop._Fit, "_judge", lambda _: clock.__setitem__(0, clock[0] + 0.1))   # an epoch's time
+    train(lab, **{**TWO_STEPS, "epochs": 4})
+    assert len(written) == saves
+
+
 def test_a_finished_run_goes_on_for_as_many_epochs_again(lab, trained):
     run = job.continued(lab, trained.id, {})
     assert execute(run) == DONE

@@ -6,6 +6,19 @@
 
 Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used: the networks are built
 from their configs, with random weights, and the pictures are noise saved as JPEG.
+
+On a GPU, 2026-11-26: one NVIDIA H200, 16 CPU cores, Python 3.12.3, torch 2.11.0, transformers 5.17.0, one run of
+`full frozen step --arch vit-base --batch 32 --pictures 768`, n 768:
+
+    full     tutorial's Trainer, float32   170 pictures/s
+             ours, bf16, first epoch       341 pictures/s    2.01 times
+             ours, bf16, later epochs      640 pictures/s    3.77 times (goal: at least 1.5)
+    frozen   full                          1.2 s an epoch
+             first epoch                   2.0 s             0.6 times
+             later epochs                  36 ms             35 times (goal: at least 100; 24 steps of a head, of
+                                                             which each takes as long as it takes to ask for it)
+             first epoch of a second run   0.61 s            2 times
+    step     data 4 ms (13%), forward 9 ms (32%), backward 11 ms (42%), optimizer 4 ms (13%)
 """
 import argparse
 import dataclasses
