@@ -271,6 +271,15 @@ def test_what_is_joined_is_what_the_library_runs(press, eyes):
     assert torch.allclose(theirs.flatten(0, 1), mine, atol=1e-5)
 
 
+def test_a_captioner_says_of_which_parts_and_of_which_revision_it_was_joined(press, eyes, monkeypatch):
+    path = Run.find(press, eyes).checkpoint
+    monkeypatch.setattr("training.hub.model", lambda name: (path, "c0ffee"))
+    run = train(press, start="parts", encoder="somebody/eyes", decoder="new", limit=8, epochs=1)
+    assert run.settings["parts"] == {"somebody/eyes": "c0ffee", "new": ""}
+    card = (run.checkpoint / "README.md").read_text("utf-8")
+    assert "| Starts from | somebody/eyes (revision c0ffee) + new |" in card and "- somebody/eyes\n" in card
+
+
 def test_what_is_published_does_not_tell_where_its_parts_lay(press, eyes, tmp_path):
     model, _, _ = caption_model.build(Config(start="parts", encoder=eyes, decoder="new"), None, sentences(), press)
     model.save_pretrained(tmp_path)

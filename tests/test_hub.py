@@ -204,7 +204,10 @@ class TestWithAHub:
         assert run.settings["base"] == "google/vit-base-patch16-224-in21k + openai-community/gpt2"
         assert "16 training pictures with 80 captions" in run.log_file.read_text()
         assert run.metrics["before"] is None and run.metrics["after"]["n"] == 8
-        assert "- openai-community/gpt2" in (run.checkpoint / "README.md").read_text()
+        card = (run.checkpoint / "README.md").read_text()
+        assert "- openai-community/gpt2" in card
+        assert re.search(r"\| Starts from \| google/vit-\S+ \(revision [0-9a-f]{40}\) \+ openai-community/gpt2 "
+                         r"\(revision [0-9a-f]{40}\) \|", card)
 
     def test_a_whole_captioner_of_the_hub_goes_on_learning(self, in_process, runs, few_captions):
         run = job.create(runs, "captioning", dict(source="hub", start="nlpconnect/vit-gpt2-image-captioning", limit=16,

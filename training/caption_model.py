@@ -88,17 +88,20 @@ def is_captioner(path: Path) -> bool:
     return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
 
 
-def build(config: Config, base: Checkpoint | None, texts: list[str], runs: Path) -> tuple[nn.Module, Eye, str]:
-    """The network to train, float32, how it sees, and what it was made of. Raises SettingsError, CheckpointError."""
+def build(config: Config, base: Checkpoint | None, texts: list[str], runs: Path
+          ) -> tuple[nn.Module, Eye, dict[str, str]]:
+    """The network to train, float32, how it sees, and where it is joined of parts, their names with the revision of
+    those of the Hub ("" for others). Raises SettingsError, CheckpointError."""
     torch.manual_seed(config.seed)
+    parts: dict[str, str] = {}
     if config.method == "scratch" and config.arch == "small":
-        model, eye, about = _joined(config, NEW, NEW, texts, runs)
+        model, eye, _ = _joined(config, NEW, NEW, texts, runs)
     elif config.joins:
-        model, eye, about = _joined(config, config.encoder, config.decoder, texts, runs)
+        model, eye, parts = _joined(config, config.encoder, config.decoder, texts, runs)
     else:
-        model, eye, about = *_opened(config, base), base.id
+        model, eye = _opened(config, base)
     configured(model, eye.tokenizer, config)
-    return model, eye, about
+    return model, eye, parts
 
 
 def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
@@ -125,20 +128,21 @@ def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
 
 
 # -- parts -----------------------------------------------------------------------------------------------
-def _joined(config: Config, sees: str, writes: str, texts: list[str], runs: Path) -> tuple[nn.Module, Eye, str]:
-    encoder, looks = _encoder(config, sees, runs)
-    decoder, tokenizer = _decoder(config, writes, texts)
+def _joined(config: Config, sees: str, writes: str, texts: list[str], runs: Path
+            ) -> tuple[nn.Module, Eye, dict[str, str]]:
+    encoder, looks, seeing = _encoder(config, sees, runs)
+    decoder, tokenizer, writing = _decoder(config, writes, texts)
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder.config)
     model = VisionEncoderDecoderModel(config=made, encoder=encoder, decoder=decoder)
-    return model, Eye(looks, tokenizer), f"{sees} + {writes}"
+    return model, Eye(looks, tokenizer), {sees: seeing, writes: writing}
 
 
-def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks]:
+def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, str]:
     if name == NEW:
         looks = Looks(config.image_size or SIZE)
-        return AutoModel.from_config(AutoConfig.for_model(**ENCODER, image_size=looks.size)), looks
-    path = hub.model(name)[0] if "/" in name else checkpoint.find(runs, name, "food").path
-    looks = Looks.of(path)
+        return AutoModel.from_config(AutoConfig.for_model(**ENCODER, image_size=looks.size)), looks, ""
+    found, revision = backbone.named(name, runs, "food")
+    path, looks = found.path, Looks.of(found.path)
     made = AutoConfig.from_pretrained(path, local_files_only=True)
     looks = backbone.resized(made, looks, config, name)
     encoder = _part(AutoModel, path, made, name, config)
@@ -151,24 +155,24 @@ def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks]:
     if not fits:
         raise SettingsError(f"{name} ({made.model_type}) does not give a row of numbers for each place of a picture, "
                             "which the decoder attends to. Choose a ViT, DeiT or Swin as the encoder.")
-    return encoder, looks
+    return encoder, looks, revision
 
 
-def _decoder(config: Config, name: str, texts: list[str]) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+def _decoder(config: Config, name: str, texts: list[str]) -> tuple[nn.Module, PreTrainedTokenizerBase, str]:
     as_decoder = dict(is_decoder=True, add_cross_attention=True)
     if name == NEW:
         tokenizer = new_words(texts)
         end = tokenizer.eos_token_id
         made = AutoConfig.for_model(**DECODER, **as_decoder, vocab_size=len(tokenizer), bos_token_id=end,
                                     eos_token_id=end)
-        return AutoModelForCausalLM.from_config(made), tokenizer
-    path, _ = hub.model(name)
+        return AutoModelForCausalLM.from_config(made), tokenizer, ""
+    path, revision = hub.model(name)
     made = AutoConfig.from_pretrained(path, local_files_only=True, **as_decoder)
     decoder = _part(AutoModelForCausalLM, path, made, name, config)
     if not any("crossattention" in part for part, _ in decoder.named_modules()):
         raise SettingsError(f"{name} ({made.model_type}) cannot attend to a picture. Choose GPT-2 or one of its kin as "
                             "the decoder.")
-    return decoder, words_of(path)
+    return decoder, words_of(path), revision
 
 
 def _part(auto: Any, path: Path, made: Any, name: str, config: Config) -> nn.Module:

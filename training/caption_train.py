@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from training import caption_data, caption_model, caption_score
 from training.backbone import with_lora
 from training.caption_model import Eye, Teller
-from training.captioning import Config
+from training.captioning import NEW, Config
 from training.checkpoint import Checkpoint
 from training.device import device
 from training.exam import sit
@@ -142,11 +142,14 @@ class CaptionTask(Task):
         return (None, "") if self.config.joins else super().find()
 
     def begins_with(self, base: Checkpoint | None) -> str:
-        return self.about
+        joined = (self.config.encoder, self.config.decoder) if self.config.joins else (NEW, NEW)
+        return base.id if base else " + ".join(joined)
 
     def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Eye]:
         texts = [text for place in data.train.places for text in data.train.texts[place]]
-        self.net, eye, self.about = caption_model.build(self.config, base, texts, self.run.path.parent)
+        self.net, eye, parts = caption_model.build(self.config, base, texts, self.run.path.parent)
+        if any(parts.values()):
+            self.run.record(parts=parts)
         return self.net, eye
 
     def described(self, part: Pictures, validation: Pictures, data: Data) -> str:

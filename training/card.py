@@ -66,7 +66,8 @@ def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) 
     else:
         lines += [f"It was stopped at step {metrics['step']:,} of {metrics['total']:,}, and not scored.", ""]
     counted = ", ".join(f"{name} {count:,}" for name, count in settings.get("pictures", {}).items())
-    facts = {"Command": f"`{command(made, config)}`", "Starts from": _at(base, settings.get("base_revision")),
+    parts = settings.get("parts") or {base: settings.get("base_revision")}   # of a captioner that was joined
+    facts = {"Command": f"`{command(made, config)}`", "Starts from": " + ".join(_at(*part) for part in parts.items()),
              "Taught by": ", ".join(_at(*teacher) for teacher in settings.get("teachers", {}).items()),
              "Continues": settings.get("continues", ""),
              "Data's revision": settings.get("revision", ""), "Pictures": counted,
