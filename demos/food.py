@@ -26,7 +26,7 @@ RECIPE = "food"
 EXAMPLES = Path(__file__).parent / "examples" / "food"
 EMPTY = "Bring a photo of a dish: upload it, paste it, or use the webcam."
 TOP = 5
-UNSURE = 0.3    # below this share for the first answer three in four are wrong (526 of 691; 3,010 pictures held out)
+UNSURE = 0.3    # below this share for the first answer three in four are wrong (480 of 639; 3,010 pictures held out)
 
 
 class FoodPredictor:
