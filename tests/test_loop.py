@@ -1,6 +1,7 @@
 """The training loop, shown on the digits recipe: continuing exactly, what a step learns, when it stops."""
 import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,16 +71,19 @@ def test_continuing_does_not_change_what_the_first_run_left(lab):
 
 @pytest.mark.parametrize("seconds, saves", [(0, 4), (1, 2)])
 def test_where_saving_is_slow_not_every_epoch_is_saved(lab, monkeypatch, seconds, saves):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     written = []
-    clock = [0.0]
-    monkeypatch.setattr(loop, "SOONEST", 0)
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
 
     def write(*_):
-        clock[0] += seconds
-        written.append(clock[0])
+        clock.now += seconds
+        written.append(clock.now)
+
+    def judge(_):
+        clock.now += 0.1   # an epoch's time
+    monkeypatch.setattr(loop, "SOONEST", 0)
+    monkeypatch.setattr(loop, "time", clock)
     monkeypatch.setattr(loop, "write_state", write)
-    monkeypatch.setattr(loop._Fit, "_judge", lambda _: clock.__setitem__(0, clock[0] + 0.1))   # an epoch's time
+    monkeypatch.setattr(loop._Fit, "_judge", judge)
     train(lab, **{**TWO_STEPS, "epochs": 4})
     assert len(written) == saves
 

@@ -185,8 +185,7 @@ def step(chosen: argparse.Namespace) -> None:
         return made
     for _ in range(8):
         x = timed("data", lambda: looks.normalised(augment(
-            lesson.fetch(every, 0)[0][0].to(where), draws(len(every), 0, 0), looks.shape(1, 1), "light",
-            0.4)))
+            lesson.fetch(every, 0)[0][0].to(where), draws(len(every), 0, 0), looks.shape(1, 1), "light", 0.4)))
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(where, torch.bfloat16, enabled=device.has_bf16()):
             loss = timed("forward", lambda x=x: model(pixel_values=x).logits.float().square().mean())
