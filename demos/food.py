@@ -116,8 +116,9 @@ def _answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], st
     return answer.confidences, _seen(answer, picture)
 
 
-ABOUT = ("The embedded checkpoint knows the <b>101 dishes of Food-101</b>, from photos of 64 pixels, and its first answer "
-         "is right almost six times in ten. It takes whatever you show it for one of them; teach it your pictures.")
+ABOUT = ("The embedded checkpoint knows the <b>101 dishes of Food-101</b>, from photos of 64 pixels, and its first "
+         "answer is right almost six times in ten. It takes whatever you show it for one of them; teach it your "
+         "pictures.")
 QUESTION = Question(EMPTY, load_picture, PictureError, _answer)
 
 
