@@ -90,18 +90,15 @@ def is_captioner(path: Path) -> bool:
 
 def build(config: Config, base: Checkpoint | None, texts: list[str], runs: Path
           ) -> tuple[nn.Module, Eye, dict[str, str]]:
-    """The network to train, float32, how it sees, and where it is joined of parts, their names with the revision of
-    those of the Hub ("" for others). Raises SettingsError, CheckpointError."""
+    """The network to train, float32, how it sees, and the parts that it is joined of, with the revisions of those of
+    the Hub ("" for others). Raises SettingsError, CheckpointError."""
     torch.manual_seed(config.seed)
-    parts: dict[str, str] = {}
-    if config.method == "scratch" and config.arch == "small":
-        model, eye, _ = _joined(config, NEW, NEW, texts, runs)
-    elif config.joins:
-        model, eye, parts = _joined(config, config.encoder, config.decoder, texts, runs)
+    if config.parts:
+        model, eye, revisions = _joined(config, *config.parts, texts, runs)
     else:
-        model, eye = _opened(config, base)
+        model, eye, revisions = *_opened(config, base), {}
     configured(model, eye.tokenizer, config)
-    return model, eye, parts
+    return model, eye, revisions
 
 
 def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:

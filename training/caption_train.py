@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from training import caption_data, caption_model, caption_score
 from training.backbone import with_lora
 from training.caption_model import Eye, Teller
-from training.captioning import NEW, Config
+from training.captioning import Config
 from training.checkpoint import Checkpoint
 from training.device import device
 from training.exam import sit
@@ -95,12 +95,12 @@ def lesson(learner: Teller, net: nn.Module, eye: Eye, part: Pictures, given: Any
 
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:
         read, write, real = sentences.batch(indices, epoch, start)
-        shown = given[indices] if encoded else torch.from_numpy(given[indices.numpy()])
+        shown = given[indices] if encoded else given.batch(indices)
         batch = {"shown": shown, "rows": table(epoch)[indices], "read": read, "write": write, "real": real}
         return batch | ({"names": names[indices]} if names is not None else {})
 
     def loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
-        own = {name: t[piece].to(where, non_blocking=True) for name, t in batch.items()}
+        own = {name: t[piece].to(where, non_blocking=True) for name, t in batch.items() if name != "rows"}
         if not encoded:
             x = augment(own["shown"], batch["rows"][piece], (eye.looks.size, eye.looks.size), config.augmentation,
                         config.crop)
@@ -142,14 +142,13 @@ class CaptionTask(Task):
         return (None, "") if self.config.joins else super().find()
 
     def begins_with(self, base: Checkpoint | None) -> str:
-        joined = (self.config.encoder, self.config.decoder) if self.config.joins else (NEW, NEW)
-        return base.id if base else " + ".join(joined)
+        return base.id if base else " + ".join(self.config.parts)
 
     def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Eye]:
         texts = [text for place in data.train.places for text in data.train.texts[place]]
-        self.net, eye, parts = caption_model.build(self.config, base, texts, self.run.path.parent)
-        if any(parts.values()):
-            self.run.record(parts=parts)
+        self.net, eye, revisions = caption_model.build(self.config, base, texts, self.run.path.parent)
+        if any(revisions.values()):
+            self.run.record(parts=revisions)
         return self.net, eye
 
     def described(self, part: Pictures, validation: Pictures, data: Data) -> str:

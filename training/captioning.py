@@ -99,6 +99,13 @@ class Config(settings.FineTuning):
         """Whether the captioner is made of an encoder and a decoder."""
         return self.resolved_start == "parts" and not (self.method == "scratch" and self.arch == "small")
 
+    @property
+    def parts(self) -> tuple[str, str] | None:
+        """What sees and what writes, of a captioner that is made of the two."""
+        if self.joins:
+            return self.encoder, self.decoder
+        return (NEW, NEW) if self.method == "scratch" and self.arch == "small" else None
+
     def unused(self) -> set[str]:
         parts = set() if self.joins else {"encoder", "decoder"}
         parts |= {"scenes"} if self.source == "sample" else set()

@@ -48,17 +48,15 @@ def lesson(model: nn.Module, looks: Looks, part: Pictures, validation: Pictures,
 
     def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], int, int]:
         chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
-        pixels = torch.from_numpy(store[indices.numpy()])
-        if where == "cuda":   # of other memory a copy waits until the GPU has done all that it was asked for
-            pixels = pixels.pin_memory()
         # what is seen in its own shape must be learned in it: crops are squares of the picture, not of its pressed form
         stretch = torch.from_numpy(1 / store.aspects[indices.numpy()]) if looks.longest else torch.ones(len(indices))
-        return (pixels, labels[indices], table(epoch)[indices], stretch), side(config, looks.size, epoch), chance
+        columns = store.batch(indices), labels[indices], table(epoch)[indices], stretch
+        return columns, side(config, looks.size, epoch), chance
 
     def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: slice) -> Tensor:
         columns, size, chance = batch
-        shown, truth, rows, stretch = (column[piece] for column in columns)
-        pixels, truth, stretch = (column.to(where, non_blocking=True) for column in (shown, truth, stretch))
+        pixels, truth, rows, stretch = (column[piece] for column in columns)
+        pixels, truth, stretch = (column.to(where, non_blocking=True) for column in (pixels, truth, stretch))
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
         x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
         if teachers:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 from PIL import Image
+from torch import Tensor
 
-from training.device import cores
+from training.device import cores, device
 from training.examples import Examples, Kind
 from training.looks import Looks
 from training.pictures import PictureError, load_picture
@@ -81,3 +83,9 @@ class Store:
         if self.packed is None:
             return self.pictures.pixels(indices, self.looks, aspects=self.aspects)
         return [self.packed[i] for i in indices] if self.looks.longest else self.packed[indices]
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """(n, 3, size, size) uint8, of pictures pressed into squares, where a GPU can fetch them itself: from other
+        memory a copy waits until it has done all that it was asked for."""
+        pixels = torch.from_numpy(self[indices.numpy()])
+        return pixels.pin_memory() if device() == "cuda" else pixels
