@@ -1,8 +1,9 @@
 """Transfer Lab: try a model, fine-tune it from the page, see the new checkpoint answer.
 
-    python app.py                       opens the page on 127.0.0.1:7860
-    python app.py --help                its options
+python app.py                       opens the page on 127.0.0.1:7860
+python app.py --help                its options
 """
+
 import argparse
 import importlib
 import ipaddress
@@ -20,18 +21,39 @@ DEMOS = ["captioning", "food", "audio_intent", "digits"]
 def options(argv: list[str] | None = None) -> argparse.Namespace:
     env = os.environ
     parser = argparse.ArgumentParser(prog="python app.py", description="Opens Transfer Lab's page.")
-    parser.add_argument("--host", default=env.get("GRADIO_SERVER_NAME") or "127.0.0.1",
-                        help="address to listen on [GRADIO_SERVER_NAME, or 127.0.0.1]")
-    parser.add_argument("--port", type=int, default=env.get("GRADIO_SERVER_PORT") or 7860,
-                        help="port [GRADIO_SERVER_PORT, or 7860]")
-    parser.add_argument("--share", action="store_true", default=env.get("GRADIO_SHARE", "").lower() in ("1", "true"),
-                        help="also open a public link [GRADIO_SHARE]")
-    parser.add_argument("--runs", default=env.get("RUNS") or "runs", help="where runs are kept [RUNS, or ./runs]")
-    parser.add_argument("--auth", default=env.get("AUTH", ""), metavar="USER:PASS",
-                        help="ask for a name and a password [AUTH]")
-    parser.add_argument("--training", choices=("on", "off"), default=env.get("TRAINING") or None,
-                        help="whether the page may train and swap [TRAINING; on, but off on a Space, with --share "
-                             "and on a host that others reach, unless there is --auth]")
+    parser.add_argument(
+        "--host",
+        default=env.get("GRADIO_SERVER_NAME") or "127.0.0.1",
+        help="address to listen on [GRADIO_SERVER_NAME, or 127.0.0.1]",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=env.get("GRADIO_SERVER_PORT") or 7860,
+        help="port [GRADIO_SERVER_PORT, or 7860]",
+    )
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        default=env.get("GRADIO_SHARE", "").lower() in ("1", "true"),
+        help="also open a public link [GRADIO_SHARE]",
+    )
+    parser.add_argument(
+        "--runs", default=env.get("RUNS") or "runs", help="where runs are kept [RUNS, or ./runs]"
+    )
+    parser.add_argument(
+        "--auth",
+        default=env.get("AUTH", ""),
+        metavar="USER:PASS",
+        help="ask for a name and a password [AUTH]",
+    )
+    parser.add_argument(
+        "--training",
+        choices=("on", "off"),
+        default=env.get("TRAINING") or None,
+        help="whether the page may train and swap [TRAINING; on, but off on a Space, with --share "
+        "and on a host that others reach, unless there is --auth]",
+    )
     chosen = parser.parse_args(argv)
     if chosen.training not in (None, "on", "off"):
         parser.error(f"TRAINING is {chosen.training!r}: it must be 'on' or 'off'")
@@ -50,7 +72,10 @@ def may_train(chosen: argparse.Namespace) -> tuple[bool, str]:
         on = chosen.training == "on"
         return on, "" if on else "Training is off on a Space, unless its variable TRAINING is 'on'."
     if (chosen.share or not _loopback(chosen.host)) and not chosen.auth:
-        return False, "Training is off: others can reach this page, and there is no --auth USER:PASS."
+        return (
+            False,
+            "Training is off: others can reach this page, and there is no --auth USER:PASS.",
+        )
     return True, ""
 
 
@@ -67,6 +92,7 @@ def build(training: bool = True) -> Any:
 
     from demos import clock, page, training_tab
     from demos.actions import Actions, endpoints
+
     demos = [importlib.import_module(f"demos.{name}") for name in DEMOS]
     slots = {name: slot for demo in demos for name, slot in demo.SLOTS.items()}
     actions = Actions(slots, training)
@@ -74,7 +100,7 @@ def build(training: bool = True) -> Any:
         with gr.Row(elem_id="title"):
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
-        selected = clock.hidden()   # the id of the run that a person looks at
+        selected = clock.hidden()  # the id of the run that a person looks at
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
         with gr.Tabs() as tabs:
             parts = []
@@ -84,7 +110,12 @@ def build(training: bool = True) -> Any:
             with gr.Tab("Train", id="train"):
                 chooser, live = training_tab.build(actions, demos, tabs, selected)
         for demo, (tune, _) in zip(demos, parts, strict=True):
-            tune.click(lambda name=demo.RECIPE: (gr.Tabs(selected="train"), name), None, [tabs, chooser], **quiet)
+            tune.click(
+                lambda name=demo.RECIPE: (gr.Tabs(selected="train"), name),
+                None,
+                [tabs, chooser],
+                **quiet,
+            )
         endpoints(actions)
         top = clock.Part(lambda _: page.strip(training), lambda _: [page.strip(training)], [strip])
         clock.wire(blocks, selected, [top, *(changing for _, changing in parts), *live])
@@ -93,15 +124,29 @@ def build(training: bool = True) -> Any:
 
 
 def launch(blocks: Any, chosen: argparse.Namespace, training: bool) -> Any:
-    """Serves the page, looks after the runs, and warms the models up while the page already opens."""
+    """Serves the page, looks after the runs, and warms the models up while the page already
+    opens."""
     from demos import page
-    from demos.landing import Landing
+    from demos.serving.landing import Landing
+
     user, _, password = chosen.auth.partition(":")
     blocks.queue(default_concurrency_limit=8, max_size=256)
-    blocks.launch(server_name=chosen.host, server_port=chosen.port, share=chosen.share, show_error=True,
-                  auth=(user, password) if user else None, prevent_thread_lock=True, quiet=True, ssr_mode=False,
-                  max_file_size="100mb", footer_links=["api"], theme=page.theme(), css=page.CSS, js=page.JS,
-                  head=page.HEAD)
+    blocks.launch(
+        server_name=chosen.host,
+        server_port=chosen.port,
+        share=chosen.share,
+        show_error=True,
+        auth=(user, password) if user else None,
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        max_file_size="100mb",
+        footer_links=["api"],
+        theme=page.theme(),
+        css=page.CSS,
+        js=page.JS,
+        head=page.HEAD,
+    )
     blocks.landing = Landing(blocks.slots, training)
     blocks.landing.start()
     for slot in blocks.slots.values():
@@ -116,9 +161,14 @@ def main(argv: list[str] | None = None) -> None:
     try:
         blocks = launch(build(training), chosen, training)
     except OSError as error:
-        sys.exit(f"error: {chosen.host}:{chosen.port} cannot be listened on; is another program there? Choose another "
-                 f"with --port. ({error})")
-    print(f"Transfer Lab is at {blocks.local_url}" + (f" and {blocks.share_url}" if blocks.share_url else ""))
+        sys.exit(
+            f"error: {chosen.host}:{chosen.port} cannot be listened on; is another program there? "
+            f"Choose another with --port. ({error})"
+        )
+    print(
+        f"Transfer Lab is at {blocks.local_url}"
+        + (f" and {blocks.share_url}" if blocks.share_url else "")
+    )
     print(why or f"Runs are kept in {os.environ['RUNS']}.", flush=True)
     blocks.block_thread()
 

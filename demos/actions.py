@@ -1,31 +1,37 @@
-"""What can be done with runs and checkpoints, by a person on the page or by a program through the API.
+"""What can be done with runs and checkpoints, by a person on the page or by a program through the
+API.
 
-Every refusal is a gr.Error with a sentence; whatever changes something for everybody asks first whether
-training is on.
+Every refusal is a gr.Error with a sentence; whatever changes something for everybody asks first
+whether training is on.
 """
+
 from typing import Any
 
 import gradio as gr
 
 from demos import page
-from demos.model_slot import ModelSlot, SwapError
-from training import checkpoint, job
-from training.checkpoint import CheckpointError, runs_dir, slot_of
+from demos.serving.model_slot import ModelSlot, SwapError
 from training.recipe import SettingsError
-from training.run import ENDED, Run, lock
+from training.runs import checkpoint, job
+from training.runs.checkpoint import CheckpointError, runs_dir
+from training.runs.run import ENDED, Run, lock
 
 
 class Actions:
     """What can be done with runs; refuses in a sentence where training is off."""
 
     def __init__(self, slots: dict[str, ModelSlot], training: bool):
-        self.slots, self.training = slots, training
+        self.slots = slots
+        self.training = training
 
     def find(self, run_id: str) -> Run:
         run = Run.find(runs_dir(), str(run_id or ""))
         if run is None:
-            raise gr.Error(f"There is no run {run_id!r}. It may have been deleted." if run_id else
-                           "Choose a run in the history first.")
+            raise gr.Error(
+                f"There is no run {run_id!r}. It may have been deleted."
+                if run_id
+                else "Choose a run in the history first."
+            )
         return run
 
     def start(self, recipe_name: str, settings: dict[str, Any]) -> str:
@@ -50,8 +56,14 @@ class Actions:
     def status(self, run_id: str) -> dict[str, Any]:
         run = self.find(run_id)
         status = run.status
-        return {"state": run.state, "step": status.get("step", 0), "total": status.get("total", 0),
-                "metrics": run.metrics, "reason": status.get("reason", ""), "swap": run.swap}
+        return {
+            "state": run.state,
+            "step": status.get("step", 0),
+            "total": status.get("total", 0),
+            "metrics": run.metrics,
+            "reason": status.get("reason", ""),
+            "swap": run.swap,
+        }
 
     def delete(self, run_id: str) -> None:
         page.refuse_unless(self.training)
@@ -61,7 +73,9 @@ class Actions:
                 raise gr.Error(f"{run_id} is {run.state}: stop it before you delete it.")
             for slot in self.slots.values():
                 if slot.active_id == run_id:
-                    raise gr.Error(f"This checkpoint answers in {slot.name} now. Roll back, then delete it.")
+                    raise gr.Error(
+                        f"This checkpoint answers in {slot.name} now. Roll back, then delete it."
+                    )
             run.delete()
 
     def slot(self, name: str) -> ModelSlot:
@@ -71,8 +85,10 @@ class Actions:
 
     def checkpoints(self, slot: str) -> list[dict[str, Any]]:
         held = self.slot(slot)
-        return [{"id": c.id, "name": c.name, "active": c.id == held.active_id}
-                for c in checkpoint.listing(runs_dir(), slot)]
+        return [
+            {"id": c.id, "name": c.name, "active": c.id == held.active_id}
+            for c in checkpoint.listing(runs_dir(), slot)
+        ]
 
     def swap(self, slot: str, checkpoint_id: str) -> dict[str, Any]:
         """{active, name}, and `error` where the checkpoint was refused and the old one stays."""
@@ -95,7 +111,7 @@ class Actions:
     def use(self, run_id: str) -> str:
         """Swaps a run's checkpoint into its slot; returns the slot."""
         try:
-            slot = slot_of(self.find(run_id))
+            slot = self.find(run_id).slot
         except (SettingsError, CheckpointError) as error:
             raise gr.Error(str(error)) from error
         outcome = self.swap(slot, run_id)
@@ -106,6 +122,7 @@ class Actions:
 
 def endpoints(actions: Actions) -> None:
     """The API: names and first outputs are a promise."""
+
     def start_run(recipe: str, settings: dict[str, Any]) -> str:
         """Starts a fine-tune and returns its run id; settings {"continue": id} continues a run."""
         return actions.start(recipe, settings)

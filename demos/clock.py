@@ -1,8 +1,11 @@
-"""The page's clock: what changes without a person's doing is asked for every so often, and redrawn where it changed.
+"""The page's clock: what changes without a person's doing is asked for every so often, and redrawn
+where it changed.
 
-Each tick is a plain request of the browser's. As an event of Gradio's it made the browser ask every component for its
-state (of a drawing, three uploads): a core was busy with a page that nobody touched.
+Each tick is a plain request of the browser's. As an event of Gradio's it made the browser ask every
+component for its state (of a drawing, three uploads): a core was busy with a page that nobody
+touched.
 """
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +15,8 @@ from typing import Any
 import gradio as gr
 
 from demos import run_views
-from training.checkpoint import runs_dir
-from training.run import Run
+from training.runs.checkpoint import runs_dir
+from training.runs.run import Run
 
 SECONDS = 1.0
 ASK = """async (...given) => {
@@ -31,7 +34,9 @@ ASK = """async (...given) => {
 
 @dataclass(frozen=True)
 class Moment:
-    """What a tick finds, read once for all parts: `selected` is the id of the run that a person chose, or none."""
+    """What a tick finds, read once for all parts: `selected` is the id of the run that a person
+    chose, or none."""
+
     selected: str | None
 
     @cached_property
@@ -52,23 +57,29 @@ class Moment:
 
 @dataclass(frozen=True)
 class Part:
-    """Something of the page that changes by itself: `show` gives the values of `outputs`, and is asked again when
-    `sign`, a text, is another one."""
+    """Something of the page that changes by itself: `show` gives the values of `outputs`, and is
+    asked again when `sign`, a text, is another one."""
+
     sign: Callable[[Moment], str]
     show: Callable[[Moment], list[Any]]
     outputs: list[Any]
 
 
 def looking(parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
-    """What a tick calls with the chosen run's id and the signs that it got last: the signs now, then the values of all
-    outputs, skipped where the sign is still the same."""
+    """What a tick calls with the chosen run's id and the signs that it got last: the signs now,
+    then the values of all outputs, skipped where the sign is still the same."""
+
     def look(run_id: str | None, seen: str | None) -> list[Any]:
-        moment, before, now, values = Moment(run_id), (seen or "").split(), [], []
+        moment = Moment(run_id)
+        before = (seen or "").split()
+        now = []
+        values = []
         for number, part in enumerate(parts):
             now.append(hashlib.blake2b(part.sign(moment).encode(), digest_size=6).hexdigest())
-            same = before[number:number + 1] == now[-1:]
+            same = before[number : number + 1] == now[-1:]
             values += [gr.skip()] * len(part.outputs) if same else part.show(moment)
         return [" ".join(now), *values]
+
     return look
 
 
@@ -77,10 +88,23 @@ def wire(blocks: gr.Blocks, selected: gr.Textbox, parts: list[Part]) -> None:
     seen = hidden()
     outputs = [seen, *(component for part in parts for component in part.outputs)]
     with gr.Row(visible=False):
-        gr.Button().click(looking(parts), [selected, seen], outputs, api_name="look", api_visibility="undocumented",
-                          queue=False)
-    gr.on([blocks.load, gr.Timer(SECONDS).tick, selected.change], None, [selected, seen], outputs, js=ASK,
-          api_visibility="private", show_progress="hidden")
+        gr.Button().click(
+            looking(parts),
+            [selected, seen],
+            outputs,
+            api_name="look",
+            api_visibility="undocumented",
+            queue=False,
+        )
+    gr.on(
+        [blocks.load, gr.Timer(SECONDS).tick, selected.change],
+        None,
+        [selected, seen],
+        outputs,
+        js=ASK,
+        api_visibility="private",
+        show_progress="hidden",
+    )
 
 
 def hidden() -> gr.Textbox:

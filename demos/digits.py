@@ -2,6 +2,7 @@
 
 The handler is plain: `classify(load_picture("seven.png"), "digits")` needs no page and no server.
 """
+
 import html
 import time
 from pathlib import Path
@@ -14,35 +15,43 @@ from PIL import Image
 from demos import page, slot_view
 from demos.answer import Answer
 from demos.clock import Part
-from demos.loading import load_checked
-from demos.model_slot import ModelSlot, SwapError
+from demos.serving.loading import load_checked
+from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import SlotView
-from training.checkpoint import labels
-from training.pictures import PictureError, load_picture
+from training.media.pictures import PictureError, load_picture
+from training.runs.checkpoint import labels
 
 TITLE = "Digits & fashion"
 RECIPE = "digits"
 EXAMPLES = Path(__file__).parent / "examples" / "digits"
 WORDS = {"T - shirt / top": "T-shirt or top"}  # data sets' own names that a person would not write
 EMPTY = "Draw a digit or a garment here, or bring a photo: the answers appear as you draw."
-ABOUT = ("The embedded checkpoints know <b>one digit</b>, or <b>one garment</b> of ten kinds, alone in its picture, "
-         "and take whatever you draw for one of these. Fine-tune the digits' one on garments, and see what it forgets.")
+ABOUT = (
+    "The embedded checkpoints know <b>one digit</b>, or <b>one garment</b> of ten kinds, alone in "
+    "its picture, and take whatever you draw for one of these. Fine-tune the digits' one on "
+    "garments, and see what it forgets."
+)
 
 
 class DigitsPredictor:
     """A digits checkpoint, ready to answer."""
 
     def __init__(self, path: Path):
-        from training.digits_model import DigitsNet
+        from training.recipes.digits.model import DigitsNet
+
         self.model = load_checked(DigitsNet, path)
         self.labels = labels(path)
-        self.framing, self.trained_on = self.model.config.framing, self.model.config.trained_on
+        self.framing = self.model.config.framing
+        self.trained_on = self.model.config.trained_on
         if self.framing not in ("digit", "garment"):
-            raise SwapError(f"its framing is {self.framing!r}, and only 'digit' and 'garment' are known")
+            raise SwapError(
+                f"its framing is {self.framing!r}, and only 'digit' and 'garment' are known"
+            )
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """(labels,) probabilities of (28, 28) uint8, light on dark."""
         import torch
+
         with torch.inference_mode():
             x = torch.from_numpy(pixels)[None, None].float() / 255
             return self.model(x).logits[0].softmax(0).numpy()
@@ -55,35 +64,46 @@ SLOTS = {name: ModelSlot(name, DigitsPredictor) for name in ("digits", "fashion"
 
 
 def classify(picture: Image.Image, slot: str, checkpoint: str | None = None) -> Answer:
-    """What one slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a sentence."""
-    from training.digits_picture import to_28x28
+    """What one slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a
+    sentence."""
+    from training.recipes.digits.picture import to_28x28
+
     held = SLOTS[slot].get(checkpoint)
     began = time.perf_counter()
     pixels = to_28x28(picture, held.predictor.framing)
     scores = held.predictor.scores(pixels)
-    return Answer.of(held, scores, time.perf_counter() - began, pixels, lambda name: WORDS.get(name, name))
+    return Answer.of(
+        held, scores, time.perf_counter() - began, pixels, lambda name: WORDS.get(name, name)
+    )
 
 
-# -- the page --------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------
 def _endpoint(slot: str) -> Any:
-    def answer(picture: str | None, checkpoint: str | None = None) -> tuple[dict[str, float], dict[str, Any]]:
+    def answer(
+        picture: str | None, checkpoint: str | None = None
+    ) -> tuple[dict[str, float], dict[str, Any]]:
         opened = page.opened(picture)
         try:
             found = classify(opened, slot, checkpoint)
         except (PictureError, SwapError) as error:
             raise gr.Error(str(error)) from error
         return found.confidences, found.json
+
     return answer
 
 
 def _seen(answer: Answer) -> str:
     picture = page.data_uri(Image.fromarray(answer.seen))
-    return (f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model sees">'
-            f'{answer.caption("what the model sees, 28×28")}</div>')
+    return (
+        f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model '
+        'sees">'
+        f"{answer.caption('what the model sees, 28×28')}</div>"
+    )
 
 
 def _both(picture: Image.Image | None, chosen: list[str]) -> list[Any]:
-    """For each slot a Label value and what the model saw; a sentence in its place where there is none."""
+    """For each slot a Label value and what the model saw; a sentence in its place where there is
+    none."""
     shown: list[Any] = []
     for slot, checkpoint in zip(SLOTS, chosen, strict=True):
         try:
@@ -115,36 +135,65 @@ def build(training: bool) -> tuple[gr.Button, Part]:
             with gr.Tabs():
                 with gr.Tab("Draw"):
                     canvas = gr.Sketchpad(
-                        type="pil", image_mode="RGBA", canvas_size=(320, 320), fixed_canvas=True, layers=False,
-                        label="Draw", show_label=False, transforms=(), format="png",
-                        brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"), elem_id="canvas")
+                        type="pil",
+                        image_mode="RGBA",
+                        canvas_size=(320, 320),
+                        fixed_canvas=True,
+                        layers=False,
+                        label="Draw",
+                        show_label=False,
+                        transforms=(),
+                        format="png",
+                        brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"),
+                        elem_id="canvas",
+                    )
                 with gr.Tab("Photo"):
-                    photo = page.photo(label="A photo of a digit or a garment", elem_id="photo",
-                                       sources=["upload", "clipboard", "webcam"], height=320)
-                    gr.Examples(sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples")
+                    photo = page.photo(
+                        label="A photo of a digit or a garment",
+                        elem_id="photo",
+                        sources=["upload", "clipboard", "webcam"],
+                        height=320,
+                    )
+                    gr.Examples(
+                        sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples"
+                    )
             ask = gr.Button("What is it?", variant="primary", elem_id="ask")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
             page.about(ABOUT)
-        answers, views = [], []
+        answers = []
+        views = []
         for slot in SLOTS:
             with gr.Column(scale=3, min_width=260):
                 views.append(SlotView(SLOTS[slot]))
-                label = gr.Label(label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
-                                 num_top_classes=4, elem_id=f"label-{slot}")
+                label = gr.Label(
+                    label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
+                    num_top_classes=4,
+                    elem_id=f"label-{slot}",
+                )
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{slot}")
                 answers += [label, seen]
     choosers = [view.chooser for view in views]
     live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
     source = gr.State("canvas")  # which input a new checkpoint is asked about
 
-    def again(source: str, drawn: dict[str, Any] | None, path: str | None, *chosen: str) -> list[Any]:
+    def again(
+        source: str, drawn: dict[str, Any] | None, path: str | None, *chosen: str
+    ) -> list[Any]:
         return from_photo(path, *chosen) if source == "photo" else from_canvas(drawn, *chosen)
 
     canvas.change(from_canvas, [canvas, *choosers], answers, **live).then(
-        lambda: "canvas", None, source, api_visibility="private", show_progress="hidden")
+        lambda: "canvas", None, source, api_visibility="private", show_progress="hidden"
+    )
     photo.change(from_photo, [photo, *choosers], answers, **live).then(
-        lambda: "photo", None, source, api_visibility="private", show_progress="hidden")
-    gr.on([ask.click, *(c.input for c in choosers)], again, [source, canvas, photo, *choosers], answers, **live)
+        lambda: "photo", None, source, api_visibility="private", show_progress="hidden"
+    )
+    gr.on(
+        [ask.click, *(c.input for c in choosers)],
+        again,
+        [source, canvas, photo, *choosers],
+        answers,
+        **live,
+    )
     for view in views:
         view.wire(training, again, [source, canvas, photo, *choosers], answers, **live)
     _endpoints()
@@ -152,7 +201,13 @@ def build(training: bool) -> tuple[gr.Button, Part]:
 
 
 def _endpoints() -> None:
-    with gr.Row(visible=False):  # components of their own: what they promise, whatever the page shows
+    with gr.Row(
+        visible=False
+    ):  # components of their own: what they promise, whatever the page shows
         for slot, name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
-            gr.Button().click(_endpoint(slot), [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
-                              [gr.Label(num_top_classes=10), gr.JSON()], api_name=name)
+            gr.Button().click(
+                _endpoint(slot),
+                [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
+                [gr.Label(num_top_classes=10), gr.JSON()],
+                api_name=name,
+            )

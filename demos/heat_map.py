@@ -1,33 +1,41 @@
 """Where a network looked: for each place of the picture, how much it counted towards the answer.
 
-A transformer that attends to the whole picture: attention rollout (Abnar and Zuidema 2020, arXiv 2005.00928). Any
-other network: Grad-CAM on its last map (Selvaraju et al. 2017, arXiv 1610.02391).
+A transformer that attends to the whole picture: attention rollout (Abnar and Zuidema 2020, arXiv
+2005.00928). Any other network: Grad-CAM on its last map (Selvaraju et al. 2017, arXiv 1610.02391).
 """
+
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.pictures import flatten
+from training.media.pictures import flatten
 
-# From nothing through violet and orange to bright yellow: brightness rises throughout, so that it reads without colour.
-FINE = 5   # places a side that a map needs, to show anything
-STOPS = np.array([[20, 10, 50], [110, 30, 110], [200, 60, 75], [250, 145, 35], [252, 250, 160]], np.float32)
+# From nothing through violet and orange to bright yellow: brightness rises throughout, so that it
+# reads without colour.
+FINE = 5  # places a side that a map needs, to show anything
+STOPS = np.array(
+    [[20, 10, 50], [110, 30, 110], [200, 60, 75], [250, 145, 35], [252, 250, 160]], np.float32
+)
 
 
 def where_it_looked(model: Any, x: Any) -> np.ndarray:
     """(h, w) in 0 to 1 for one input, (1, 3, S, S). The weights must not require gradients."""
     import torch
+
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        found = model(pixel_values=x, output_attentions=_attends(model) or None, output_hidden_states=True)
+        found = model(
+            pixel_values=x, output_attentions=_attends(model) or None, output_hidden_states=True
+        )
         attentions = [a for a in (getattr(found, "attentions", None) or ()) if a is not None]
         if attentions and all(a.shape == attentions[0].shape for a in attentions):
             heat = _rollout(torch.cat([a.detach() for a in attentions]))
         else:
             heat = _grad_cam(found.logits, found.hidden_states)
     heat = heat.clamp(min=0)
-    low, high = float(heat.min()), float(heat.max())
+    low = float(heat.min())
+    high = float(heat.max())
     return ((heat - low) / max(high - low, 1e-9)).numpy()
 
 
@@ -36,26 +44,36 @@ def _attends(model: Any) -> bool:
 
 
 def _rollout(attentions: Any) -> Any:
-    """(layers, heads, T, T), the first token being the one that answers, to a square of its view of the others."""
+    """(layers, heads, T, T), the first token being the one that answers, to a square of its view of
+    the others."""
     import torch
+
     joined = torch.eye(attentions.shape[-1])
     for layer in attentions.mean(1):
-        layer = layer + torch.eye(len(layer))   # what passes beside the attention
+        layer = layer + torch.eye(len(layer))  # what passes beside the attention
         joined = layer / layer.sum(-1, keepdim=True) @ joined
     side = int((len(joined) - 1) ** 0.5)
-    return joined[0, -side * side:].view(side, side)
+    return joined[0, -side * side :].view(side, side)
 
 
 def _grad_cam(logits: Any, hidden: tuple[Any, ...]) -> Any:
-    """The last map that tells places apart, its channels weighed by how much they would raise the answer."""
+    """The last map that tells places apart, its channels weighed by how much they would raise the
+    answer."""
     import torch
+
     fine = [h for h in hidden if (min(h.shape[2:]) if h.ndim == 4 else h.shape[1] ** 0.5) >= FINE]
     last = (fine or hidden)[-1 if fine else 0]
     slope = torch.autograd.grad(logits[0].max(), last)[0]
-    if last.ndim == 4:   # (1, C, h, w)
+    if last.ndim == 4:  # (1, C, h, w)
         return (last * slope.mean((2, 3), keepdim=True)).sum(1)[0].detach().relu()
-    side = int(last.shape[1] ** 0.5)   # (1, places, C)
-    return (last * slope.mean(1, keepdim=True)).sum(2)[0, -side * side:].detach().relu().view(side, side)
+    side = int(last.shape[1] ** 0.5)  # (1, places, C)
+    return (
+        (last * slope.mean(1, keepdim=True))
+        .sum(2)[0, -side * side :]
+        .detach()
+        .relu()
+        .view(side, side)
+    )
 
 
 def _coloured(heat: np.ndarray) -> np.ndarray:
@@ -66,13 +84,19 @@ def _coloured(heat: np.ndarray) -> np.ndarray:
 
 
 def veil(heat: np.ndarray, side: int = 32) -> Image.Image:
-    """The heat alone, to be laid over a picture by the browser: RGBA, small, clear where nothing counted."""
-    low, high = float(heat.min()), float(heat.max())
+    """The heat alone, to be laid over a picture by the browser: RGBA, small, clear where nothing
+    counted."""
+    low = float(heat.min())
+    high = float(heat.max())
     heat = (heat - low) / max(high - low, 1e-9)
-    large = np.asarray(Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC))
+    large = np.asarray(
+        Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    )
     large = large.clip(0, 1)
     alpha = 255 * (0.35 + 0.45 * large)
-    return Image.fromarray(np.dstack([_coloured(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA")
+    return Image.fromarray(
+        np.dstack([_coloured(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA"
+    )
 
 
 def fitted(picture: Image.Image) -> Image.Image:

@@ -1,4 +1,6 @@
-"""What the tabs share on the page: looks, the picture input, and how an answer and its checkpoint are shown."""
+"""What the tabs share on the page: looks, the picture input, and how an answer and its checkpoint
+are shown."""
+
 import base64
 import html
 import io
@@ -12,18 +14,27 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import is_in_or_equal
 from PIL import Image
 
-from demos.model_slot import ModelSlot
-from training import checkpoint, device, job
-from training.checkpoint import runs_dir
-from training.pictures import PictureError, load_picture
-from training.run import Run
+from demos.serving.model_slot import ModelSlot
+from training import device
+from training.media.pictures import PictureError, load_picture
+from training.runs import checkpoint, job
+from training.runs.checkpoint import runs_dir
+from training.runs.run import Run
 
-FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]  # none is fetched
+FONTS = [
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "DejaVu Sans",
+    "sans-serif",
+]  # none is fetched
 # The canvas opens with no tool in hand; a person expects to draw at once.
 JS = """() => { const timer = setInterval(() => {
   const brush = document.querySelector('#canvas button[aria-label="Brush"]');
   if (brush) { clearInterval(timer); brush.click(); } }, 150); }"""
-# On a phone all tabs fit. They are measured once, before CSS is there, and what does not fit is hidden behind dots.
+# On a phone all tabs fit. They are measured once, before CSS is there, and what does not fit is
+# hidden behind dots.
 HEAD = """<style>@media (max-width: 480px) {
   .gradio-container .main { padding-left: 16px !important; padding-right: 16px !important; }
   .tab-container button { padding-left: 0.2rem !important; padding-right: 0.2rem !important;
@@ -33,12 +44,14 @@ CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 def theme() -> gr.themes.Base:
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
-    return gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono)
+    return gr.themes.Soft(
+        primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono
+    )
 
 
 def _as_uploaded(component: Any, payload: Any) -> str | None:
-    """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in words of their own.
-    They would also read a server's file, named without `meta`."""
+    """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
+    words of their own. They would also read a server's file, named without `meta`."""
     if payload is None:
         return None
     if payload.url and payload.url.startswith("data:"):
@@ -47,7 +60,9 @@ def _as_uploaded(component: Any, payload: Any) -> str | None:
         except ValueError as error:
             raise gr.Error("The base64 text is damaged: send a file.") from error
     if payload.path and not is_in_or_equal(payload.path, component.GRADIO_CACHE):
-        raise gr.Error("A path is not read here: upload the file, and send what the upload returned.")
+        raise gr.Error(
+            "A path is not read here: upload the file, and send what the upload returned."
+        )
     return payload.path
 
 
@@ -62,13 +77,14 @@ class _Recording(gr.Audio):
 
 
 def photo(**more: Any) -> gr.Image:
-    """A picture as the file that was uploaded: 16-bit, CMYK, alpha and broken ones are for `load_picture`."""
+    """A picture as the file that was uploaded: 16-bit, CMYK, alpha and broken ones are for
+    `load_picture`."""
     return _Photo(type="filepath", image_mode=None, **more)
 
 
 def recording(**more: Any) -> gr.Audio:
-    """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find out. No button
-    shares it: a voice goes nowhere by a slip of the finger."""
+    """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find
+    out. No button shares it: a voice goes nowhere by a slip of the finger."""
     return _Recording(type="filepath", buttons=["download"], **more)
 
 
@@ -86,8 +102,8 @@ class _Chooser(gr.Dropdown):
     is_template = True  # drawn by the browser as gr.Dropdown
 
     def preprocess(self, payload: Any) -> Any:
-        """As it was chosen. The list comes and grows by the page's clock, which the server's own list does not hear
-        of; what there is to choose from, the slot knows."""
+        """As it was chosen. The list comes and grows by the page's clock, which the server's own
+        list does not hear of; what there is to choose from, the slot knows."""
         return payload
 
 
@@ -103,13 +119,18 @@ class _Verdict(gr.Label):
     def postprocess(self, value: dict[str, float] | None) -> Any:
         """The bars as ever; the large name only where the model is sure of it."""
         shown = super().postprocess(value)
-        if isinstance(shown, LabelData) and shown.confidences and shown.confidences[0].confidence < self.unsure:
+        if (
+            isinstance(shown, LabelData)
+            and shown.confidences
+            and shown.confidences[0].confidence < self.unsure
+        ):
             shown.label = "not sure"
         return shown
 
 
 def verdict(unsure: float, **more: Any) -> gr.Label:
-    """The answers of a classifier as bars; below the share `unsure` the first one is not written large."""
+    """The answers of a classifier as bars; below the share `unsure` the first one is not written
+    large."""
     made = _Verdict(**more)
     made.unsure = unsure
     return made
@@ -128,7 +149,8 @@ def notice(text: str, kind: str = "note") -> str:
 
 
 def asking() -> gr.Column:
-    """Where a tab is asked: left of its answers. On a phone they come between its question and what is after that."""
+    """Where a tab is asked: left of its answers. On a phone they come between its question and what
+    is after that."""
     return gr.Column(scale=4, min_width=300, elem_classes="asking")
 
 
@@ -142,8 +164,10 @@ def refused(error: Exception) -> str:
     return notice(html.escape(str(error)), "bad")
 
 
-OFF = ("Training is off here. Duplicate this Space, or run the app on your own machine, to fine-tune and to swap "
-       "checkpoints.")
+OFF = (
+    "Training is off here. Duplicate this Space, or run the app on your own machine, to fine-tune "
+    "and to swap checkpoints."
+)
 
 
 def refuse_unless(training: bool) -> None:
@@ -159,7 +183,9 @@ def strip(training: bool) -> str:
     what = "no run in progress" if training else "training is off here"
     if now is not None:
         waiting = len(job.queue(runs_dir()))
-        what = f"<b>{html.escape(now.recipe)} run {progress(now)}</b>" + (f", {waiting} queued" if waiting else "")
+        what = f"<b>{html.escape(now.recipe)} run {progress(now)}</b>" + (
+            f", {waiting} queued" if waiting else ""
+        )
     return f'<div class="strip"><span>{html.escape(where)}</span><span>{what}</span></div>'
 
 
@@ -168,7 +194,8 @@ def progress(run: Run) -> str:
     status = run.status
     if run.state == "stopping":
         return "stopping"
-    step, total = status.get("step", 0), status.get("total", 0)
+    step = status.get("step", 0)
+    total = status.get("total", 0)
     if status.get("stage", "training") != "training" or not total:
         return status.get("stage") or "starting"
     left = seconds_left(run)
@@ -204,7 +231,8 @@ def banner(slot: ModelSlot) -> str:
     for run in reversed(Run.all(runs_dir())):
         swap = run.swap
         if swap and run.settings.get("slot") == slot.name:
-            name, why = html.escape(checkpoint.of_run(run).name), html.escape(swap["why"])
+            name = html.escape(checkpoint.of_run(run).name)
+            why = html.escape(swap["why"])
             if swap["outcome"] == "swapped" and slot.active_id == run.id:
                 return notice(f"<b>{name}</b> was swapped in. {why[0].upper()}{why[1:]}.", "good")
             if swap["outcome"] == "refused":

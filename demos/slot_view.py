@@ -1,4 +1,6 @@
-"""What a tab shows of a slot: which checkpoint answers, what the last run did to it, and the ways back."""
+"""What a tab shows of a slot: which checkpoint answers, what the last run did to it, and the ways
+back."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -6,9 +8,9 @@ import gradio as gr
 
 from demos import page
 from demos.clock import Moment, Part
-from demos.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import ModelSlot, SwapError
 
-NOTHING = "nothing"   # no second checkpoint to compare with
+NOTHING = "nothing"  # no second checkpoint to compare with
 
 
 class SlotView:
@@ -19,16 +21,31 @@ class SlotView:
         self.chooser = page.chooser("active", "Answered by", elem_id=f"chooser-{slot.name}")
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
         with gr.Row():
-            self.back = gr.Button("Roll back", size="sm", visible=False, elem_id=f"back-{slot.name}")
-            self.own = gr.Button("Back to embedded", size="sm", visible=False, elem_id=f"own-{slot.name}")
+            self.back = gr.Button(
+                "Roll back", size="sm", visible=False, elem_id=f"back-{slot.name}"
+            )
+            self.own = gr.Button(
+                "Back to embedded", size="sm", visible=False, elem_id=f"own-{slot.name}"
+            )
 
-    def wire(self, training: bool, again: Callable[..., Any], inputs: list[Any], outputs: list[Any],
-             **how: Any) -> None:
-        """The buttons put another checkpoint in the slot, for everybody; then the question is asked again."""
+    def wire(
+        self,
+        training: bool,
+        again: Callable[..., Any],
+        inputs: list[Any],
+        outputs: list[Any],
+        **how: Any,
+    ) -> None:
+        """The buttons put another checkpoint in the slot, for everybody; then the question is asked
+        again."""
         slot = self.slot
-        for button, act in ((self.back, slot.roll_back), (self.own, lambda: slot.swap(f"embedded-{slot.name}"))):
+        for button, act in (
+            (self.back, slot.roll_back),
+            (self.own, lambda: slot.swap(f"embedded-{slot.name}")),
+        ):
             button.click(_change(slot, act, training), None, None, api_visibility="private").then(
-                again, inputs, outputs, **how)
+                again, inputs, outputs, **how
+            )
 
 
 def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
@@ -38,23 +55,32 @@ def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
             gr.Info(f"{slot.name}: {act().name} answers now.")
         except SwapError as error:
             raise gr.Error(str(error)) from error
+
     return change
 
 
 def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] = ()) -> Part:
-    """What changes by itself of these slots; `others` are further lists of a slot's checkpoints, beside the first."""
+    """What changes by itself of these slots; `others` are further lists of a slot's checkpoints,
+    beside the first."""
     slots = [view.slot for view in views]
 
     def sign(moment: Moment) -> str:
-        return repr([moment.signature, *((slot.active_id, slot.previous, slot.notice) for slot in slots)])
+        return repr(
+            [moment.signature, *((slot.active_id, slot.previous, slot.notice) for slot in slots)]
+        )
 
     def show(_: Moment) -> list[Any]:
         values: list[Any] = []
         for slot in slots:
-            values += [gr.update(choices=page.choices(slot)), page.banner(slot),
-                       gr.update(visible=training and slot.previous is not None),
-                       gr.update(visible=training and slot.active_id != f"embedded-{slot.name}")]
-        return values + [gr.update(choices=[(NOTHING, NOTHING), *page.choices(slots[0])[1:]]) for _ in others]
+            values += [
+                gr.update(choices=page.choices(slot)),
+                page.banner(slot),
+                gr.update(visible=training and slot.previous is not None),
+                gr.update(visible=training and slot.active_id != f"embedded-{slot.name}"),
+            ]
+        return values + [
+            gr.update(choices=[(NOTHING, NOTHING), *page.choices(slots[0])[1:]]) for _ in others
+        ]
 
     shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
     return Part(sign, show, [*shown, *others])

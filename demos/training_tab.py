@@ -1,8 +1,9 @@
 """The Train tab: settings, a live view of the run, the history, and what can be done with a run.
 
-The page keeps nothing but which run is looked at: all it shows is read from `runs/`, so that it is the same
-after a reload, on a second page, and after the app was killed and started again.
+The page keeps nothing but which run is looked at: all it shows is read from `runs/`, so that it is
+the same after a reload, on a second page, and after the app was killed and started again.
 """
+
 import dataclasses
 import itertools
 from typing import Any
@@ -12,27 +13,46 @@ import gradio as gr
 from demos import run_views
 from demos.actions import Actions
 from demos.clock import Moment, Part
-from training import checkpoint, job, recipe
-from training.checkpoint import runs_dir, slot_of
+from training import recipe
 from training.recipe import Recipe
-from training.run import ENDED
+from training.runs import checkpoint, job
+from training.runs.checkpoint import runs_dir
+from training.runs.run import ENDED
 
 
-# -- the form: made from the config's fields -------------------------------------------------------------
+# -- the form: made from the config's fields -------------------------------------------------------
 def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.components.Component:
     meta = f.metadata
-    common = dict(label=meta["label"] or f.name.replace("_", " ").capitalize(), info=meta["help"], interactive=True,
-                  elem_id=f"set-{recipe_name}-{f.name}", min_width=180)
+    common = dict(
+        label=meta["label"] or f.name.replace("_", " ").capitalize(),
+        info=meta["help"],
+        interactive=True,
+        elem_id=f"set-{recipe_name}-{f.name}",
+        min_width=180,
+    )
     if meta["offers"] is not None:  # checkpoints come and go: the page's clock fills these in
         many = meta["many"]
-        return gr.Dropdown([] if many else [f.default], value=[] if many else f.default, multiselect=many,
-                           allow_custom_value=True, **common)
+        return gr.Dropdown(
+            [] if many else [f.default],
+            value=[] if many else f.default,
+            multiselect=many,
+            allow_custom_value=True,
+            **common,
+        )
     if meta["choices"]:
-        offered = [c for c in meta["choices"] if c not in local]  # a choice of a path is the command line's
+        offered = [
+            c for c in meta["choices"] if c not in local
+        ]  # a choice of a path is the command line's
         return gr.Dropdown(offered, value=f.default, **common)
     if f.type in (int, float):
-        return gr.Number(f.default, precision=0 if f.type is int else None, minimum=meta["low"], maximum=meta["high"],
-                         step=1 if f.type is int else 0.0001, **common)
+        return gr.Number(
+            f.default,
+            precision=0 if f.type is int else None,
+            minimum=meta["low"],
+            maximum=meta["high"],
+            step=1 if f.type is int else 0.0001,
+            **common,
+        )
     return gr.Textbox(f.default, max_lines=1, **common)
 
 
@@ -55,34 +75,48 @@ def _naming(made: Recipe) -> list[dataclasses.Field]:
 
 
 def _proposed(made: Recipe) -> list[dict[str, Any]]:
-    """For each setting that names checkpoints, every one that a run of this recipe can start from or be taught by."""
+    """For each setting that names checkpoints, every one that a run of this recipe can start from
+    or be taught by."""
     found = []
     for slot in made.slots:
         for one in checkpoint.listing(runs_dir(), slot):
             embedded = one.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means
-            found.append((f"embedded {slot}" if embedded else one.name, "embedded" if own else one.id))
+            found.append(
+                (f"embedded {slot}" if embedded else one.name, "embedded" if own else one.id)
+            )
     return [gr.update(choices=[*found, *f.metadata["offers"]]) for f in _naming(made)]
 
 
-# -- the tab ---------------------------------------------------------------------------------------------
+# -- the tab ---------------------------------------------------------------------------------------
 HOW_TO = """### Training is off here
-This is a shared demo. To fine-tune from the page, **duplicate this Space** (⋮ menu → *Duplicate this Space*), make the
-copy private, and set the variable `TRAINING=on` in its settings; choose a GPU there if you like. Or run it on your
-own machine: `pip install -r requirements.txt && python app.py`."""
-BUTTONS = {"stop": "Stop", "go_on": "Continue", "use": "Use this checkpoint", "back": "Roll back", "delete": "Delete"}
+This is a shared demo. To fine-tune from the page, **duplicate this Space** (⋮ menu → *Duplicate
+this Space*), make the copy private, and set the variable `TRAINING=on` in its settings; choose a
+GPU there if you like. Or run it on your own machine:
+`pip install -r requirements.txt && python app.py`."""
+BUTTONS = {
+    "stop": "Stop",
+    "go_on": "Continue",
+    "use": "Use this checkpoint",
+    "back": "Roll back",
+    "delete": "Delete",
+}
 
 
-def build(actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbox) -> tuple[gr.Dropdown, list[Part]]:
-    """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe chooser, and what
-    changes by itself."""
+def build(
+    actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbox
+) -> tuple[gr.Dropdown, list[Part]]:
+    """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe
+    chooser, and what changes by itself."""
     if not actions.training:
         gr.Markdown(HOW_TO)
     forms = {}
     with gr.Row():
         with gr.Column(scale=2, min_width=300, visible=actions.training):
             titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
-            chooser = gr.Dropdown(titles, value=titles[0][1], label="Recipe", interactive=True, elem_id="recipe")
+            chooser = gr.Dropdown(
+                titles, value=titles[0][1], label="Recipe", interactive=True, elem_id="recipe"
+            )
             for demo in demos:
                 with gr.Column(visible=demo is demos[0]) as group:
                     forms[demo.RECIPE] = (group, _form(recipe.load(demo.RECIPE)))
@@ -90,18 +124,33 @@ def build(actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbo
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.training)
     gr.Markdown("### History")
-    table = gr.Dataframe(headers=run_views.COLUMNS, interactive=False, wrap=True, elem_id="history", max_height=320,
-                         show_label=False, column_widths=[200, 90, 80, 80, 100, 90, 120, 350])
+    table = gr.Dataframe(
+        headers=run_views.COLUMNS,
+        interactive=False,
+        wrap=True,
+        elem_id="history",
+        max_height=320,
+        show_label=False,
+        column_widths=[200, 90, 80, 80, 100, 90, 120, 350],
+    )
     report = gr.HTML(elem_id="report")
     _wire_form(actions, chooser, forms, start, selected)
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
     table.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
-    proposing = [inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))]
+    proposing = [
+        inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))
+    ]
     return chooser, [
-        Part(_progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]),
-        Part(lambda moment: _standing_sign(moment, actions), lambda moment: _standing(moment, list(forms), actions),
-             [view["queue"], table, report, *buttons, *proposing])]
+        Part(
+            _progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]
+        ),
+        Part(
+            lambda moment: _standing_sign(moment, actions),
+            lambda moment: _standing(moment, list(forms), actions),
+            [view["queue"], table, report, *buttons, *proposing],
+        ),
+    ]
 
 
 def _chosen(event: gr.SelectData) -> str:
@@ -112,38 +161,87 @@ def _live_view(training: bool) -> dict[str, Any]:
     view: dict[str, Any] = {"status": gr.HTML(elem_id="status")}
     with gr.Row():
         for name, text in BUTTONS.items():
-            view[name] = gr.Button(text, size="sm", visible=training, interactive=False, min_width=80, elem_id=name,
-                                   variant="stop" if name == "stop" else "secondary")
+            view[name] = gr.Button(
+                text,
+                size="sm",
+                visible=training,
+                interactive=False,
+                min_width=80,
+                elem_id=name,
+                variant="stop" if name == "stop" else "secondary",
+            )
     with gr.Row():
-        view["loss"] = gr.LinePlot(x="step", y="loss", title="Loss", height=200, elem_id="loss", min_width=220,
-                                   visible=False)
-        view["score"] = gr.LinePlot(x="step", y="score", title="Held-out score, %", height=200,
-                                    elem_id="score", min_width=220, visible=False)
+        view["loss"] = gr.LinePlot(
+            x="step",
+            y="loss",
+            title="Loss",
+            height=200,
+            elem_id="loss",
+            min_width=220,
+            visible=False,
+        )
+        view["score"] = gr.LinePlot(
+            x="step",
+            y="score",
+            title="Held-out score, %",
+            height=200,
+            elem_id="score",
+            min_width=220,
+            visible=False,
+        )
     view["queue"] = gr.HTML(elem_id="queue")
     with gr.Accordion("Last lines of the log", open=False):
-        view["log"] = gr.Textbox(show_label=False, lines=8, max_lines=8, interactive=False, elem_id="log",
-                                 autoscroll=True)
+        view["log"] = gr.Textbox(
+            show_label=False,
+            lines=8,
+            max_lines=8,
+            interactive=False,
+            elem_id="log",
+            autoscroll=True,
+        )
     return view
 
 
-def _wire_form(actions: Actions, chooser: gr.Dropdown, forms: dict[str, Any], start: gr.Button,
-               selected: gr.State) -> None:
+def _wire_form(
+    actions: Actions,
+    chooser: gr.Dropdown,
+    forms: dict[str, Any],
+    start: gr.Button,
+    selected: gr.State,
+) -> None:
     groups = [group for group, _ in forms.values()]
-    chooser.change(lambda name: [gr.update(visible=name == n) for n in forms], chooser, groups,
-                   api_visibility="private", show_progress="hidden")
+    chooser.change(
+        lambda name: [gr.update(visible=name == n) for n in forms],
+        chooser,
+        groups,
+        api_visibility="private",
+        show_progress="hidden",
+    )
     for name, (_, inputs) in forms.items():
         _hide_unused(recipe.load(name), inputs)
-    every = [(name, field, component) for name, (_, inputs) in forms.items() for field, component in inputs.items()]
+    every = [
+        (name, field, component)
+        for name, (_, inputs) in forms.items()
+        for field, component in inputs.items()
+    ]
 
     def begin(name: str, *values: Any) -> str:
-        settings = {field: ",".join(value) if isinstance(value, list) else value
-                    for (owner, field, _), value in zip(every, values, strict=True) if owner == name}
+        settings = {
+            field: ",".join(value) if isinstance(value, list) else value
+            for (owner, field, _), value in zip(every, values, strict=True)
+            if owner == name
+        }
         return actions.start(name, settings)
 
-    start.click(begin, [chooser, *(component for _, _, component in every)], selected, api_visibility="private")
+    start.click(
+        begin,
+        [chooser, *(component for _, _, component in every)],
+        selected,
+        api_visibility="private",
+    )
 
 
-MASTERS = ("source", "method")   # settings that make others do nothing
+MASTERS = ("source", "method")  # settings that make others do nothing
 
 
 def _hide_unused(made: Recipe, inputs: dict[str, gr.components.Component]) -> None:
@@ -152,8 +250,11 @@ def _hide_unused(made: Recipe, inputs: dict[str, gr.components.Component]) -> No
     if not hasattr(made.config, "unused"):
         return
     choices = [[c[1] for c in inputs[m].choices] for m in masters]
-    every = {name for chosen in itertools.product(*choices)
-             for name in made.config(**dict(zip(masters, chosen, strict=True))).unused()}
+    every = {
+        name
+        for chosen in itertools.product(*choices)
+        for name in made.config(**dict(zip(masters, chosen, strict=True))).unused()
+    }
     hideable = [name for name in inputs if name in every]
     for name in made.config().unused() & set(hideable):
         inputs[name].visible = False
@@ -162,11 +263,19 @@ def _hide_unused(made: Recipe, inputs: dict[str, gr.components.Component]) -> No
         unused = made.config(**dict(zip(masters, chosen, strict=True))).unused()
         return [gr.update(visible=name not in unused) for name in hideable]
 
-    gr.on([inputs[m].change for m in masters], show, [inputs[m] for m in masters], [inputs[n] for n in hideable],
-          api_visibility="private", show_progress="hidden")
+    gr.on(
+        [inputs[m].change for m in masters],
+        show,
+        [inputs[m] for m in masters],
+        [inputs[n] for n in hideable],
+        api_visibility="private",
+        show_progress="hidden",
+    )
 
 
-def _wire_buttons(actions: Actions, view: dict[str, Any], selected: gr.State, tabs: gr.Tabs) -> None:
+def _wire_buttons(
+    actions: Actions, view: dict[str, Any], selected: gr.State, tabs: gr.Tabs
+) -> None:
     def shown(run_id: str | None) -> str:
         """The run that the page shows, also where nobody chose one."""
         run = run_views.current(run_views.listed(runs_dir()), run_id)
@@ -188,17 +297,26 @@ def _wire_buttons(actions: Actions, view: dict[str, Any], selected: gr.State, ta
         return actions.start(actions.find(origin).recipe, {"continue": origin})
 
     def back(run_id: str | None) -> str:
-        slot = slot_of(actions.find(shown(run_id)))
+        slot = actions.find(shown(run_id)).slot
         gr.Info(f"{slot}: {actions.roll_back(slot)} answers again.")
         return shown(run_id)
 
     def delete(run_id: str | None) -> None:
         actions.delete(shown(run_id))
 
-    clicked = {name: view[name].click(act, selected, selected, api_visibility="private", show_progress="hidden")
-               for name, act in dict(stop=stop, go_on=go_on, use=use, back=back, delete=delete).items()}
-    clicked["use"].success(lambda run_id: gr.Tabs(selected=actions.find(run_id).recipe), selected, tabs,
-                           api_visibility="private", show_progress="hidden")
+    clicked = {
+        name: view[name].click(
+            act, selected, selected, api_visibility="private", show_progress="hidden"
+        )
+        for name, act in dict(stop=stop, go_on=go_on, use=use, back=back, delete=delete).items()
+    }
+    clicked["use"].success(
+        lambda run_id: gr.Tabs(selected=actions.find(run_id).recipe),
+        selected,
+        tabs,
+        api_visibility="private",
+        show_progress="hidden",
+    )
 
 
 def _progress_sign(moment: Moment) -> str:
@@ -206,15 +324,24 @@ def _progress_sign(moment: Moment) -> str:
     if (run := moment.run) is None:
         return "no run"
     files = [run.path / "status.json", run.path / "events.jsonl", run.log_file]
-    return repr((run.id, run.state, run.escalation, [f.stat().st_mtime_ns for f in files if f.exists()]))
+    return repr(
+        (run.id, run.state, run.escalation, [f.stat().st_mtime_ns for f in files if f.exists()])
+    )
 
 
 def _progress(moment: Moment) -> list[Any]:
     loss, score = run_views.curves(run := moment.run)
-    at_work = run is not None and run.state not in ENDED   # a plot without a line stays where one will come
-    return [run_views.status(run), gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
-            gr.LinePlot(value=score, title=run_views.score_title(run), visible=at_work or len(score) > 0),
-            run.log_tail() if run else ""]
+    at_work = (
+        run is not None and run.state not in ENDED
+    )  # a plot without a line stays where one will come
+    return [
+        run_views.status(run),
+        gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
+        gr.LinePlot(
+            value=score, title=run_views.score_title(run), visible=at_work or len(score) > 0
+        ),
+        run.log_tail() if run else "",
+    ]
 
 
 def _standing_sign(moment: Moment, actions: Actions) -> str:
@@ -224,9 +351,14 @@ def _standing_sign(moment: Moment, actions: Actions) -> str:
 
 
 def _standing(moment: Moment, names: list[str], actions: Actions) -> list[Any]:
-    runs, run = moment.runs, moment.run
-    slot = actions.slots.get(slot_of(run)) if run else None
+    runs = moment.runs
+    run = moment.run
+    slot = actions.slots.get(run.slot) if run else None
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
-    return [run_views.queue(job.queue(runs_dir()) if runs else []), run_views.history(runs), run_views.report(run),
-            *(gr.update(interactive=can[name] and actions.training) for name in BUTTONS),
-            *(update for name in names for update in _proposed(recipe.load(name)))]
+    return [
+        run_views.queue(job.queue(runs_dir()) if runs else []),
+        run_views.history(runs),
+        run_views.report(run),
+        *(gr.update(interactive=can[name] and actions.training) for name in BUTTONS),
+        *(update for name in names for update in _proposed(recipe.load(name))),
+    ]

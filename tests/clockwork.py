@@ -1,7 +1,9 @@
 """A recipe for the tests of jobs: it counts, and misbehaves when told to. Nothing heavy to import.
 
-The fixture `workshop` lays it into a copy of `training/`, so that real supervisors and workers execute it.
+The fixture `workshop` lays it into a copy of `training/`, so that real supervisors and workers
+execute it.
 """
+
 import os
 import signal
 import time
@@ -16,8 +18,11 @@ from training.recipe import Recipe, setting
 class Config:
     steps: int = setting(3, "How far it counts.", low=0, high=100_000)
     pause: float = setting(0.01, "Seconds a step.", low=0, high=60)
-    then: str = setting("end", "What it does after its first step.",
-                        choices=("end", "leave", "hang", "deaf", "fill", "forget"))
+    then: str = setting(
+        "end",
+        "What it does after its first step.",
+        choices=("end", "leave", "hang", "deaf", "fill", "forget"),
+    )
     shelf: str = setting("", "A folder of this machine.", local=True)
 
 
@@ -38,8 +43,16 @@ def train(config: Config, run: Any) -> dict[str, Any]:
         with open("/dev/full", "w") as full:
             full.write("x" * 100_000)
     score = {"accuracy": 0.5, "interval": [0.4, 0.6], "n": 100}
-    return {"step": step, "total": config.steps, "stopped": step < config.steps, "data": "ticks", "before": None,
-            "after": score, "chance": 0.5, "held_out": "100 ticks"}
+    return {
+        "step": step,
+        "total": config.steps,
+        "stopped": step < config.steps,
+        "data": "ticks",
+        "before": None,
+        "after": score,
+        "chance": 0.5,
+        "held_out": "100 ticks",
+    }
 
 
 def misbehave(how: str, run: Any) -> None:
@@ -55,6 +68,14 @@ def misbehave(how: str, run: Any) -> None:
         time.sleep(0.05)
 
 
-RECIPE = Recipe("clockwork", "Clockwork", Config, "accuracy", ("clock",), train,
-                lambda path, config: {"accuracy": Path(path).exists()}, lambda config: "clock",
-                lambda config: f"{config.steps} ticks")
+RECIPE = Recipe(
+    "clockwork",
+    "Clockwork",
+    Config,
+    "accuracy",
+    ("clock",),
+    train,
+    lambda path, config: {"accuracy": Path(path).exists()},
+    lambda config: "clock",
+    lambda config: f"{config.steps} ticks",
+)

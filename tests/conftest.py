@@ -1,4 +1,6 @@
-"""What tests share: a place for runs, quick settings for real ones, and a first trained checkpoint."""
+"""What tests share: a place for runs, quick settings for real ones, and a first trained
+checkpoint."""
+
 import contextlib
 import functools
 import os
@@ -10,26 +12,33 @@ from pathlib import Path
 import psutil
 import pytest
 
-import training
 from training import __main__ as command
-from training import (
-    device,  # it sets what torch reads when it loads
-    job,
-    recipe,
-)
-from training.process import is_alive
-from training.run import Run, lock
+from training import device, recipe, recipes
+from training.runs import job
+from training.runs.process import is_alive
+from training.runs.run import Run, lock
 
-# What tests compute for themselves is float32, so runs in their process are too, whatever the processor has. Runs in
-# processes of their own decide for themselves.
+# What tests compute for themselves is float32, so runs in their process are too, whatever the
+# processor has. Runs in processes of their own decide for themselves.
 in_half_elsewhere, device.has_bf16 = device.has_bf16, lambda where="": False
 
 # Two optimizer steps on real sample data, from nothing.
-TWO_STEPS = dict(source="sample", start="scratch", arch="mlp", epochs=1, batch_size=64, limit=128, holdout=0.05)
+TWO_STEPS = dict(
+    source="sample", start="scratch", arch="mlp", epochs=1, batch_size=64, limit=128, holdout=0.05
+)
 
-# These files take longest. They go first, so that neither process is left alone with one of them at the end.
-LONGEST = ["test_browser.py", "test_audio_recipe.py", "test_training_endpoints.py", "test_caption_recipe.py",
-           "test_food_recipe.py", "test_command.py", "test_speech.py", "test_job.py"]
+# These files take longest. They go first, so that neither process is left alone with one of them at
+# the end.
+LONGEST = [
+    "test_browser.py",
+    "test_audio_recipe.py",
+    "test_training_endpoints.py",
+    "test_caption_recipe.py",
+    "test_food_recipe.py",
+    "test_command.py",
+    "test_speech.py",
+    "test_job.py",
+]
 
 
 def pytest_collection_modifyitems(items: list) -> None:
@@ -38,7 +47,8 @@ def pytest_collection_modifyitems(items: list) -> None:
 
 
 def slow(*cases) -> list:
-    """Cases of a parametrized test that only `-m slow` runs: the same as a quick one, of another network."""
+    """Cases of a parametrized test that only `-m slow` runs: the same as a quick one, of another
+    network."""
     return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
 
 
@@ -74,6 +84,7 @@ class Killed(BaseException):
 
 class Ending(Run):
     """A run that at a step of its own asks for a stop, or is killed."""
+
     at, kill = 0, False
 
     def log(self, **event):
@@ -125,14 +136,17 @@ def trained(lab) -> Run:
 
 @pytest.fixture(scope="session")
 def trained_cnn(lab) -> Run:
-    """A convolutional network after two steps: with batch statistics, and knowing next to nothing."""
+    """A convolutional network after two steps: with batch statistics, and knowing next to
+    nothing."""
     return train(lab, arch="cnn")
 
 
 @pytest.fixture
 def quick_picture(monkeypatch):
-    """Drawing the confusion takes longer than two steps; tests/test_report.py draws it, and the command's tests."""
-    from training import report
+    """Drawing the confusion takes longer than two steps; tests/test_report.py draws it, and the
+    command's tests."""
+    from training.judge import report
+
     monkeypatch.setattr(report, "confusion_picture", lambda path, *_: path.write_bytes(b""))
 
 
@@ -140,32 +154,41 @@ def quick_picture(monkeypatch):
 def shapes(tmp_path_factory):
     """Own pictures of ten classes: fewer to score than the sample has."""
     from learning import bars, folder_of
+
     return folder_of(bars(10, 18), tmp_path_factory.mktemp("data") / "shapes")
 
 
 @pytest.fixture
 def active(lab):
     """Sets what answers in the digits slot, until the test ends."""
-    from training import checkpoint
+    from training.runs import checkpoint
+
     yield lambda run_id: checkpoint.set_active(lab, "digits", [run_id])
     (lab / "active.json").unlink(missing_ok=True)
 
 
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
-    """A copy of `training/` with the recipe `clockwork` in it, which jobs execute; returns its folder."""
+    """A copy of `training/` with the recipe `clockwork` in it, which jobs execute; returns its
+    folder."""
     copy = tmp_path / "app" / "training"
-    copy.mkdir(parents=True)
-    for path in [*recipe.HERE.glob("*.py"), Path(__file__).with_name("clockwork.py")]:
-        shutil.copy(path, copy)
-    # A clock computes nothing, and its model card must not make every job load torch to name the device.
+    shutil.copytree(
+        recipe.RECIPES.parent, copy, ignore=shutil.ignore_patterns("samples", "__pycache__")
+    )
+    (copy / "recipes" / "clockwork").mkdir()
+    shutil.copy(
+        Path(__file__).with_name("clockwork.py"), copy / "recipes" / "clockwork" / "recipe.py"
+    )
+    # A clock computes nothing, and its model card must not make every job load torch to name the
+    # device.
     with open(copy / "device.py", "a", encoding="utf-8") as f:
         f.write('\n\ndef device() -> str:\n    return "cpu"\n')
     monkeypatch.setattr(job, "ROOT", copy.parent)
-    monkeypatch.setattr(recipe, "HERE", copy)
-    monkeypatch.setattr(training, "__path__", [*training.__path__, str(copy)])
+    monkeypatch.setattr(recipe, "RECIPES", copy / "recipes")
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(copy / "recipes")])
     yield copy.parent
-    sys.modules.pop("training.clockwork", None)
+    for name in [name for name in sys.modules if name.startswith("training.recipes.clockwork")]:
+        sys.modules.pop(name)
 
 
 @pytest.fixture
@@ -190,6 +213,7 @@ def no_survivors(runs):
 def ended(runs):
     """Makes runs that ended with a checkpoint, without training: ended(seed=1, slot="fashion")."""
     from serving import ended_run
+
     return functools.partial(ended_run, runs)
 
 
@@ -197,6 +221,7 @@ def ended(runs):
 def slots(runs, monkeypatch):
     """The slots of the digits tab, as if the app had just been started."""
     from demos import digits
+
     for name in digits.SLOTS:
         monkeypatch.setitem(digits.SLOTS, name, digits.ModelSlot(name, digits.DigitsPredictor))
     return digits.SLOTS

@@ -1,4 +1,6 @@
-"""What the tests of the recipes share: own pictures that load fast, what a run learned, and that it goes on."""
+"""What the tests of the recipes share: own pictures that load fast, what a run learned, and that it
+goes on."""
+
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -9,21 +11,22 @@ import torch
 from conftest import ended_well, ending, execute
 from PIL import Image
 
-from training import job
 from training.__main__ import DONE, STOPPED
 from training.device import device
-from training.digits_data import Pictures
-from training.digits_model import DigitsNet
-from training.run import Run
+from training.recipes.digits.data import Pictures
+from training.recipes.digits.model import DigitsNet
+from training.runs import job
+from training.runs.run import Run
 
 
 def bars(classes: int, each: int, seed: int = 0) -> Pictures:
-    """Pictures that differ: a bar at a height that tells the class, with noise in it, on a plain black border."""
+    """Pictures that differ: a bar at a height that tells the class, with noise in it, on a plain
+    black border."""
     rng = np.random.default_rng(seed)
     images = np.zeros((classes * each, 28, 28), np.uint8)
     labels = np.repeat(np.arange(classes), each)
     for image, label in zip(images, labels, strict=True):
-        image[4 + 2 * label:6 + 2 * label, 5:23] = rng.integers(120, 256, (2, 18))
+        image[4 + 2 * label : 6 + 2 * label, 5:23] = rng.integers(120, 256, (2, 18))
     return Pictures(images, labels)
 
 
@@ -45,7 +48,8 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """Equal weights: exactly on the CPU, nearly on a GPU, whose sums come in another order each time."""
+    """Equal weights: exactly on the CPU, nearly on a GPU, whose sums come in another order each
+    time."""
     alike = torch.equal if device() == "cpu" else functools.partial(torch.allclose, atol=0.05)
     return one.keys() == other.keys() and all(alike(one[k], other[k]) for k in one)
 
@@ -55,8 +59,11 @@ def same_losses(one: list[float], other: list[float]) -> bool:
     return one == other if device() == "cpu" else one == pytest.approx(other, rel=0.05)
 
 
-def goes_on_exactly(runs: Path, name: str, settings: dict, weights: Callable[[Run], dict[str, torch.Tensor]]) -> None:
-    """A run of four steps that is stopped at its third and continued has the losses and weights of an unbroken one."""
+def goes_on_exactly(
+    runs: Path, name: str, settings: dict, weights: Callable[[Run], dict[str, torch.Tensor]]
+) -> None:
+    """A run of four steps that is stopped at its third and continued has the losses and weights of
+    an unbroken one."""
     whole = ended_well(runs, name, settings)
     first = ending(runs, name, 3, settings)
     assert execute(first) == STOPPED and first.has_checkpoint

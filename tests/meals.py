@@ -1,4 +1,6 @@
-"""What the tests of the food recipe share: tiny networks to start from, own pictures, and what a run learned."""
+"""What the tests of the food recipe share: tiny networks to start from, own pictures, and what a
+run learned."""
+
 from pathlib import Path
 
 import numpy as np
@@ -7,18 +9,39 @@ from conftest import ended_well, left_by_a_run
 from PIL import Image
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from training.looks import Looks
-from training.run import Run
+from training.media.looks import Looks
+from training.runs.run import Run
 
 SIZE = 32
 TINY = {
-    "vit": dict(model_type="vit", hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-                patch_size=8, image_size=SIZE),
-    "resnet": dict(model_type="resnet", layer_type="basic", embedding_size=8, hidden_sizes=[8, 16, 16, 24],
-                   depths=[1, 1, 1, 1]),
-    "convnext": dict(model_type="convnext", hidden_sizes=[8, 16, 16, 24], depths=[1, 1, 1, 1], image_size=SIZE),
-    "swin": dict(model_type="swin", embed_dim=8, depths=[1, 1], num_heads=[2, 2], window_size=4, patch_size=4,
-                 image_size=SIZE),
+    "vit": dict(
+        model_type="vit",
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        patch_size=8,
+        image_size=SIZE,
+    ),
+    "resnet": dict(
+        model_type="resnet",
+        layer_type="basic",
+        embedding_size=8,
+        hidden_sizes=[8, 16, 16, 24],
+        depths=[1, 1, 1, 1],
+    ),
+    "convnext": dict(
+        model_type="convnext", hidden_sizes=[8, 16, 16, 24], depths=[1, 1, 1, 1], image_size=SIZE
+    ),
+    "swin": dict(
+        model_type="swin",
+        embed_dim=8,
+        depths=[1, 1],
+        num_heads=[2, 2],
+        window_size=4,
+        patch_size=4,
+        image_size=SIZE,
+    ),
 }
 # Two optimizer steps; one batch is two batches of the features.
 TWO_STEPS = dict(source="sample", epochs=1, batch_size=64, limit=128, label_smoothing=0.0)
@@ -26,8 +49,11 @@ TWO_STEPS = dict(source="sample", epochs=1, batch_size=64, limit=128, label_smoo
 
 def network(kind: str, classes: list[str], seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    config = AutoConfig.for_model(**TINY[kind], id2label=dict(enumerate(classes)),
-                                  label2id={c: i for i, c in enumerate(classes)})
+    config = AutoConfig.for_model(
+        **TINY[kind],
+        id2label=dict(enumerate(classes)),
+        label2id={c: i for i, c in enumerate(classes)},
+    )
     return AutoModelForImageClassification.from_config(config)
 
 

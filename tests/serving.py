@@ -1,4 +1,6 @@
-"""What the tests of the page share: runs that ended without training, and a page that is asked over HTTP."""
+"""What the tests of the page share: runs that ended without training, and a page that is asked over
+HTTP."""
+
 import asyncio
 import contextlib
 import dataclasses
@@ -14,28 +16,49 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from demos.model_slot import ModelSlot
-from training.digits import Config
-from training.digits_data import CLASSES
-from training.digits_model import DigitsNet, DigitsNetConfig
-from training.run import Run, lock, write_json
+from demos.serving.model_slot import ModelSlot
+from training.recipes.digits.config import Config
+from training.recipes.digits.data import CLASSES
+from training.recipes.digits.model import DigitsNet, DigitsNetConfig
+from training.runs.run import Run, lock, write_json
 
 DATA = {"digits": "mnist", "fashion": "fashion_mnist"}
 
 
-def ended_run(runs: Path, seed: int = 0, slot: str = "digits", state: str = "done", metrics: dict | None = None,
-              labels: list[str] | None = None, arch: str = "mlp", hidden: int = 100, **settings) -> Run:
-    """A run that ended with a checkpoint: random weights of a chosen seed, made without any training."""
+def ended_run(
+    runs: Path,
+    seed: int = 0,
+    slot: str = "digits",
+    state: str = "done",
+    metrics: dict | None = None,
+    labels: list[str] | None = None,
+    arch: str = "mlp",
+    hidden: int = 100,
+    **settings,
+) -> Run:
+    """A run that ended with a checkpoint: random weights of a chosen seed, made without any
+    training."""
     dataset = DATA[slot]
-    config = Config(**{"dataset": dataset, "start": "scratch", "arch": arch, "seed": seed, **settings})
-    with lock(runs):  # a new run is queued, and the landing thread of another test's app would start it
+    config = Config(
+        **{"dataset": dataset, "start": "scratch", "arch": arch, "seed": seed, **settings}
+    )
+    with lock(
+        runs
+    ):  # a new run is queued, and the landing thread of another test's app would start it
         run = Run.create(runs, "digits", dataclasses.asdict(config), slot=slot)
         run.set_status("failed")
     labels = labels or CLASSES[dataset]
     torch.manual_seed(seed)
-    model = DigitsNet(DigitsNetConfig(
-        arch=arch, hidden=hidden, framing="garment" if slot == "fashion" else "digit", trained_on=f"{dataset} (test)",
-        id2label=dict(enumerate(labels)), label2id={name: i for i, name in enumerate(labels)}))
+    model = DigitsNet(
+        DigitsNetConfig(
+            arch=arch,
+            hidden=hidden,
+            framing="garment" if slot == "fashion" else "digit",
+            trained_on=f"{dataset} (test)",
+            id2label=dict(enumerate(labels)),
+            label2id={name: i for i, name in enumerate(labels)},
+        )
+    )
     model.save_pretrained(run.staging)
     run.publish()
     if metrics is not None:
@@ -48,8 +71,9 @@ def drawing(size: int = 200) -> Image.Image:
     """A figure that looks different whichever way it is turned: a seven, light on dark."""
     picture = Image.new("L", (size, size))
     unit = size // 10
-    ImageDraw.Draw(picture).line([(2 * unit, 2 * unit), (7 * unit, 2 * unit), (4 * unit, 8 * unit)], fill=255,
-                                 width=unit)
+    ImageDraw.Draw(picture).line(
+        [(2 * unit, 2 * unit), (7 * unit, 2 * unit), (4 * unit, 8 * unit)], fill=255, width=unit
+    )
     return picture
 
 
@@ -66,8 +90,21 @@ def encoded(picture: Image.Image, kind: str = "PNG", **more) -> bytes:
 
 def is_a_sentence(text: str) -> bool:
     """One that a person can read: short, whole, and no program's own words."""
-    foreign = ("Traceback", "Error:", "object at 0x", "cannot identify", "Errno", "/tmp", "site-packages", "\n")
-    return 15 < len(text) < 420 and text.rstrip(")").endswith(".") and not any(word in text for word in foreign)
+    foreign = (
+        "Traceback",
+        "Error:",
+        "object at 0x",
+        "cannot identify",
+        "Errno",
+        "/tmp",
+        "site-packages",
+        "\n",
+    )
+    return (
+        15 < len(text) < 420
+        and text.rstrip(")").endswith(".")
+        and not any(word in text for word in foreign)
+    )
 
 
 def free_port() -> int:
@@ -93,6 +130,7 @@ def _closed_loops(patch: pytest.MonkeyPatch) -> Iterator[None]:
 def fresh_app(runs: Path, training: bool = True) -> Iterator[Any]:
     """The page as if the app had just been started on this folder of runs, without a server."""
     import app
+
     with pytest.MonkeyPatch.context() as patch, _closed_loops(patch):
         patch.setenv("RUNS", str(runs))
         patch.setenv("GRADIO_TEMP_DIR", str(runs.parent / "uploads"))
@@ -106,8 +144,11 @@ def fresh_app(runs: Path, training: bool = True) -> Iterator[Any]:
 def served_app(runs: Path, training: bool = True, *flags: str) -> Iterator[Any]:
     """The same with its server and its landing thread, on a free port; `.local_url` says where."""
     import app
+
     with fresh_app(runs, training) as blocks:
-        app.launch(blocks, app.options(["--port", str(free_port()), "--runs", str(runs), *flags]), training)
+        app.launch(
+            blocks, app.options(["--port", str(free_port()), "--runs", str(runs), *flags]), training
+        )
         try:
             yield blocks
         finally:

@@ -1,4 +1,6 @@
-"""The command that a person starts: its options, who may train, what it loads, and whom it calls."""
+"""The command that a person starts: its options, who may train, what it loads, and whom it
+calls."""
+
 import argparse
 import os
 import re
@@ -14,11 +16,30 @@ from gradio_client import Client, handle_file
 from serving import drawing, encoded, free_port, fresh_app, served_app
 
 import app
-from training.job import ROOT
+from training.runs.job import ROOT
 
-VARIABLES = ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE", "RUNS", "AUTH", "TRAINING", "SPACE_ID")
-PROMISED = {"/classify_digit", "/classify_fashion", "/classify_food", "/classify_audio", "/caption",
-            "/caption_words", "/start_run", "/run_status", "/stop_run", "/list_checkpoints", "/swap"}
+VARIABLES = (
+    "GRADIO_SERVER_NAME",
+    "GRADIO_SERVER_PORT",
+    "GRADIO_SHARE",
+    "RUNS",
+    "AUTH",
+    "TRAINING",
+    "SPACE_ID",
+)
+PROMISED = {
+    "/classify_digit",
+    "/classify_fashion",
+    "/classify_food",
+    "/classify_audio",
+    "/caption",
+    "/caption_words",
+    "/start_run",
+    "/run_status",
+    "/stop_run",
+    "/list_checkpoints",
+    "/swap",
+}
 
 
 @pytest.fixture
@@ -29,7 +50,7 @@ def plain(monkeypatch):
     return monkeypatch
 
 
-# -- options ---------------------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------------------
 DEFAULTS = dict(host="127.0.0.1", port=7860, share=False, runs="runs", auth="", training=None)
 
 
@@ -37,15 +58,29 @@ def test_without_flags_and_variables_only_this_machine_reaches_it(plain):
     assert vars(app.options([])) == DEFAULTS
 
 
-@pytest.mark.parametrize("variable, given, name, value", [
-    ("GRADIO_SERVER_NAME", "0.0.0.0", "host", "0.0.0.0"), ("GRADIO_SERVER_PORT", "7999", "port", 7999),
-    ("GRADIO_SHARE", "1", "share", True), ("GRADIO_SHARE", "True", "share", True),
-    ("GRADIO_SHARE", "0", "share", False),
-    ("RUNS", "elsewhere", "runs", "elsewhere"), ("AUTH", "me:secret", "auth", "me:secret"),
-    ("TRAINING", "on", "training", "on"), ("TRAINING", "off", "training", "off"),
-    *((variable, "", name, DEFAULTS[name]) for variable, name in zip(
-        VARIABLES, ("host", "port", "share", "runs", "auth", "training"), strict=False))])
-def test_options_come_from_the_environment_where_a_variable_is_not_empty(plain, variable, given, name, value):
+@pytest.mark.parametrize(
+    "variable, given, name, value",
+    [
+        ("GRADIO_SERVER_NAME", "0.0.0.0", "host", "0.0.0.0"),
+        ("GRADIO_SERVER_PORT", "7999", "port", 7999),
+        ("GRADIO_SHARE", "1", "share", True),
+        ("GRADIO_SHARE", "True", "share", True),
+        ("GRADIO_SHARE", "0", "share", False),
+        ("RUNS", "elsewhere", "runs", "elsewhere"),
+        ("AUTH", "me:secret", "auth", "me:secret"),
+        ("TRAINING", "on", "training", "on"),
+        ("TRAINING", "off", "training", "off"),
+        *(
+            (variable, "", name, DEFAULTS[name])
+            for variable, name in zip(
+                VARIABLES, ("host", "port", "share", "runs", "auth", "training"), strict=False
+            )
+        ),
+    ],
+)
+def test_options_come_from_the_environment_where_a_variable_is_not_empty(
+    plain, variable, given, name, value
+):
     plain.setenv(variable, given)
     assert vars(app.options([])) == {**DEFAULTS, name: value}
 
@@ -54,17 +89,30 @@ def test_a_flag_is_stronger_than_its_variable(plain):
     for variable, value in zip(VARIABLES, ("0.0.0.0", "1", "1", "a", "a:b", "off"), strict=False):
         plain.setenv(variable, value)
     flags = ["--host", "::1", "--port", "2", "--runs", "b", "--auth", "c:d", "--training", "on"]
-    assert vars(app.options(flags)) == dict(host="::1", port=2, share=True, runs="b", auth="c:d", training="on")
+    assert vars(app.options(flags)) == dict(
+        host="::1", port=2, share=True, runs="b", auth="c:d", training="on"
+    )
 
 
-@pytest.mark.parametrize("flags, variables, words", [
-    (["--port", "many"], {}, "invalid int value: 'many'"), (["--port", "99999"], {}, "from 1 to 65535"),
-    (["--port", "0"], {}, "from 1 to 65535"), (["--training", "maybe"], {}, "invalid choice: 'maybe'"),
-    (["--auth", "me"], {}, "USER:PASS, both not empty"), (["--auth", ":secret"], {}, "USER:PASS, both not empty"),
-    (["--auth", "me:"], {}, "USER:PASS, both not empty"), (["--trainig", "on"], {}, "unrecognized arguments"),
-    ([], {"GRADIO_SERVER_PORT": "many"}, "invalid int value: 'many'"), ([], {"AUTH": "me"}, "USER:PASS"),
-    ([], {"TRAINING": "yes"}, "TRAINING is 'yes': it must be 'on' or 'off'")])
-def test_values_that_cannot_be_used_end_it_with_a_line_that_says_so(plain, capsys, flags, variables, words):
+@pytest.mark.parametrize(
+    "flags, variables, words",
+    [
+        (["--port", "many"], {}, "invalid int value: 'many'"),
+        (["--port", "99999"], {}, "from 1 to 65535"),
+        (["--port", "0"], {}, "from 1 to 65535"),
+        (["--training", "maybe"], {}, "invalid choice: 'maybe'"),
+        (["--auth", "me"], {}, "USER:PASS, both not empty"),
+        (["--auth", ":secret"], {}, "USER:PASS, both not empty"),
+        (["--auth", "me:"], {}, "USER:PASS, both not empty"),
+        (["--trainig", "on"], {}, "unrecognized arguments"),
+        ([], {"GRADIO_SERVER_PORT": "many"}, "invalid int value: 'many'"),
+        ([], {"AUTH": "me"}, "USER:PASS"),
+        ([], {"TRAINING": "yes"}, "TRAINING is 'yes': it must be 'on' or 'off'"),
+    ],
+)
+def test_values_that_cannot_be_used_end_it_with_a_line_that_says_so(
+    plain, capsys, flags, variables, words
+):
     for name, value in variables.items():
         plain.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
@@ -77,29 +125,51 @@ def test_help_names_every_option_with_its_variable_and_its_default(plain, capsys
         app.options(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0
-    for word in ("--host", "--port", "--share", "--runs", "--auth", "--training", "127.0.0.1", "7860",
-                 *(name for name in VARIABLES if name != "SPACE_ID")):
+    for word in (
+        "--host",
+        "--port",
+        "--share",
+        "--runs",
+        "--auth",
+        "--training",
+        "127.0.0.1",
+        "7860",
+        *(name for name in VARIABLES if name != "SPACE_ID"),
+    ):
         assert word in text
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # gradio's own, with which it tried the port
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning"
+)  # gradio's own, with which it tried the port
 def test_a_port_that_is_taken_is_said_in_a_line(plain, tmp_path):
     plain.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with socket.socket() as other, fresh_app(tmp_path / "runs"):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(SystemExit, match=f"^error: 127.0.0.1:{port} cannot be listened on.*--port"):
+        with pytest.raises(
+            SystemExit, match=f"^error: 127.0.0.1:{port} cannot be listened on.*--port"
+        ):
             app.main(["--port", str(port), "--runs", str(tmp_path / "runs")])
     assert not (tmp_path / "runs").exists()
 
 
-# -- who may train ---------------------------------------------------------------------------------------
-LOOPBACK, OPEN = ("127.0.0.1", "localhost", "::1", "127.9.9.9"), ("0.0.0.0", "::", "192.168.1.5", "example.org", "")
+# -- who may train ---------------------------------------------------------------------------------
+LOOPBACK, OPEN = (
+    ("127.0.0.1", "localhost", "::1", "127.9.9.9"),
+    ("0.0.0.0", "::", "192.168.1.5", "example.org", ""),
+)
 NEVER, ALWAYS, GUARDED = ((0, 0),) * 3, ((1, 1),) * 3, ((1, 1), (0, 1), (0, 1))
-MAY = {  # (on a Space, --training): on loopback, on an open host, with --share; each without and with --auth
-    (False, None): GUARDED, (False, "on"): GUARDED, (False, "off"): NEVER,
-    (True, None): NEVER, (True, "on"): ALWAYS, (True, "off"): NEVER}
+# (on a Space, --training): on loopback, on an open host, with --share; each without and with --auth
+MAY = {
+    (False, None): GUARDED,
+    (False, "on"): GUARDED,
+    (False, "off"): NEVER,
+    (True, None): NEVER,
+    (True, "on"): ALWAYS,
+    (True, "off"): NEVER,
+}
 
 
 @pytest.mark.parametrize("where", MAY, ids=str)
@@ -107,7 +177,9 @@ def test_training_is_on_only_where_nobody_else_can_use_it_unasked(plain, where):
     space, training = where
     if space:
         plain.setenv("SPACE_ID", "me/lab")
-    for (hosts, share), expected in zip(((LOOPBACK, False), (OPEN, False), (LOOPBACK, True)), MAY[where], strict=True):
+    for (hosts, share), expected in zip(
+        ((LOOPBACK, False), (OPEN, False), (LOOPBACK, True)), MAY[where], strict=True
+    ):
         for host in hosts:
             for auth, may in zip(("", "me:secret"), expected, strict=True):
                 chosen = argparse.Namespace(host=host, share=share, auth=auth, training=training)
@@ -117,7 +189,10 @@ def test_training_is_on_only_where_nobody_else_can_use_it_unasked(plain, where):
 
 
 def test_with_a_password_nobody_without_it_is_answered(runs, plain):
-    with served_app(runs, True, "--auth", "me:secret") as blocks, httpx.Client(base_url=blocks.local_url) as http:
+    with (
+        served_app(runs, True, "--auth", "me:secret") as blocks,
+        httpx.Client(base_url=blocks.local_url) as http,
+    ):
         ask = dict(url="gradio_api/run/list_checkpoints", json={"data": ["digits"]})
         assert http.post(**ask).status_code == 401
         assert http.post("login", data={"username": "me", "password": "guess"}).status_code == 400
@@ -125,15 +200,15 @@ def test_with_a_password_nobody_without_it_is_answered(runs, plain):
         assert http.post(**ask).json()["data"][0][0]["id"] == "embedded-digits"
 
 
-# -- the page --------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------
 @pytest.mark.parametrize("training", [True, False])
 def test_the_api_offers_what_is_promised_and_nothing_else(runs, training):
     with fresh_app(runs, training) as blocks:
         assert set(blocks.get_api_info()["named_endpoints"]) == PROMISED
 
 
-# -- processes -------------------------------------------------------------------------------------------
-GUARD = '''
+# -- processes -------------------------------------------------------------------------------------
+GUARD = """
 import os, socket
 HERE = (None, "", "localhost", "::1", "::", "0.0.0.0", os.uname().nodename)
 
@@ -154,61 +229,105 @@ for name in ("connect", "connect_ex"):  # not of AF_UNIX sockets, whose address 
 guard(socket.socket, "sendto", lambda args: args[-1][0] if isinstance(args[-1], tuple) else None)
 for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
     guard(socket, name, lambda args: args[0] if args else None)
-'''
+"""
 
 
 @pytest.fixture
 def guarded(plain, tmp_path):
-    """The environment of a process whose calls to the outside fail and are written down; and where."""
+    """The environment of a process whose calls to the outside fail and are written down; and
+    where."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
     log = tmp_path / "calls.txt"
     log.touch()
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "GRADIO_"))}
-    return {**outside, "PYTHONPATH": str(tmp_path / "guard"), "GUARD_LOG": str(log), "RUNS": str(tmp_path / "runs"),
-            "GRADIO_TEMP_DIR": str(tmp_path / "uploads")}, log
+    outside = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "GRADIO_"))
+    }
+    return {
+        **outside,
+        "PYTHONPATH": str(tmp_path / "guard"),
+        "GUARD_LOG": str(log),
+        "RUNS": str(tmp_path / "runs"),
+        "GRADIO_TEMP_DIR": str(tmp_path / "uploads"),
+    }, log
 
 
-@pytest.mark.parametrize("call", ['socket.create_connection(("example.org", 80))',
-                                  'socket.gethostbyname("example.org")',
-                                  'socket.socket().connect(("192.0.2.1", 80))',
-                                  'socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 53))'])
+@pytest.mark.parametrize(
+    "call",
+    [
+        'socket.create_connection(("example.org", 80))',
+        'socket.gethostbyname("example.org")',
+        'socket.socket().connect(("192.0.2.1", 80))',
+        'socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 53))',
+    ],
+)
 def test_the_guard_itself_sees_a_call_outside(guarded, call):
     env, log = guarded
-    process = subprocess.run([sys.executable, "-c", f"import socket; {call}"], env=env, capture_output=True, text=True)
-    assert process.returncode == 1 and "lets nobody call outside" in process.stderr and log.read_text()
+    process = subprocess.run(
+        [sys.executable, "-c", f"import socket; {call}"], env=env, capture_output=True, text=True
+    )
+    assert (
+        process.returncode == 1 and "lets nobody call outside" in process.stderr and log.read_text()
+    )
 
 
 def test_building_the_page_loads_no_training_library_and_calls_nobody(guarded, tmp_path):
     env, log = guarded
-    heavy = ("torch", "transformers", "peft", "evaluate", "sklearn", "matplotlib", "datasets", "accelerate", "scipy")
-    code = f"import sys, app; app.build(); print(*(name for name in {heavy} if name in sys.modules))"
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True,
-                             timeout=240)
+    heavy = (
+        "torch",
+        "transformers",
+        "peft",
+        "evaluate",
+        "sklearn",
+        "matplotlib",
+        "datasets",
+        "accelerate",
+        "scipy",
+    )
+    code = (
+        f"import sys, app; app.build(); print(*(name for name in {heavy} if name in sys.modules))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240
+    )
     assert process.returncode == 0 and process.stdout.split() == [], process.stdout + process.stderr
     assert log.read_text() == "" and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
-def test_the_command_serves_the_last_choice_calls_nobody_and_ends_when_told(guarded, runs, slots, ended, tmp_path):
+def test_the_command_serves_the_last_choice_calls_nobody_and_ends_when_told(
+    guarded, runs, slots, ended, tmp_path
+):
     env, log = guarded
     for run in (first := ended(seed=1), second := ended(seed=2)):
         slots["digits"].swap(run.id)
     port, output = free_port(), tmp_path / "output.txt"
     with open(output, "w") as out:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, stdout=out, stderr=out,
-                                   env={**env, "GRADIO_SERVER_PORT": str(port), "RUNS": str(runs)})
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+            env={**env, "GRADIO_SERVER_PORT": str(port), "RUNS": str(runs)},
+        )
     try:
-        wait_for(lambda: "Runs are kept in" in output.read_text() or process.poll() is not None, 240)
+        wait_for(
+            lambda: "Runs are kept in" in output.read_text() or process.poll() is not None, 240
+        )
         text = output.read_text()
-        assert f"Transfer Lab is at http://127.0.0.1:{port}/" in text and f"Runs are kept in {runs}." in text
+        assert (
+            f"Transfer Lab is at http://127.0.0.1:{port}/" in text
+            and f"Runs are kept in {runs}." in text
+        )
         assert "Transfer Lab" in httpx.get(f"http://127.0.0.1:{port}", timeout=60).text
         (tmp_path / "seven.png").write_bytes(encoded(drawing()))
         client = Client(f"http://127.0.0.1:{port}", verbose=False)
         _, told = client.predict(handle_file(tmp_path / "seven.png"), api_name="/classify_digit")
         listed = client.predict("digits", api_name="/list_checkpoints")
         client.close()
-        assert told["checkpoint"] == second.id and [c["id"] for c in listed if c["active"]] == [second.id]
+        assert told["checkpoint"] == second.id and [c["id"] for c in listed if c["active"]] == [
+            second.id
+        ]
         assert {c["id"] for c in listed} == {"embedded-digits", first.id, second.id}
     finally:
         process.send_signal(signal.SIGTERM)

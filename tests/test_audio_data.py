@@ -1,24 +1,35 @@
 """Clips for training: lengths, own folders, the Hub's columns; and how they are varied."""
+
 import numpy as np
 import pytest
 import soundfile
 from voices import RATE, tone, tones
 
-from training import audio_data, examples, hub
-from training.audio_augment import varied
-from training.audio_data import Clips, Heard, lengths, limit, load
-from training.loop import by_length
+from training.data import examples, hub
+from training.learn.loop import by_length
+from training.media.sound_augment import varied
 from training.recipe import SettingsError
+from training.recipes.audio_intent import data as audio_data
+from training.recipes.audio_intent.data import Clips, Heard, lengths, limit, load
 
 
 def clips(*seconds: float) -> Clips:
     sounds = [tone(300, s, seed=i) for i, s in enumerate(seconds)]
-    return Clips(lambda i: sounds[i], np.arange(len(sounds)), np.zeros(len(sounds), int), np.arange(len(sounds)) / 9)
+    return Clips(
+        lambda i: sounds[i],
+        np.arange(len(sounds)),
+        np.zeros(len(sounds), int),
+        np.arange(len(sounds)) / 9,
+    )
 
 
 def test_clips_are_heard_up_to_the_limit():
     heard = Heard(clips(1, 2, 3), 2.0)
-    assert heard.lengths.tolist() == [RATE, 2 * RATE, 2 * RATE] and heard.whole.tolist() == [RATE, 2 * RATE, 3 * RATE]
+    assert heard.lengths.tolist() == [RATE, 2 * RATE, 2 * RATE] and heard.whole.tolist() == [
+        RATE,
+        2 * RATE,
+        3 * RATE,
+    ]
     assert len(heard[2]) == 2 * RATE and np.abs(heard[0] - tone(300, 1)).max() < 1e-4
     shorter = heard.cut(0.5)
     assert len(shorter[2]) == RATE // 2 and shorter.lengths.tolist() == [RATE // 2] * 3
@@ -26,7 +37,9 @@ def test_clips_are_heard_up_to_the_limit():
 
 def test_what_does_not_fit_in_memory_is_decoded_when_asked(monkeypatch):
     packed = Heard(clips(1, 2), 0)
-    monkeypatch.setattr(audio_data.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(
+        audio_data.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})
+    )
     lazy = Heard(clips(1, 2), 0)
     assert packed.packed is not None and lazy.packed is None
     assert all(np.array_equal(packed[i], lazy[i]) for i in range(2))
@@ -34,7 +47,11 @@ def test_what_does_not_fit_in_memory_is_decoded_when_asked(monkeypatch):
 
 def test_the_limit_is_justified_by_the_lengths():
     whole = np.array([2.0] * 97 + [11.0, 20.0, 40.0]) * RATE
-    assert limit(whole) == 2.0 and limit(np.array([100.0 * RATE])) == 30.0 and limit(np.array([0.2 * RATE])) == 1.0
+    assert (
+        limit(whole) == 2.0
+        and limit(np.array([100.0 * RATE])) == 30.0
+        and limit(np.array([0.2 * RATE])) == 1.0
+    )
     told = lengths(whole, 2.0)
     assert "2.0 to 40.0 s long" in told and "2 s of each are heard, which cuts 3 of 100" in told
 
@@ -42,13 +59,18 @@ def test_the_limit_is_justified_by_the_lengths():
 def test_a_clip_that_cannot_be_read_is_told_and_silent():
     def broken(_):
         raise audio_data.SoundError("It is broken.")
+
     heard = Heard(Clips(broken, np.arange(2), np.zeros(2, int), np.zeros(2)), 1.0)
-    assert heard.problems == ["clip 0: It is broken.", "clip 1: It is broken."] and not heard[0].any()
+    assert (
+        heard.problems == ["clip 0: It is broken.", "clip 1: It is broken."] and not heard[0].any()
+    )
 
 
 def test_a_folder_of_ones_own_lists_what_it_leaves_out(tmp_path):
     folder = tones(tmp_path / "mine")
-    soundfile.write(folder / "pitch0" / "again.flac", soundfile.read(folder / "pitch0" / "03.wav")[0], RATE)
+    soundfile.write(
+        folder / "pitch0" / "again.flac", soundfile.read(folder / "pitch0" / "03.wav")[0], RATE
+    )
     soundfile.write(folder / "pitch1" / "silent.wav", np.zeros(RATE), RATE)
     (folder / "pitch1" / "text.wav").write_text("this is no sound")
     (folder / "pitch2" / "notes.txt").write_text("notes")
@@ -56,7 +78,14 @@ def test_a_folder_of_ones_own_lists_what_it_leaves_out(tmp_path):
     data = load("", "folder", str(folder))
     assert data.classes == ["pitch0", "pitch1", "pitch2"] and len(data.train) + len(data.test) == 30
     told = " ".join(data.problems)
-    for words in ("again.flac: holds what", "silent.wav", "is silent", "text.wav", "notes.txt", "stray.wav"):
+    for words in (
+        "again.flac: holds what",
+        "silent.wav",
+        "is silent",
+        "text.wav",
+        "notes.txt",
+        "stray.wav",
+    ):
         assert words in told or "03.wav: holds what" in told, words
     assert data.revision.startswith("content ")
 
@@ -64,26 +93,40 @@ def test_a_folder_of_ones_own_lists_what_it_leaves_out(tmp_path):
 def test_the_sample_is_whole_and_called_synthesised():
     data = load("", "sample")
     assert len(data.train) == 420 and len(data.test) == 140 and len(data.classes) == 14
-    assert np.bincount(data.train.labels).tolist() == [30] * 14 and "synthesised" in data.about and "synth" in data.name
+    assert (
+        np.bincount(data.train.labels).tolist() == [30] * 14
+        and "synthesised" in data.about
+        and "synth" in data.name
+    )
     clip = data.test.one(5)
-    assert clip.dtype == np.float32 and 1 < len(clip) / RATE < 10 and 0.05 < np.abs(clip).max() <= 1.01
+    assert (
+        clip.dtype == np.float32 and 1 < len(clip) / RATE < 10 and 0.05 < np.abs(clip).max() <= 1.01
+    )
 
 
 def test_spoken_calls_without_the_program_say_what_to_install(monkeypatch):
     from training.samples import speech
+
     monkeypatch.setattr(speech.shutil, "which", lambda _: None)
-    with pytest.raises(SettingsError, match="apt-get install espeak-ng.*Or choose the source 'sample'"):
+    with pytest.raises(
+        SettingsError, match="apt-get install espeak-ng.*Or choose the source 'sample'"
+    ):
         load("", "espeak", count=140)
 
 
 def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
     import datasets
     import pyarrow
+
     soundfile.write(tmp_path / "a.wav", tone(300), RATE)
     content = (tmp_path / "a.wav").read_bytes()
-    sounds = [{"bytes": content, "path": "x.wav"}, {"bytes": None, "path": str(tmp_path / "a.wav")}] * 10
-    features = datasets.Features({"audio": datasets.Audio(decode=False),
-                                  "intent": datasets.ClassLabel(names=["a", "b"])})
+    sounds = [
+        {"bytes": content, "path": "x.wav"},
+        {"bytes": None, "path": str(tmp_path / "a.wav")},
+    ] * 10
+    features = datasets.Features(
+        {"audio": datasets.Audio(decode=False), "intent": datasets.ClassLabel(names=["a", "b"])}
+    )
     # As a parquet file has it: to encode sounds itself, the library would want torchcodec.
     table = pyarrow.table({"audio": sounds, "intent": [0, 1] * 10}).cast(features.arrow_schema)
     rows = datasets.Dataset(table)
@@ -110,22 +153,26 @@ def test_each_part_of_a_hold_out_is_the_same_every_time():
     some.keys = np.random.default_rng(0).random(40)
     part, held = examples.holdout(some, 0.2)
     turned = examples.holdout(some[np.arange(40)[::-1]], 0.2)[1]
-    assert sorted(held.places) == sorted(turned.places) and len(part) + len(held) == 40 and len(held) > 0
+    assert (
+        sorted(held.places) == sorted(turned.places)
+        and len(part) + len(held) == 40
+        and len(held) > 0
+    )
 
 
-# -- batches ---------------------------------------------------------------------------------------------
+# -- batches ---------------------------------------------------------------------------------------
 def test_batches_hold_clips_of_like_length_and_every_clip_once():
     found = np.random.default_rng(0).integers(1000, 90_000, 203)
     order = by_length(found, 8, 0, 1).numpy()
     assert sorted(order) == list(range(203))
-    batches = [found[order[low:low + 8]] for low in range(0, 203, 8)]
+    batches = [found[order[low : low + 8]] for low in range(0, 203, 8)]
     padding = sum(b.max() * len(b) - b.sum() for b in batches) / found.sum()
     plain = sum(b.max() * len(b) - b.sum() for b in np.split(found[:200], 25)) / found.sum()
     assert padding < 0.15 < 0.4 < plain
     assert not np.array_equal(order, by_length(found, 8, 0, 2).numpy())
 
 
-# -- variation -------------------------------------------------------------------------------------------
+# -- variation -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("strength", ["light", "strong"])
 def test_a_varied_clip_depends_on_its_draw_alone_and_stays_a_sound(strength):
     clip = tone(440, 2.0)
@@ -142,7 +189,9 @@ def test_nothing_is_varied_where_none_is_asked_for():
     assert varied(clip, RATE, "none", np.random.default_rng(0)) is clip
 
 
-@pytest.mark.parametrize("clip", [np.zeros(RATE, np.float32), np.ones(1, np.float32), np.ones(300, np.float32)])
+@pytest.mark.parametrize(
+    "clip", [np.zeros(RATE, np.float32), np.ones(1, np.float32), np.ones(300, np.float32)]
+)
 def test_silence_and_a_single_sample_are_varied_without_harm(clip):
     for seed in range(20):
         assert np.isfinite(varied(clip, RATE, "strong", np.random.default_rng(seed))).all()
@@ -153,5 +202,8 @@ def test_the_band_of_a_telephone_is_left():
     high = []
     for seed in range(20):
         power = np.abs(np.fft.rfft(varied(clip, RATE, "light", np.random.default_rng(seed)))) ** 2
-        high.append(power[int(len(power) * 0.75):].mean() / power[int(len(power) * 0.1):int(len(power) * 0.2)].mean())
+        high.append(
+            power[int(len(power) * 0.75) :].mean()
+            / power[int(len(power) * 0.1) : int(len(power) * 0.2)].mean()
+        )
     assert np.median(high) < 0.2

@@ -1,4 +1,6 @@
-"""The audio recipe: two real steps of each method, what is published and kept, what continues, what is warned of."""
+"""The audio recipe: two real steps of each method, what is published and kept, what continues, what
+is warned of."""
+
 import dataclasses
 import json
 
@@ -10,15 +12,21 @@ from conftest import execute, slow
 from learning import goes_on_exactly, losses, same, same_losses
 from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, tones, train, weights
 
-from training import audio_data, audio_model, audio_score, audio_train, backbone, checkpoint, finetune, job, recipe
+from training import recipe
 from training.__main__ import SETTINGS
-from training.audio_data import Heard
-from training.audio_intent import Config
-from training.audio_model import Ear
-from training.audio_score import load, opened, predict
-from training.data import stratified
-from training.examples import Data, holdout
-from training.run import Run
+from training.data.examples import Data, holdout
+from training.data.splits import stratified
+from training.learn import backbone, finetune
+from training.recipes.audio_intent import data as audio_data
+from training.recipes.audio_intent import model as audio_model
+from training.recipes.audio_intent import score as audio_score
+from training.recipes.audio_intent import train as audio_train
+from training.recipes.audio_intent.config import Config
+from training.recipes.audio_intent.data import Heard
+from training.recipes.audio_intent.model import Ear
+from training.recipes.audio_intent.score import load, opened, predict
+from training.runs import checkpoint, job
+from training.runs.run import Run
 from training.samples.wordings import INTENTS
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
@@ -26,12 +34,14 @@ pytestmark = pytest.mark.usefixtures("quick_picture")
 
 @pytest.fixture(scope="module", autouse=True)
 def few_test_clips():
-    """Every tenth of the sample's test clips, all classes: what is tested is the recipe, not its score."""
+    """Every tenth of the sample's test clips, all classes: what is tested is the recipe, not its
+    score."""
     whole = audio_data._sample
 
     def few() -> Data:
         data = whole()
         return dataclasses.replace(data, test=data.test[np.arange(0, len(data.test), 10)])
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio_data, "_sample", few)
         load.cache_clear()
@@ -50,21 +60,43 @@ def starts(studio) -> dict[str, str]:
     return {kind: published(studio, kind, INTENTS).id for kind in TINY}
 
 
-# -- each method -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("kind, method", [
-    ("conformer", "full"), ("conformer", "lora"), ("wav2vec2", "frozen"),
-    *slow(("conformer", "scratch"), ("conformer", "frozen"), ("wav2vec2", "full"), ("wav2vec2", "lora"),
-          ("group", "frozen"), ("hubert", "full"), ("whisper", "full"), ("whisper", "frozen"))])
+# -- each method -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "kind, method",
+    [
+        ("conformer", "full"),
+        ("conformer", "lora"),
+        ("wav2vec2", "frozen"),
+        *slow(
+            ("conformer", "scratch"),
+            ("conformer", "frozen"),
+            ("wav2vec2", "full"),
+            ("wav2vec2", "lora"),
+            ("group", "frozen"),
+            ("hubert", "full"),
+            ("whisper", "full"),
+            ("whisper", "frozen"),
+        ),
+    ],
+)
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts, kind, method):
     run = train(studio, start=starts[kind], method=method)
     assert len(losses(run)) == 2
     model, ear = opened(run.checkpoint)
-    assert checkpoint.labels(run.checkpoint) == INTENTS and model.config.seconds == 3.0 and ear.rate == RATE
+    assert (
+        checkpoint.labels(run.checkpoint) == INTENTS
+        and model.config.seconds == 3.0
+        and ear.rate == RATE
+    )
     test = load("", "sample", "", "en-US", 3000).test
     found = predict(model, Heard(test, 3.0), ear)
-    assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+    assert (found.argmax(1) == test.labels).mean() == pytest.approx(
+        run.metrics["after"]["accuracy"], abs=1e-5
+    )
     before, after = weights(Run.find(studio, starts[kind])), weights(run)
-    changed = {name for name in after if name not in before or not torch.equal(before[name], after[name])}
+    changed = {
+        name for name in after if name not in before or not torch.equal(before[name], after[name])
+    }
     body = {name for name in changed if not name.startswith(audio_score.HEAD)}
     assert changed and bool(body) == (method != "frozen")
     assert not any("feature_extractor" in name for name in body), "the feature encoder stays"
@@ -72,7 +104,9 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts,
 
 
 @pytest.mark.parametrize("arch", ["conformer", "wav2vec2"])
-def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_as_single_clips(arch):
+def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_as_single_clips(
+    arch,
+):
     model, ear = audio_model.build(Config(method="scratch", arch=arch), None, INTENTS)
     assert 2 * sum(p.numel() for p in model.parameters()) < 12e6
     clips = [tone(300, seconds, seed=i) for i, seconds in enumerate((0.6, 1.3, 2.9))]
@@ -102,10 +136,13 @@ def test_the_spectra_are_those_of_the_library_the_floor_apart(monkeypatch):
 
 
 def test_digital_silence_around_speech_weighs_no_more_than_the_last_bit_of_a_file():
-    """Exact zeros are 160 dB under speech: they moved every clip's mean, and one answer in twenty with it."""
+    """Exact zeros are 160 dB under speech: they moved every clip's mean, and one answer in twenty
+    with it."""
     ear, clip = Ear(extractor("conformer")), load("", "sample", "", "en-US", 3000).test.one(3)
     clip = np.concatenate([np.zeros(8000, np.float32), clip])
-    rounded = (np.rint(clip * 32767) / 32767 + np.tile([0, 1 / 32767], len(clip))[:len(clip)]).astype(np.float32)
+    rounded = (
+        np.rint(clip * 32767) / 32767 + np.tile([0, 1 / 32767], len(clip))[: len(clip)]
+    ).astype(np.float32)
     exact, noisy = (ear.inputs([each])["input_features"] for each in (clip, rounded))
     assert (exact - noisy).abs().mean() < 0.1
 
@@ -122,13 +159,18 @@ def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_al
     assert np.allclose(predict(model, heard, ear), alone, atol=1e-6)
 
 
-# -- frozen ----------------------------------------------------------------------------------------------
+# -- frozen ----------------------------------------------------------------------------------------
 def test_features_are_kept_for_clips_in_any_order(studio, starts):
     model, ear = opened(Run.find(studio, starts["wav2vec2"]).checkpoint)
     run, clips = Run.create(studio, "audio_intent", {}), load("", "sample", "", "en-US", 3000).test
-    first, second = (audio_score.frozen_features(model, ear, Heard(clips[at], 3.0), run)
-                     for at in (np.arange(8), np.arange(8)[::-1]))
-    assert torch.equal(second, first.flip(0)) and "computed by an earlier run" in run.log_file.read_text()
+    first, second = (
+        audio_score.frozen_features(model, ear, Heard(clips[at], 3.0), run)
+        for at in (np.arange(8), np.arange(8)[::-1])
+    )
+    assert (
+        torch.equal(second, first.flip(0))
+        and "computed by an earlier run" in run.log_file.read_text()
+    )
 
 
 def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
@@ -136,6 +178,7 @@ def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
 
     def computed(*_):
         raise AssertionError("features were computed again")
+
     monkeypatch.setattr(audio_model, "layer_means", computed)
     second = train(studio, start=starts["wav2vec2"], method="frozen", seed=3, learning_rate=0.02)
     assert "computed by an earlier run" in second.log_file.read_text()
@@ -148,12 +191,15 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(studio, starts)
     data = load("", "sample", "", "en-US", 3000)
     part, _ = holdout(data.train, config.holdout)
     part = part[stratified(part.labels, config.limit, config.seed)]
-    model, ear = audio_model.build(config, checkpoint.find(studio, starts["conformer"], "audio"), INTENTS)
+    model, ear = audio_model.build(
+        config, checkpoint.find(studio, starts["conformer"], "audio"), INTENTS
+    )
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     model.eval()
     head = audio_score.head(model)
     optimizer, heard = backbone.optimizer(head, config), Heard(part, 3.0)
-    from training.loop import rate, shuffled, steps_of
+    from training.learn.loop import rate, shuffled, steps_of
+
     batches = steps_of(shuffled(len(part), config.seed, 0), config.batch_size, 1)
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
@@ -170,7 +216,10 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(studio, starts)
 
 def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
     for kind in ("wav2vec2", "conformer", "hubert"):
-        model, ear = network(kind, INTENTS, use_weighted_layer_sum=True).eval(), Ear(extractor(kind))
+        model, ear = (
+            network(kind, INTENTS, use_weighted_layer_sum=True).eval(),
+            Ear(extractor(kind)),
+        )
         with torch.no_grad():
             model.layer_weights.normal_()
             inputs = ear.inputs([tone(300, 0.7), tone(400, 1.2)])
@@ -178,7 +227,7 @@ def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
             assert torch.allclose(found, model(**inputs).logits, atol=1e-5), kind
 
 
-# -- lora ------------------------------------------------------------------------------------------------
+# -- lora ------------------------------------------------------------------------------------------
 def test_lora_merged_answers_as_lora_unmerged():
     adapted = backbone.with_lora(network("conformer", INTENTS), 4).eval()
     inputs = Ear(extractor("conformer")).inputs([tone(300, 0.7), tone(400, 1.2)])
@@ -192,14 +241,23 @@ def test_lora_merged_answers_as_lora_unmerged():
     assert not any("lora" in name for name in together.state_dict())
 
 
-# -- continuing ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method, kind", [("frozen", "conformer"), *slow(("full", "conformer"), ("full", "wav2vec2"))])
+# -- continuing ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "method, kind", [("frozen", "conformer"), *slow(("full", "conformer"), ("full", "wav2vec2"))]
+)
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(studio, starts, method, kind):
-    settings = dict(TWO_STEPS, start=starts[kind], method=method, epochs=2, augmentation="strong", spec_augment=0.2)
+    settings = dict(
+        TWO_STEPS,
+        start=starts[kind],
+        method=method,
+        epochs=2,
+        augmentation="strong",
+        spec_augment=0.2,
+    )
     goes_on_exactly(studio, "audio_intent", settings, weights)
 
 
-# -- what a person is told -------------------------------------------------------------------------------
+# -- what a person is told -------------------------------------------------------------------------
 def test_the_method_for_this_machine_is_chosen_and_recorded(studio, starts, monkeypatch):
     monkeypatch.setattr("training.device.device", lambda: "cpu")
     run = train(studio, start=starts["conformer"], method="auto")
@@ -213,21 +271,37 @@ def test_the_method_for_this_machine_is_chosen_and_recorded(studio, starts, monk
 def test_learning_to_spell_reads_what_is_said_and_is_not_published(studio, starts):
     plain = train(studio, start=starts["conformer"], method="full")
     run = train(studio, start=starts["conformer"], method="full", spelling=1.0, accumulate=2)
-    assert losses(run)[0] > losses(plain)[0] + 1 and not any("speller" in name for name in weights(run))
+    assert losses(run)[0] > losses(plain)[0] + 1 and not any(
+        "speller" in name for name in weights(run)
+    )
     assert weights(run).keys() == weights(plain).keys()
     assert audio_train.plain("Ça va, 3! Здесь it's") == "ca va  здесь it's"
 
 
 def test_spelling_without_texts_is_told(studio, starts, tmp_path):
-    run = train(studio, start=starts["conformer"], method="full", source="folder", batch_size=8, limit=0,
-                folder=str(tones(tmp_path / "own")), spelling=1.0)
+    run = train(
+        studio,
+        start=starts["conformer"],
+        method="full",
+        source="folder",
+        batch_size=8,
+        limit=0,
+        folder=str(tones(tmp_path / "own")),
+        spelling=1.0,
+    )
     assert "spelling cannot be learned" in run.log_file.read_text()
 
 
 def test_settings_that_do_nothing_are_known():
     assert {"augmentation", "spec_augment", "spelling"} <= Config(method="frozen").unused()
-    assert "augmentation" not in Config(method="full").unused() and "dataset" not in Config(source="hub").unused()
-    assert "arch" not in Config(method="scratch").unused() and "lora_rank" not in Config(method="lora").unused()
+    assert (
+        "augmentation" not in Config(method="full").unused()
+        and "dataset" not in Config(source="hub").unused()
+    )
+    assert (
+        "arch" not in Config(method="scratch").unused()
+        and "lora_rank" not in Config(method="lora").unused()
+    )
     names = {f.name for f in dataclasses.fields(Config)}
     assert Config(method="frozen").unused() <= names
 
@@ -235,7 +309,10 @@ def test_settings_that_do_nothing_are_known():
 def test_hopeless_settings_are_warned_of(studio, starts):
     run = train(studio, start=starts["conformer"], method="full", seconds=0.5)
     log = run.log_file.read_text()
-    assert "under half the length of most clips" in log and "steps in all are too few to learn from" in log
+    assert (
+        "under half the length of most clips" in log
+        and "steps in all are too few to learn from" in log
+    )
     assert "not better than chance" in log and "not better than chance" in run.status["note"]
 
 
@@ -249,9 +326,24 @@ def test_mistakes_can_be_played(studio, starts):
 @pytest.mark.slow
 def test_from_random_weights_it_learns_what_can_be_learned(studio, tmp_path):
     own = str(tones(tmp_path / "own", each=20))
-    run = train(studio, method="scratch", arch="conformer", source="folder", folder=own, limit=0, batch_size=8,
-                epochs=10, holdout=0, augmentation="none", spec_augment=0.0)
-    assert run.metrics["before"] is None and run.metrics["classes"] == ["pitch0", "pitch1", "pitch2"]
+    run = train(
+        studio,
+        method="scratch",
+        arch="conformer",
+        source="folder",
+        folder=own,
+        limit=0,
+        batch_size=8,
+        epochs=10,
+        holdout=0,
+        augmentation="none",
+        spec_augment=0.0,
+    )
+    assert run.metrics["before"] is None and run.metrics["classes"] == [
+        "pitch0",
+        "pitch1",
+        "pitch2",
+    ]
     assert run.metrics["after"]["accuracy"] >= 0.8
 
 
@@ -262,16 +354,21 @@ def test_half_precision_on_disk_is_what_the_report_measures(studio, starts):
     model, ear = opened(run.checkpoint)
     test = load("", "sample", "", "en-US", 3000).test
     found = predict(model, Heard(test, 3.0), ear)
-    assert (found.argmax(1) == test.labels).mean() == pytest.approx(run.metrics["after"]["accuracy"], abs=1e-5)
+    assert (found.argmax(1) == test.labels).mean() == pytest.approx(
+        run.metrics["after"]["accuracy"], abs=1e-5
+    )
 
 
-@pytest.mark.parametrize("settings, told", [
-    (dict(source="folder"), "go together"),
-    (dict(start="scratch"), "choose method 'scratch'"),
-    (dict(arch="conformer", method="full"), "goes with method 'scratch'"),
-    (dict(method="magic"), "must be one of auto, full, frozen, lora, scratch"),
-    (dict(seconds=-1), "from 0 to 600"),
-])
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        (dict(source="folder"), "go together"),
+        (dict(start="scratch"), "choose method 'scratch'"),
+        (dict(arch="conformer", method="full"), "goes with method 'scratch'"),
+        (dict(method="magic"), "must be one of auto, full, frozen, lora, scratch"),
+        (dict(seconds=-1), "from 0 to 600"),
+    ],
+)
 def test_bad_settings_are_refused_in_a_sentence(settings, told):
     with pytest.raises(recipe.SettingsError, match=told):
         recipe.parse(Config, settings)
@@ -288,7 +385,10 @@ def test_a_checkpoint_that_does_not_say_how_it_hears_is_refused(studio):
     run = published(studio, "conformer", INTENTS)
     (run.checkpoint / "preprocessor_config.json").unlink()
     started = job.create(studio, "audio_intent", {**TWO_STEPS, "start": run.id})
-    assert execute(started) == SETTINGS and "does not say how sounds are prepared" in started.status["reason"]
+    assert (
+        execute(started) == SETTINGS
+        and "does not say how sounds are prepared" in started.status["reason"]
+    )
 
 
 def test_a_start_whose_config_is_damaged_is_refused_by_name(studio):

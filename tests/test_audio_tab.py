@@ -1,4 +1,6 @@
-"""The Audio intent tab: the handler alone, the endpoint with every kind of sound, windows, unsure answers."""
+"""The Audio intent tab: the handler alone, the endpoint with every kind of sound, windows, unsure
+answers."""
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -6,11 +8,11 @@ import soundfile
 from voices import RATE, published, tone
 
 from demos import audio_intent as tab
-from demos.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import NOTHING
-from training.audio_score import load
+from training.media.sounds import Sound, load_sound
+from training.recipes.audio_intent.score import load
 from training.samples.wordings import INTENTS
-from training.sounds import Sound, load_sound
 
 
 @pytest.fixture
@@ -32,14 +34,20 @@ def call(index: int = 0) -> np.ndarray:
 def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot):
     answer = tab.classify(sound(call()))
     assert len(answer.confidences) == 5 and "_" not in "".join(answer.confidences)
-    assert answer.checkpoint == "embedded-audio" and answer.milliseconds > 0 and answer.label in INTENTS
+    assert (
+        answer.checkpoint == "embedded-audio"
+        and answer.milliseconds > 0
+        and answer.label in INTENTS
+    )
     assert answer.seen == (0.0, pytest.approx(len(call()) / RATE))
 
 
 def test_the_embedded_checkpoint_understands_the_sample_far_better_than_chance(slot):
     data = load("", "sample", "", "en-US", 3000).test
     said = [tab.classify(sound(data.one(i))).label for i in range(28)]
-    assert np.mean([label == INTENTS[data.labels[i]] for i, label in enumerate(said)]) > 0.3  # chance: 0.07
+    assert (
+        np.mean([label == INTENTS[data.labels[i]] for i, label in enumerate(said)]) > 0.3
+    )  # chance: 0.07
 
 
 def test_every_intent_has_words_that_a_person_reads():
@@ -48,14 +56,22 @@ def test_every_intent_has_words_that_a_person_reads():
 
 def test_a_long_recording_is_heard_in_windows_and_the_surest_decides(slot):
     predictor = slot.get().predictor
-    quiet = np.random.default_rng(0).normal(0, 1e-4, round(2.5 * predictor.seconds * RATE)).astype(np.float32)
+    quiet = (
+        np.random.default_rng(0)
+        .normal(0, 1e-4, round(2.5 * predictor.seconds * RATE))
+        .astype(np.float32)
+    )
     spoken = call(3)
     long = np.concatenate([quiet, spoken, quiet])
     answer = tab.classify(sound(long))
     start, end = answer.seen
     assert end - start == pytest.approx(predictor.seconds, abs=0.01)
-    assert start < (len(quiet) + len(spoken)) / RATE and end > len(quiet) / RATE, "it holds some of what was said"
-    assert "decided by" in tab._heard(answer, sound(long)) and "<i style" in tab._heard(answer, sound(long))
+    assert start < (len(quiet) + len(spoken)) / RATE and end > len(quiet) / RATE, (
+        "it holds some of what was said"
+    )
+    assert "decided by" in tab._heard(answer, sound(long)) and "<i style" in tab._heard(
+        answer, sound(long)
+    )
 
 
 def test_windows_cover_all_of_a_recording():
@@ -72,7 +88,10 @@ def test_another_checkpoint_is_asked_beside_the_active_one(slot, runs):
     run = published(runs, "wav2vec2", ["cat_meows", "dog"])
     one, other = tab.classify(sound(call())), tab.classify(sound(call()), run.id)
     assert other.checkpoint == run.id and set(other.confidences) == {"cat meows", "dog"}
-    assert tab.classify(sound(call())).confidences == one.confidences and slot.active_id == "embedded-audio"
+    assert (
+        tab.classify(sound(call())).confidences == one.confidences
+        and slot.active_id == "embedded-audio"
+    )
 
 
 def test_a_checkpoint_that_does_not_say_how_it_hears_is_refused(slot, runs):
@@ -83,12 +102,12 @@ def test_a_checkpoint_that_does_not_say_how_it_hears_is_refused(slot, runs):
 
 
 def test_a_model_that_does_not_know_says_so(slot, runs):
-    run = published(runs, "conformer", INTENTS)   # random weights: all intents alike
+    run = published(runs, "conformer", INTENTS)  # random weights: all intents alike
     heard = sound(call())
     assert "Not sure" in tab._heard(tab.classify(heard, run.id), heard)
 
 
-# -- every kind of sound, through the endpoint's function ------------------------------------------------
+# -- every kind of sound, through the endpoint's function ------------------------------------------
 def stereo(samples: np.ndarray) -> np.ndarray:
     return np.stack([samples, 0.8 * samples], 1)
 
@@ -124,7 +143,9 @@ def test_an_hour_is_heard_for_ten_minutes_in_windows(slot, tmp_path):
         for _ in range(60):
             file.write(np.zeros(8_000 * 60, np.float32))
     _, about = tab.classify_audio(str(tmp_path / "hour.wav"))
-    assert about["window"][0] == 0 and "only the first 10 minutes are heard" in " ".join(about["notes"])
+    assert about["window"][0] == 0 and "only the first 10 minutes are heard" in " ".join(
+        about["notes"]
+    )
 
 
 BAD = {"text.wav": b"this is no sound", "empty.wav": b"", "cut.flac": b"fLaC\0\0\0\x22"}
@@ -136,7 +157,11 @@ def test_what_cannot_be_heard_gets_a_sentence(slot, tmp_path, name):
         (tmp_path / name).write_bytes(BAD[name])
     else:
         length = {"silent.wav": RATE, "short.wav": RATE // 20, "one.wav": 1}[name]
-        soundfile.write(tmp_path / name, np.zeros(length) if name == "silent.wav" else tone(300, 1)[:length], RATE)
+        soundfile.write(
+            tmp_path / name,
+            np.zeros(length) if name == "silent.wav" else tone(300, 1)[:length],
+            RATE,
+        )
     with pytest.raises(gr.Error) as error:
         tab.classify_audio(str(tmp_path / name))
     assert name in str(error.value) and str(error.value).rstrip("'\"").endswith(".")
@@ -145,7 +170,12 @@ def test_what_cannot_be_heard_gets_a_sentence(slot, tmp_path, name):
 
 
 def test_no_recording_gets_a_friendly_line(slot):
-    assert tab.QUESTION.answers(None, "active", NOTHING) == [None, tab.page.notice(tab.EMPTY), None, ""]
+    assert tab.QUESTION.answers(None, "active", NOTHING) == [
+        None,
+        tab.page.notice(tab.EMPTY),
+        None,
+        "",
+    ]
     with pytest.raises(gr.Error, match="There is no recording"):
         tab.classify_audio(None)
 

@@ -1,8 +1,9 @@
 """The page in a real browser: draw, train, reload in mid-run, see the swap, roll back.
 
-Skips where Chromium or Playwright is missing. `SCREENSHOTS=1 python -m pytest tests/test_browser.py` also
-writes the README's pictures to tests/screenshots/.
+Skips where Chromium or Playwright is missing. `SCREENSHOTS=1 python -m pytest
+tests/test_browser.py` also writes the README's pictures to tests/screenshots/.
 """
+
 import os
 import shutil
 import signal
@@ -17,10 +18,12 @@ import pytest
 import soundfile
 
 from demos import run_views
-from training.run import ENDED, Run
+from training.runs.run import ENDED, Run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 ROOT = Path(__file__).parent.parent
 SHOTS = Path(__file__).parent / "screenshots"
@@ -40,9 +43,20 @@ class App:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(self.port), "--runs", str(self.runs), *self.options], cwd=ROOT,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={k: v for k, v in os.environ.items() if k not in ("TRAINING", "SPACE_ID", "AUTH")})
+            [
+                sys.executable,
+                "app.py",
+                "--port",
+                str(self.port),
+                "--runs",
+                str(self.runs),
+                *self.options,
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={k: v for k, v in os.environ.items() if k not in ("TRAINING", "SPACE_ID", "AUTH")},
+        )
         deadline = time.time() + 120
         while time.time() < deadline:
             try:
@@ -63,7 +77,9 @@ def app(tmp_path_factory):
     app = App(tmp_path_factory.mktemp("browser") / "runs")
     yield app
     app.end()
-    for run in Run.all(app.runs):  # what a failed test left behind: jobs outlive the app, as they should
+    for run in Run.all(
+        app.runs
+    ):  # what a failed test left behind: jobs outlive the app, as they should
         if run.state not in ENDED:
             run.request_stop()
 
@@ -71,8 +87,10 @@ def app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        browser = p.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
         yield browser
         browser.close()
 
@@ -83,21 +101,30 @@ def page(browser, app):
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.outside = []
-    page.on("request", lambda r: page.outside.append(r.url) if r.url.startswith(("http", "ws"))
-            and "127.0.0.1" not in r.url else None)
+    page.on(
+        "request",
+        lambda r: (
+            page.outside.append(r.url)
+            if r.url.startswith(("http", "ws")) and "127.0.0.1" not in r.url
+            else None
+        ),
+    )
     page.goto(app.url)
     yield page
     context.close()
 
 
 def until(page, expression: str) -> None:
-    """Waits until it is true in the page, asking four times a second: asking at each frame keeps a core busy."""
+    """Waits until it is true in the page, asking four times a second: asking at each frame keeps a
+    core busy."""
     page.wait_for_function(expression, polling=250)
 
 
 def draw_seven(page) -> None:
     page.get_by_role("tab", name="Digits & fashion").click()
-    page.wait_for_selector('#canvas button[aria-label="Brush Size"]')  # the brush is in hand, without a click
+    page.wait_for_selector(
+        '#canvas button[aria-label="Brush Size"]'
+    )  # the brush is in hand, without a click
     box = page.locator("#canvas canvas").first.bounding_box()
     middle, side = box["x"] + box["width"] / 2, box["height"]
     top = box["y"] + side * 0.3
@@ -109,7 +136,9 @@ def draw_seven(page) -> None:
 
 
 def shown_digit(page) -> str:
-    until(page, "document.querySelector('#label-digits [data-testid=label-output-value]')?.innerText")
+    until(
+        page, "document.querySelector('#label-digits [data-testid=label-output-value]')?.innerText"
+    )
     return page.locator("#label-digits [data-testid=label-output-value]").inner_text().strip()
 
 
@@ -142,7 +171,9 @@ def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page):
     page.wait_for_timeout(1000)
     asked = []
     page.on("request", lambda r: asked.append(r.url.rsplit("/", 1)[-1]))
-    page.wait_for_timeout(3000)  # nobody touches it: only the clock asks, and the drawing is not sent again
+    page.wait_for_timeout(
+        3000
+    )  # nobody touches it: only the clock asks, and the drawing is not sent again
     assert asked and set(asked) == {"look"}
     page.locator('#canvas button[aria-label="Clear canvas"]').click()
     until(page, "document.querySelector('#seen-digits').innerText.includes('Draw a digit')")
@@ -167,7 +198,9 @@ def test_a_broken_picture_gets_a_sentence(page, tmp_path):
 
 
 def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):
-    page.set_input_files("#captioning-photo input[type=file]", EXAMPLES / "captioning" / "girl_on_bicycle.png")
+    page.set_input_files(
+        "#captioning-photo input[type=file]", EXAMPLES / "captioning" / "girl_on_bicycle.png"
+    )
     page.wait_for_selector("#seen-captions .told")
     words = page.locator("#seen-captions .word")
     assert words.count() >= 3 and page.locator("#seen-captions .others li").count() >= 5
@@ -210,8 +243,12 @@ def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page)
     page.locator("#audio-recording input[type=file]").set_input_files(sound)
     page.wait_for_selector("#seen-audio .sound img")
     assert page.locator("#label-audio").inner_text().count("%") == 5
-    buttons = page.locator("#audio-recording button").evaluate_all("all => all.map(b => b.ariaLabel || b.title)")
-    assert any("ownload" in name for name in buttons) and not any("hare" in name for name in buttons), buttons
+    buttons = page.locator("#audio-recording button").evaluate_all(
+        "all => all.map(b => b.ariaLabel || b.title)"
+    )
+    assert any("ownload" in name for name in buttons) and not any(
+        "hare" in name for name in buttons
+    ), buttons
     choose(page, "compare-audio", "embedded")
     page.wait_for_selector("#seen-compare-audio .sound img")
     shot(page, "audio.png")
@@ -221,9 +258,17 @@ def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page)
 def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
     samples, rate = soundfile.read(EXAMPLES / "audio_intent" / "freeze.mp3")
     soundfile.write(tmp_path / "voice.wav", samples, rate)
-    spoken = browser.browser_type.launch(executable_path=CHROMIUM, args=[
-        "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}"])
+    spoken = browser.browser_type.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}",
+        ],
+    )
     try:
         page = spoken.new_context(permissions=["microphone"]).new_page()
         page.set_default_timeout(PATIENCE)
@@ -239,7 +284,9 @@ def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
         spoken.close()
 
 
-def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_rolled_back(page, app):
+def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_rolled_back(
+    page, app
+):
     open_train(page)
     choose(page, "set-digits-dataset", "fashion_mnist")
     page.locator("#set-digits-epochs input").fill("4")
@@ -275,15 +322,20 @@ def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
     open_train(page)
     page.locator("#set-digits-epochs input").fill("200")
     page.locator("#start").click()
-    until(page, "/step \\d+ of \\d+/.test(document.querySelector('#status').innerText) && "
-                "document.querySelector('#status .state.running')")
+    until(
+        page,
+        "/step \\d+ of \\d+/.test(document.querySelector('#status').innerText) && "
+        "document.querySelector('#status .state.running')",
+    )
     page.locator("#stop").click()
     page.wait_for_selector("#status .state.stopped")
     until(page, "!document.querySelector('#go_on').disabled")
     run = Run.all(app.runs)[-1]
     assert run.has_checkpoint
     for name, points in zip(("loss", "score"), run_views.curves(run), strict=True):
-        assert page.locator(f"#{name}").is_visible() == (len(points) > 0), "no empty plot of a run that has ended"
+        assert page.locator(f"#{name}").is_visible() == (len(points) > 0), (
+            "no empty plot of a run that has ended"
+        )
 
 
 def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
@@ -301,14 +353,18 @@ def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(app.url)
     draw_seven(page)
     assert shown_digit(page) == "7"
-    assert page.locator("#label-fashion").bounding_box()["y"] < page.locator("#tune-digits").bounding_box()["y"], \
-        "the answers come right after the question"
+    assert (
+        page.locator("#label-fashion").bounding_box()["y"]
+        < page.locator("#tune-digits").bounding_box()["y"]
+    ), "the answers come right after the question"
     shot(page, "phone.png")
     for tab in ("Captioning", "Food", "Audio intent", "Digits & fashion", "Train"):
         page.get_by_role("tab", name=tab).click()

@@ -1,11 +1,12 @@
 """Confidence that can be believed: what a temperature mends, and what it must leave as it is."""
+
 import numpy as np
 import pytest
 import torch
 from sklearn.calibration import calibration_curve
 from torch import nn
 
-from training import calibration, scores
+from training.judge import calibration, scores
 
 
 def drawn(count: int, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +40,8 @@ def test_the_error_is_the_mean_distance_of_scikit_learns_curve():
     share, confidence = calibration_curve(right, sure, n_bins=calibration.BINS)
     counts = np.histogram(sure, np.linspace(0, 1, calibration.BINS + 1))[0]
     assert calibration.error(spoiled, labels) == pytest.approx(
-        float((np.abs(share - confidence) * counts[counts > 0]).sum() / 3000), abs=1e-9)
+        float((np.abs(share - confidence) * counts[counts > 0]).sum() / 3000), abs=1e-9
+    )
 
 
 def test_too_few_examples_tell_nothing():
@@ -51,12 +53,20 @@ def test_too_few_examples_tell_nothing():
 def test_certainty_and_nothing_but_right_answers_end_at_a_bound():
     sure = np.eye(3)[np.zeros(300, int)]
     assert np.isfinite(calibration.temperature(sure, np.zeros(300, int)))
-    assert calibration.temperature(sure, np.ones(300, int)) == pytest.approx(calibration.HOTTEST, rel=0.01)
+    assert calibration.temperature(sure, np.ones(300, int)) == pytest.approx(
+        calibration.HOTTEST, rel=0.01
+    )
     assert calibration.error(sure, np.zeros(300, int)) == 0.0
 
 
-@pytest.mark.parametrize("head", [nn.Linear(6, 4), nn.Sequential(nn.Flatten(), nn.LayerNorm(6), nn.Linear(6, 4)),
-                                  nn.Linear(6, 4, bias=False)])
+@pytest.mark.parametrize(
+    "head",
+    [
+        nn.Linear(6, 4),
+        nn.Sequential(nn.Flatten(), nn.LayerNorm(6), nn.Linear(6, 4)),
+        nn.Linear(6, 4, bias=False),
+    ],
+)
 def test_a_head_that_is_cooled_gives_its_logits_divided(head):
     x = torch.randn(3, 6)
     with torch.no_grad():
@@ -73,7 +83,10 @@ def test_a_head_that_ends_in_something_else_is_left_alone():
 
 
 def test_it_is_told_in_a_sentence_where_there_are_enough_examples():
-    assert scores.confidence({"calibration_error": 0.0881}, {"calibration_error": 0.0238}).startswith(
-        "Its confidence is off by 2.4 points, 8.8 before (")
-    assert scores.confidence(None, {"calibration_error": 0.05}).startswith("Its confidence is off by 5.0 points (")
+    assert scores.confidence(
+        {"calibration_error": 0.0881}, {"calibration_error": 0.0238}
+    ).startswith("Its confidence is off by 2.4 points, 8.8 before (")
+    assert scores.confidence(None, {"calibration_error": 0.05}).startswith(
+        "Its confidence is off by 5.0 points ("
+    )
     assert scores.confidence({}, {}) == ""

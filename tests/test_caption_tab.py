@@ -1,4 +1,6 @@
-"""The Captioning tab: the handlers alone, streaming, what each word attended to, every kind of picture."""
+"""The Captioning tab: the handlers alone, streaming, what each word attended to, every kind of
+picture."""
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -9,11 +11,11 @@ from PIL import Image
 
 from demos import captioning as tab
 from demos.heat_map import veil
-from demos.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import NOTHING
-from training.checkpoint import embedded
+from training.runs.checkpoint import embedded
 
-ASKED = (False, 0.8, 10)     # what the page sends beside: drawing, temperature, longest
+ASKED = (False, 0.8, 10)  # what the page sends beside: drawing, temperature, longest
 
 
 @pytest.fixture
@@ -31,7 +33,11 @@ def tiny(slot, runs):
 
 def test_a_caption_is_the_best_of_beam_search_with_its_alternatives(slot):
     found = tab.caption(photo())
-    assert found.text and found.text == found.alternatives[0][0] and found.checkpoint == "embedded-captions"
+    assert (
+        found.text
+        and found.text == found.alternatives[0][0]
+        and found.checkpoint == "embedded-captions"
+    )
     assert len(found.alternatives) == tab.ALTERNATIVES and found.milliseconds > 0
     shares = [share for _, share in found.alternatives]
     assert shares == sorted(shares, reverse=True) and all(0 < share < 1 for share in shares)
@@ -43,7 +49,10 @@ def test_the_embedded_captioner_is_small_and_ours_is_what_the_library_writes(slo
     held, states, _ = tab._looked(photo(), None)
     with torch.inference_mode():
         from transformers.modeling_outputs import BaseModelOutput
-        greedy = held.predictor.model.generate(encoder_outputs=BaseModelOutput(states), num_beams=1, do_sample=False)
+
+        greedy = held.predictor.model.generate(
+            encoder_outputs=BaseModelOutput(states), num_beams=1, do_sample=False
+        )
     *_, ids = held.predictor.written(states, tab.LONGEST)
     assert held.predictor.text(ids) == held.predictor.text(greedy[0].tolist())
 
@@ -52,14 +61,21 @@ def test_what_tells_attention_has_the_same_weights_once_and_leaves_writing_to_th
     predictor = slot.get().predictor
     writes, tells = predictor.model.decoder, predictor.teller
     assert [p.data_ptr() for p in writes.parameters()] == [p.data_ptr() for p in tells.parameters()]
-    assert writes.config._attn_implementation == "sdpa" and tells.config._attn_implementation == "eager"
+    assert (
+        writes.config._attn_implementation == "sdpa"
+        and tells.config._attn_implementation == "eager"
+    )
 
 
 def test_the_greedy_caption_grows_word_by_word(slot):
     said = []
-    for ids in (predictor := slot.get().predictor).written(tab._looked(photo(), None)[1], tab.LONGEST):
+    for ids in (predictor := slot.get().predictor).written(
+        tab._looked(photo(), None)[1], tab.LONGEST
+    ):
         said.append(predictor.text(ids))
-    assert len(said) > 2 and all(later.startswith(earlier) for earlier, later in zip(said, said[1:], strict=False))
+    assert len(said) > 2 and all(
+        later.startswith(earlier) for earlier, later in zip(said, said[1:], strict=False)
+    )
 
 
 def test_drawing_depends_on_its_seed_and_its_temperature(slot):
@@ -67,6 +83,7 @@ def test_drawing_depends_on_its_seed_and_its_temperature(slot):
 
     def drawn(temperature: float, seed: int) -> list[int]:
         return list(held.predictor.written(states, 12, temperature, seed))[-1]
+
     assert drawn(1.0, 1) == drawn(1.0, 1) != drawn(1.0, 2)
     assert drawn(1e-5, 1) == drawn(1e-5, 2) == list(held.predictor.written(states, 12))[-1]
 
@@ -133,7 +150,7 @@ def test_what_is_said_is_shown_and_never_run(slot, runs, monkeypatch, tmp_path):
     assert "<script" not in shown[0] and "&lt;script" in shown[0]
 
 
-# -- the endpoints ---------------------------------------------------------------------------------------
+# -- the endpoints ---------------------------------------------------------------------------------
 def test_the_endpoints_return_the_best_and_stream_the_greedy_one(slot, tmp_path):
     photo().save(tmp_path / "a.png")
     text, about = tab.caption_picture(str(tmp_path / "a.png"))
@@ -156,11 +173,16 @@ def test_what_is_no_picture_gets_a_sentence(slot, tmp_path, name):
         with pytest.raises(gr.Error) as error:
             asked(str(tmp_path / name))
         assert name in str(error.value)
-    assert "notice bad" in next(tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING, *ASKED))[0]
+    assert (
+        "notice bad"
+        in next(tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING, *ASKED))[0]
+    )
 
 
 def test_no_picture_gets_a_friendly_line(slot):
-    assert list(tab.QUESTION.answers(None, "active", NOTHING, *ASKED)) == [[tab.page.notice(tab.EMPTY), ""]]
+    assert list(tab.QUESTION.answers(None, "active", NOTHING, *ASKED)) == [
+        [tab.page.notice(tab.EMPTY), ""]
+    ]
     with pytest.raises(gr.Error, match="There is no picture"):
         tab.caption_picture(None)
 
@@ -173,6 +195,7 @@ def test_nothing_said_is_shown_as_such(slot, tiny):
 def test_a_captioner_is_what_the_slot_takes_and_nothing_else(slot, runs):
     model, eye = captioner("swin", sentences())
     from conftest import left_by_a_run
+
     good = left_by_a_run(runs, "captioning", "captions", model, eye)
     assert slot.swap(good.id).id == good.id
     bad = left_by_a_run(runs, "captioning", "captions", model.encoder, eye)

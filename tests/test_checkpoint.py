@@ -1,8 +1,9 @@
 """Checkpoints by id, never by path; and which one is active in a slot."""
+
 import pytest
 
-from training import checkpoint, job
-from training.checkpoint import CheckpointError
+from training.runs import checkpoint, job
+from training.runs.checkpoint import CheckpointError
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,9 @@ def embedded(tmp_path, monkeypatch):
 def published(runs, **settings):
     run = job.create(runs, "digits", settings)
     run.checkpoint.mkdir()
-    (run.checkpoint / "config.json").write_text('{"id2label": {"1": "b", "0": "a", "10": "k", "2": "c"}}')
+    (run.checkpoint / "config.json").write_text(
+        '{"id2label": {"1": "b", "0": "a", "10": "k", "2": "c"}}'
+    )
     run.set_status("done")
     return run
 
@@ -28,7 +31,9 @@ def test_a_slot_holds_the_embedded_one_and_its_own_runs_newest_first(runs):
     job.create(runs, "digits", {})
     found = list(checkpoint.listing(runs, "digits"))
     assert [c.id for c in found] == ["embedded-digits", second.id, first.id]
-    assert found[1].name == f"mine · {second.id[-4:]}" and found[2].name.startswith("digits, sample, full, 3 epochs · ")
+    assert found[1].name == f"mine · {second.id[-4:]}" and found[2].name.startswith(
+        "digits, sample, full, 3 epochs · "
+    )
 
 
 def test_a_checkpoint_is_found_by_its_id(runs, embedded):
@@ -38,8 +43,20 @@ def test_a_checkpoint_is_found_by_its_id(runs, embedded):
     assert checkpoint.find(runs, "embedded", "digits").id == "embedded-digits"
 
 
-@pytest.mark.parametrize("name", ["", "embedded", "embedded-", "embedded-food", "embedded-../checkpoints/digits", "..",
-                                  "../checkpoints/digits", "/etc", "fashion"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "embedded",
+        "embedded-",
+        "embedded-food",
+        "embedded-../checkpoints/digits",
+        "..",
+        "../checkpoints/digits",
+        "/etc",
+        "fashion",
+    ],
+)
 def test_an_id_that_there_is_not_or_that_is_a_path_is_refused(runs, name):
     with pytest.raises(CheckpointError, match="There is no checkpoint"):
         checkpoint.find(runs, name)
@@ -61,7 +78,9 @@ def test_the_embedded_one_is_active_until_another_is_chosen_and_each_slot_has_it
     assert checkpoint.active(runs, "digits") == ["embedded-digits"]
     checkpoint.set_active(runs, "digits", ["embedded-digits", "a"])
     checkpoint.set_active(runs, "fashion", ["b"])
-    assert checkpoint.active(runs, "digits") == ["embedded-digits", "a"] and checkpoint.active(runs, "fashion") == ["b"]
+    assert checkpoint.active(runs, "digits") == ["embedded-digits", "a"] and checkpoint.active(
+        runs, "fashion"
+    ) == ["b"]
 
 
 def test_the_history_of_choices_is_kept_short(runs):

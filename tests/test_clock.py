@@ -1,11 +1,12 @@
 """The page's clock: nothing is sent again that did not change, and what changed is."""
+
 import gradio as gr
 import pytest
 from conftest import TWO_STEPS
 from serving import fresh_app
 
 from demos.clock import Part, looking
-from training import job
+from training.runs import job
 
 
 @pytest.fixture
@@ -37,8 +38,12 @@ def test_each_part_is_asked_only_when_its_sign_is_another_one():
     asked, signs = [], {"one": "a", "two": "b"}
 
     def part(name: str) -> Part:
-        return Part(lambda _: signs[name], lambda moment: asked.append((name, moment.selected)) or [name],
-                    ["a component"])
+        return Part(
+            lambda _: signs[name],
+            lambda moment: asked.append((name, moment.selected)) or [name],
+            ["a component"],
+        )
+
     look = looking([part("one"), part("two")])
     sign = look("r", None)[0]
     signs["two"] = "c"

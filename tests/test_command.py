@@ -1,4 +1,6 @@
-"""The command, as a person types it: real processes where signals and exit codes matter, `main` where words do."""
+"""The command, as a person types it: real processes where signals and exit codes matter, `main`
+where words do."""
+
 import os
 import re
 import signal
@@ -11,14 +13,19 @@ from conftest import TWO_STEPS, in_half_elsewhere, train, wait_for
 from learning import own
 
 from training import __main__ as command
-from training import job, recipe
-from training.run import Run
+from training import recipe
+from training.runs import job
+from training.runs.run import Run
 
-HERE = recipe.HERE.parent
+HERE = recipe.RECIPES.parents[1]
 
 
 def flags(**settings) -> list[str]:
-    return [part for key, value in settings.items() for part in ("--" + key.replace("_", "-"), str(value))]
+    return [
+        part
+        for key, value in settings.items()
+        for part in ("--" + key.replace("_", "-"), str(value))
+    ]
 
 
 @pytest.fixture
@@ -29,8 +36,13 @@ def spawn(tmp_path):
     def start(*arguments, cwd=HERE, **environment) -> subprocess.Popen:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
         with open(tmp_path / f"output-{len(children)}", "wb") as output:
-            child = subprocess.Popen([sys.executable, "-m", *map(str, arguments)], cwd=cwd, env=environment,
-                                     stdout=output, stderr=subprocess.STDOUT)
+            child = subprocess.Popen(
+                [sys.executable, "-m", *map(str, arguments)],
+                cwd=cwd,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         child.output = lambda: (tmp_path / output.name).read_text("utf-8")
         children.append(child)
         return child
@@ -55,7 +67,7 @@ def only(runs) -> Run:
     return wait_for(lambda: Run.all(runs))[0]
 
 
-# -- the real thing --------------------------------------------------------------------------------------
+# -- the real thing --------------------------------------------------------------------------------
 def test_two_steps_on_the_sample_end_with_0_and_the_final_table(runs, spawn):
     child = spawn("training", "digits", *flags(**TWO_STEPS), "--runs", runs)
     assert child.wait(240) == 0, child.output()
@@ -65,14 +77,29 @@ def test_two_steps_on_the_sample_end_with_0_and_the_final_table(runs, spawn):
     assert re.search(rf"digits \(sample\) +- +{after['accuracy']:.2%} \(.*n {after['n']}\)", output)
     assert "chance 10.0%; 95% intervals" in output and f"checkpoint: {run.checkpoint}" in output
     assert (run.report / "confusion.png").stat().st_size > 10_000
-    assert output == run.log_file.read_text("utf-8"), "the log holds what the person saw, and no warning came between"
+    assert output == run.log_file.read_text("utf-8"), (
+        "the log holds what the person saw, and no warning came between"
+    )
 
 
 def torchrun(spawn, runs, **settings) -> subprocess.Popen:
-    # Without CUDA, since two processes cannot share one GPU: gloo, as on any laptop. And `--`, since torchrun
-    # would take --start for its own --start-method.
-    return spawn("torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "--", "training", "digits",
-                 *flags(**settings), "--runs", runs, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+    # Without CUDA, since two processes cannot share one GPU: gloo, as on any laptop. And `--`,
+    # since torchrun would take --start for its own --start-method.
+    return spawn(
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        2,
+        "-m",
+        "--",
+        "training",
+        "digits",
+        *flags(**settings),
+        "--runs",
+        runs,
+        CUDA_VISIBLE_DEVICES="",
+        OMP_NUM_THREADS="1",
+    )
 
 
 @pytest.mark.slow
@@ -98,8 +125,10 @@ def test_a_stop_reaches_both_processes(runs, spawn, shapes):
     assert only(runs).state == "stopped" and only(runs).has_checkpoint, child.output()
 
 
-# -- signals and turns, with the clockwork recipe --------------------------------------------------------
-def test_a_run_of_the_terminal_waits_for_the_one_that_is_running(runs, workshop, no_survivors, spawn):
+# -- signals and turns, with the clockwork recipe --------------------------------------------------
+def test_a_run_of_the_terminal_waits_for_the_one_that_is_running(
+    runs, workshop, no_survivors, spawn
+):
     first = job.create(runs, "clockwork", dict(steps=100_000, pause=0.02), local=False)
     job.pump(runs)
     wait_for(lambda: any(first.events()))
@@ -119,7 +148,9 @@ def test_ctrl_c_while_waiting_leaves_the_queue(runs, workshop, no_survivors, spa
     child = spawn("training", "clockwork", "--runs", runs, cwd=workshop)
     wait_for(lambda: "comes first" in child.output())
     child.send_signal(signal.SIGINT)
-    assert child.wait(120) == 130 and child.output().endswith("Stopped before it began: nothing was published.\n")
+    assert child.wait(120) == 130 and child.output().endswith(
+        "Stopped before it began: nothing was published.\n"
+    )
     assert Run.all(runs)[-1].state == "stopped" and first.state == "running"
 
 
@@ -142,7 +173,9 @@ def test_a_second_ctrl_c_ends_at_once(runs, workshop, spawn):
     time.sleep(0.5)
     assert child.poll() is None
     child.send_signal(signal.SIGINT)
-    assert child.wait(120) == 130 and only(runs).status["reason"].startswith("ended at once by a second Ctrl-C")
+    assert child.wait(120) == 130 and only(runs).status["reason"].startswith(
+        "ended at once by a second Ctrl-C"
+    )
     assert "Traceback" not in child.output()
 
 
@@ -152,7 +185,11 @@ def test_a_run_can_be_continued_from_the_terminal(runs, workshop, main):
     first.set_status("stopped")
     assert main("clockwork", "--continue", first.id, "--pause", "0", "--runs", runs) == 0
     second = Run.all(runs)[-1]
-    assert second.settings["continues"] == first.id and second.config["steps"] == 9 and second.state == "done"
+    assert (
+        second.settings["continues"] == first.id
+        and second.config["steps"] == 9
+        and second.state == "done"
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
@@ -160,19 +197,33 @@ def test_what_fails_ends_with_1_a_reason_and_the_rest_in_the_log(runs, workshop,
     assert main("clockwork", "--then", "fill", "--steps", 1, "--runs", runs) == 1
     assert "\nfailed: The disk is full" in capsys.readouterr().err
     run = only(runs)
-    assert run.state == "failed" and "Traceback" in run.log_file.read_text() and not run.staging.exists()
+    assert (
+        run.state == "failed"
+        and "Traceback" in run.log_file.read_text()
+        and not run.staging.exists()
+    )
 
 
-# -- words -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("arguments, words", [
-    (["--epochs", "three"], "epochs is 'three': it must be a whole number."),
-    (["--epochs", "0"], "epochs is 0: it must be from 1 to 500."),
-    (["--learning-rate", "nan"], "learning_rate is 'nan': it must be a number."),
-    (["--dataset", "cifar"], "dataset is 'cifar': it must be one of mnist, fashion_mnist."),
-    (["--source", "folder"], "source 'folder' and --folder go together: --source folder --folder PATH."),
-    (["--start", "scratch", "--method", "frozen"], "method 'frozen' needs a trained start"),
-    (["--continue", "digits-20200101-000000-gone"], "There is no run 'digits-20200101-000000-gone' to continue."),
-    (["--run", "../elsewhere"], "There is no run '../elsewhere' in ")])
+# -- words -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--epochs", "three"], "epochs is 'three': it must be a whole number."),
+        (["--epochs", "0"], "epochs is 0: it must be from 1 to 500."),
+        (["--learning-rate", "nan"], "learning_rate is 'nan': it must be a number."),
+        (["--dataset", "cifar"], "dataset is 'cifar': it must be one of mnist, fashion_mnist."),
+        (
+            ["--source", "folder"],
+            "source 'folder' and --folder go together: --source folder --folder PATH.",
+        ),
+        (["--start", "scratch", "--method", "frozen"], "method 'frozen' needs a trained start"),
+        (
+            ["--continue", "digits-20200101-000000-gone"],
+            "There is no run 'digits-20200101-000000-gone' to continue.",
+        ),
+        (["--run", "../elsewhere"], "There is no run '../elsewhere' in "),
+    ],
+)
 def test_bad_settings_end_with_2_and_one_clear_line(main, runs, capsys, arguments, words):
     assert main("digits", *arguments, "--runs", runs) == 2
     out, err = capsys.readouterr()
@@ -180,10 +231,27 @@ def test_bad_settings_end_with_2_and_one_clear_line(main, runs, capsys, argument
     assert Run.all(runs) == [], "nothing was made for it"
 
 
-@pytest.mark.parametrize("name, words", [("nothing-here", "is not a folder"), ("empty", "holds 0 usable classes")])
-def test_data_that_cannot_be_used_ends_with_2_and_one_clear_line(main, runs, tmp_path, capsys, name, words):
+@pytest.mark.parametrize(
+    "name, words", [("nothing-here", "is not a folder"), ("empty", "holds 0 usable classes")]
+)
+def test_data_that_cannot_be_used_ends_with_2_and_one_clear_line(
+    main, runs, tmp_path, capsys, name, words
+):
     (tmp_path / "empty").mkdir()
-    assert main("digits", "--source", "folder", "--folder", tmp_path / name, "--start", "scratch", "--runs", runs) == 2
+    assert (
+        main(
+            "digits",
+            "--source",
+            "folder",
+            "--folder",
+            tmp_path / name,
+            "--start",
+            "scratch",
+            "--runs",
+            runs,
+        )
+        == 2
+    )
     err = capsys.readouterr().err
     assert err.startswith("error: ") and words in err and err.count("\n") == 1
     assert only(runs).state == "failed" and words in only(runs).status["reason"]
@@ -200,7 +268,10 @@ def test_where_nothing_can_be_written_it_says_so(main, tmp_path, capsys):
 def test_what_the_command_does_not_know_ends_with_2(main, capsys, arguments):
     with pytest.raises(SystemExit) as end:
         main(*arguments)
-    assert end.value.code == 2 and arguments[-2 if len(arguments) > 2 else -1] in capsys.readouterr().err
+    assert (
+        end.value.code == 2
+        and arguments[-2 if len(arguments) > 2 else -1] in capsys.readouterr().err
+    )
 
 
 def test_without_a_recipe_it_shows_those_that_there_are(main, capsys):
@@ -213,4 +284,9 @@ def test_help_shows_every_setting_of_a_recipe(main, capsys):
     with pytest.raises(SystemExit) as end:
         main("digits", "--help")
     out = capsys.readouterr().out
-    assert end.value.code == 0 and "--learning-rate" in out and "--continue" in out and "--run " not in out
+    assert (
+        end.value.code == 0
+        and "--learning-rate" in out
+        and "--continue" in out
+        and "--run " not in out
+    )

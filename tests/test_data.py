@@ -1,19 +1,22 @@
-"""Splits that depend on content alone, and a person's own folders with all that people put into them."""
+"""Splits that depend on content alone, and a person's own folders with all that people put into
+them."""
+
 import numpy as np
 import pytest
 from learning import bars, folder_of
 
-from training import digits_data
-from training.data import bucket, class_folders, split, stratified
-from training.digits_data import Pictures, holdout
+from training.data.folders import class_folders
+from training.data.splits import bucket, split, stratified
 from training.recipe import SettingsError
+from training.recipes.digits import data as digits_data
+from training.recipes.digits.data import Pictures, holdout
 
 
 def contents(pictures: Pictures) -> set[bytes]:
     return {p.tobytes() for p in pictures.images}
 
 
-# -- splits ----------------------------------------------------------------------------------------------
+# -- splits ----------------------------------------------------------------------------------------
 def test_a_bucket_is_a_number_from_0_to_1_that_follows_the_content_alone():
     assert bucket(b"seven") == bucket(bytes(bytearray(b"seven"))) != bucket(b"eight")
     values = np.array([bucket(str(i).encode()) for i in range(2000)])
@@ -23,8 +26,12 @@ def test_a_bucket_is_a_number_from_0_to_1_that_follows_the_content_alone():
 def test_the_test_part_is_the_same_in_every_order_and_among_more_pictures():
     few, order = bars(4, 50), np.random.default_rng(1).permutation(200)
     more = bars(4, 50, seed=2)
-    both = Pictures(np.concatenate([few.images, more.images]), np.concatenate([few.labels, more.labels]))
-    plain, shuffled, larger = (digits_data._part(p, list("abcd"), "", "", []) for p in (few, few[order], both))
+    both = Pictures(
+        np.concatenate([few.images, more.images]), np.concatenate([few.labels, more.labels])
+    )
+    plain, shuffled, larger = (
+        digits_data._part(p, list("abcd"), "", "", []) for p in (few, few[order], both)
+    )
     assert contents(plain.test) == contents(shuffled.test) == contents(larger.test) & contents(few)
 
 
@@ -48,15 +55,27 @@ def test_five_pictures_a_class_are_enough_for_all_three_parts_but_train_never_go
     assert set(data.test.labels) == set(train.labels) == {0, 1, 2}
 
 
-def test_a_class_that_chance_left_out_gives_its_nearest_and_one_that_would_give_all_keeps_its_farthest():
+def test_a_class_left_out_by_chance_gives_its_nearest_and_one_that_gives_all_keeps_its_farthest():
     buckets, labels = np.array([0.3, 0.6, 0.01, 0.05, 0.9]), np.array([0, 0, 1, 1, 2])
     assert split(buckets, labels, 0, 0.2).tolist() == [False, False, True, True, False]
-    assert split(buckets, labels, 0, 0.2, at_least_one=True).tolist() == [True, False, True, False, False]
+    assert split(buckets, labels, 0, 0.2, at_least_one=True).tolist() == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_equal_contents_are_never_parted():
     buckets, labels = np.array([0.3, 0.3, 0.6, 0.1, 0.1]), np.array([0, 0, 0, 1, 1])
-    assert split(buckets, labels, 0, 0.2, at_least_one=True).tolist() == [True, True, False, False, False]
+    assert split(buckets, labels, 0, 0.2, at_least_one=True).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_a_limit_gives_every_class_its_share():
@@ -83,11 +102,14 @@ def test_the_seed_alone_decides_the_choice():
     assert first == again != other
 
 
-# -- folders ---------------------------------------------------------------------------------------------
+# -- folders ---------------------------------------------------------------------------------------
 def test_a_folder_gives_its_classes_in_the_order_of_their_names(tmp_path):
     found = class_folders(folder_of(bars(3, 5), tmp_path, "cab"), (".png",))
     assert found.classes == ["a", "b", "c"] and len(found.files) == 15 and found.problems == []
-    assert all(path.parent.name == found.classes[label] for path, label in zip(found.files, found.labels, strict=True))
+    assert all(
+        path.parent.name == found.classes[label]
+        for path, label in zip(found.files, found.labels, strict=True)
+    )
 
 
 def test_stray_files_are_told_or_silently_skipped_when_a_system_made_them(tmp_path):
@@ -100,7 +122,11 @@ def test_stray_files_are_told_or_silently_skipped_when_a_system_made_them(tmp_pa
     (folder / "__MACOSX").mkdir()
     found = class_folders(folder, (".png",))
     assert found.classes == ["a", "b"] and len(found.files) == 10
-    assert sorted(p.split(":")[0] for p in found.problems) == ["__MACOSX", "a/list.csv", "notes.txt"]
+    assert sorted(p.split(":")[0] for p in found.problems) == [
+        "__MACOSX",
+        "a/list.csv",
+        "notes.txt",
+    ]
 
 
 def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
@@ -110,8 +136,14 @@ def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
     assert len(class_folders(folder, (".png",)).files) == 10
 
 
-@pytest.mark.parametrize("classes, each, words", [
-    (1, 8, "holds 1 usable class:"), (0, 0, "holds 0 usable classes:"), (3, 4, "a: 4 usable files, at least 5")])
+@pytest.mark.parametrize(
+    "classes, each, words",
+    [
+        (1, 8, "holds 1 usable class:"),
+        (0, 0, "holds 0 usable classes:"),
+        (3, 4, "a: 4 usable files, at least 5"),
+    ],
+)
 def test_too_little_is_refused_with_what_is_needed(tmp_path, classes, each, words):
     folder = folder_of(bars(classes, each), tmp_path)
     with pytest.raises(SettingsError, match="2 subfolders with 5 files each are needed") as error:
@@ -124,7 +156,9 @@ def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
     (folder / "few").mkdir()
     (folder / "a" / "000.png").rename(folder / "few" / "0.png")
     found = class_folders(folder, (".png",))
-    assert found.classes == ["a", "b"] and found.problems == ["few: 1 usable files, at least 5 are needed; left out"]
+    assert found.classes == ["a", "b"] and found.problems == [
+        "few: 1 usable files, at least 5 are needed; left out"
+    ]
 
 
 @pytest.mark.parametrize("name", ["nothing-here", "a-file"])

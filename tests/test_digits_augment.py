@@ -1,8 +1,9 @@
 """Augmentation: every picture by its own draw, which hangs on (seed, epoch, index) alone."""
+
 import pytest
 import torch
 
-from training.digits_augment import STRENGTH, augment, draws
+from training.recipes.digits.augment import STRENGTH, augment, draws
 
 
 @pytest.fixture
@@ -23,7 +24,9 @@ def test_draws_hang_on_seed_and_epoch_and_on_nothing_else():
 def test_a_picture_is_varied_alike_alone_and_among_others(images, framing, strength):
     rows = draws(6, 0, 0)
     together = augment(images, rows, framing, strength)
-    alone = torch.cat([augment(images[i:i + 1], rows[i:i + 1], framing, strength) for i in range(6)])
+    alone = torch.cat(
+        [augment(images[i : i + 1], rows[i : i + 1], framing, strength) for i in range(6)]
+    )
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
 
 
@@ -45,7 +48,9 @@ def test_digits_are_never_mirrored_and_garments_half_of_the_time():
     share = {}
     for framing in ("digit", "garment"):
         out = augment(left, draws(400, 0, 0), framing, "light")
-        share[framing] = float((out[..., 14:].sum((1, 2, 3)) > out[..., :14].sum((1, 2, 3))).float().mean())
+        share[framing] = float(
+            (out[..., 14:].sum((1, 2, 3)) > out[..., :14].sum((1, 2, 3))).float().mean()
+        )
     assert share["digit"] == 0 and 0.4 < share["garment"] < 0.6
 
 

@@ -1,4 +1,5 @@
-"""From any picture to the 28 × 28 that the model knows: drawn strokes and garments, hostile in every way."""
+"""From any picture to the 28 × 28 that the model knows: drawn strokes and garments, hostile in
+every way."""
 
 from __future__ import annotations
 
@@ -10,15 +11,26 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 from sklearn.datasets import load_digits
 
-from training.digits_picture import EmptyPicture, to_28x28
-from training.pictures import PictureError, load_picture
+from training.media.pictures import PictureError, load_picture
+from training.recipes.digits.picture import EmptyPicture, to_28x28
 from training.samples.garments import draw_large, garments
 
-FIVE = [(0.72, 0.1), (0.32, 0.12), (0.28, 0.45), (0.6, 0.42), (0.74, 0.62), (0.62, 0.86), (0.26, 0.84)]
+FIVE = [
+    (0.72, 0.1),
+    (0.32, 0.12),
+    (0.28, 0.45),
+    (0.6, 0.42),
+    (0.74, 0.62),
+    (0.62, 0.86),
+    (0.26, 0.84),
+]
 
 
 def mask(
-    side: int = 280, width: float = 0.09, box: tuple[int, int] | None = None, at: tuple[int, int] = (0, 0)
+    side: int = 280,
+    width: float = 0.09,
+    box: tuple[int, int] | None = None,
+    at: tuple[int, int] = (0, 0),
 ):
     """A "5" of `side` pixels on a canvas of `box`, as float (h, w) from 0 to 1."""
     large = Image.new("L", (2 * side, 2 * side))
@@ -54,7 +66,9 @@ REFERENCE = to_28x28(painted(mask()), "digit")
 
 def alike(pixels: np.ndarray, reference: np.ndarray = REFERENCE) -> float:
     """The correlation of two pictures, at the best shift of up to one pixel."""
-    shifts = [np.roll(pixels, (down, across), (0, 1)) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+    shifts = [
+        np.roll(pixels, (down, across), (0, 1)) for down in (-1, 0, 1) for across in (-1, 0, 1)
+    ]
     return max(float(np.corrcoef(shifted.ravel(), reference.ravel())[0, 1]) for shifted in shifts)
 
 
@@ -64,7 +78,8 @@ def framed_as_mnist(pixels: np.ndarray) -> None:
     assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
     y, x = np.mgrid[0:28, 0:28]
     assert (
-        abs((y * pixels).sum() / pixels.sum() - 14) <= 1 and abs((x * pixels).sum() / pixels.sum() - 14) <= 1
+        abs((y * pixels).sum() / pixels.sum() - 14) <= 1
+        and abs((x * pixels).sum() / pixels.sum() - 14) <= 1
     )
     assert np.median(pixels) == 0
 
@@ -77,7 +92,9 @@ def noisy_photo() -> Image.Image:
     ink = mask(220, box=(520, 400), at=(230, 90))
     grain = np.random.default_rng(0).normal(0, 9, ink.shape)
     return as_jpeg(
-        Image.fromarray(((235 - 190 * ink) * daylight(ink.shape) + grain).clip(0, 255).astype(np.uint8))
+        Image.fromarray(
+            ((235 - 190 * ink) * daylight(ink.shape) + grain).clip(0, 255).astype(np.uint8)
+        )
     )
 
 
@@ -93,7 +110,9 @@ def ruled() -> Image.Image:
     ink = mask(240, 0.05, box=(500, 400), at=(140, 90))[..., None]
     page = np.full((400, 500, 3), 240.0)
     page[20::45], page[21::45] = (170, 195, 225), (170, 195, 225)
-    return as_jpeg(Image.fromarray((page * (1 - ink) + np.array([30, 40, 100]) * ink).astype(np.uint8)), 80)
+    return as_jpeg(
+        Image.fromarray((page * (1 - ink) + np.array([30, 40, 100]) * ink).astype(np.uint8)), 80
+    )
 
 
 def on_a_desk() -> Image.Image:
@@ -198,7 +217,9 @@ def test_the_shape_is_kept_and_not_stretched() -> None:
 def test_a_picture_that_is_already_framed_passes_unchanged_and_is_negated_back() -> None:
     for mode in ("L", "RGB"):
         assert (to_28x28(Image.fromarray(REFERENCE).convert(mode), "digit") == REFERENCE).all()
-        assert (to_28x28(Image.fromarray(255 - REFERENCE).convert(mode), "digit") == REFERENCE).all()
+        assert (
+            to_28x28(Image.fromarray(255 - REFERENCE).convert(mode), "digit") == REFERENCE
+        ).all()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -255,7 +276,9 @@ EMPTY = {
 @pytest.mark.parametrize("framing", ["digit", "garment"])
 @pytest.mark.parametrize("name", EMPTY)
 def test_where_nothing_is_drawn_the_person_is_told(name: str, framing: str) -> None:
-    with pytest.raises(EmptyPicture, match="There is nothing drawn yet: draw or upload one") as told:
+    with pytest.raises(
+        EmptyPicture, match="There is nothing drawn yet: draw or upload one"
+    ) as told:
         to_28x28(EMPTY[name], framing)
     assert isinstance(told.value, PictureError)
 
@@ -265,7 +288,7 @@ def test_an_unknown_framing_is_an_error_of_the_caller() -> None:
         to_28x28(painted(mask()), "letter")
 
 
-# -- garments ----------------------------------------------------------------------------------------------
+# -- garments --------------------------------------------------------------------------------------
 
 
 def shop(label: int, background: int = 255, side: int = 300, seed: int = 3) -> Image.Image:

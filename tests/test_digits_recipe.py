@@ -1,4 +1,6 @@
-"""The digits recipe, for real: a few steps on sample data in this process, then the checkpoint is loaded and used."""
+"""The digits recipe, for real: a few steps on sample data in this process, then the checkpoint is
+loaded and used."""
+
 import dataclasses
 
 import numpy as np
@@ -7,22 +9,37 @@ import torch
 from conftest import TWO_STEPS, execute, left_by_a_run, train
 from learning import bars, folder_of, losses, own, weights
 
-from training import checkpoint, digits_score, job
 from training.__main__ import SETTINGS
-from training.digits import Config, describe, evaluate, slot
-from training.digits_model import DigitsNet, DigitsNetConfig
+from training.recipes.digits import score as digits_score
+from training.recipes.digits.config import Config
+from training.recipes.digits.model import DigitsNet, DigitsNetConfig
+from training.recipes.digits.recipe import describe, evaluate, slot
+from training.runs import checkpoint, job
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
 
 
-# -- two steps -------------------------------------------------------------------------------------------
+# -- two steps -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("arch", ["mlp", "cnn"])
 @pytest.mark.parametrize("method", ["full", "frozen"])
-def test_two_steps_give_a_checkpoint_that_loads_and_predicts(lab, trained, trained_cnn, shapes, active, arch, method):
+def test_two_steps_give_a_checkpoint_that_loads_and_predicts(
+    lab, trained, trained_cnn, shapes, active, arch, method
+):
     base = {"mlp": trained, "cnn": trained_cnn}[arch]
     active(base.id)
-    run = train(lab, **(own(shapes) if arch == "cnn" else {}), start=base.id, method=method, limit=128, dropout=0.2)
-    assert run.state == "done" and len(losses(run)) == 2 and run.status["step"] == run.status["total"] == 2
+    run = train(
+        lab,
+        **(own(shapes) if arch == "cnn" else {}),
+        start=base.id,
+        method=method,
+        limit=128,
+        dropout=0.2,
+    )
+    assert (
+        run.state == "done"
+        and len(losses(run)) == 2
+        and run.status["step"] == run.status["total"] == 2
+    )
     model = DigitsNet.from_pretrained(run.checkpoint)
     found = digits_score.predict(model, bars(10, 2).images)
     assert found.shape == (20, 10) and np.allclose(found.sum(1), 1, atol=1e-5)
@@ -41,7 +58,9 @@ def test_a_frozen_body_keeps_its_batch_statistics_too(lab, trained_cnn, shapes):
 @pytest.mark.parametrize("arch", ["mlp", "cnn"])
 def test_a_saved_network_answers_exactly_as_it_did(tmp_path, arch):
     torch.manual_seed(0)
-    model = DigitsNet(DigitsNetConfig(arch=arch, width=4, hidden=8, image_mean=0.2, image_std=0.4)).eval()
+    model = DigitsNet(
+        DigitsNetConfig(arch=arch, width=4, hidden=8, image_mean=0.2, image_std=0.4)
+    ).eval()
     model.save_pretrained(tmp_path)
     pictures = bars(10, 3).images
     again = digits_score.predict(DigitsNet.from_pretrained(tmp_path), pictures)
@@ -56,7 +75,7 @@ def test_the_published_checkpoint_scores_what_the_report_says(trained):
     assert trained.metrics["after"]["accuracy"] > 0.3, "two epochs are far better than chance"
 
 
-# -- labels and heads ------------------------------------------------------------------------------------
+# -- labels and heads ------------------------------------------------------------------------------
 @pytest.fixture
 def three(tmp_path):
     return folder_of(bars(3, 12), tmp_path / "three")
@@ -66,7 +85,9 @@ def test_as_many_classes_keep_the_head_and_the_labels_become_the_datas(lab, trai
     run = train(lab, **own(shapes), start=trained.id, learning_rate=1e-6)
     before, after = weights(trained), weights(run)
     assert torch.allclose(before["head.weight"], after["head.weight"], atol=1e-4)
-    assert checkpoint.labels(run.checkpoint) == list("abcdefghij") and run.metrics["before"]["n"] >= 10
+    assert (
+        checkpoint.labels(run.checkpoint) == list("abcdefghij") and run.metrics["before"]["n"] >= 10
+    )
     assert "other" not in run.metrics, "own pictures are not compared with digits or garments"
 
 
@@ -77,16 +98,28 @@ def test_another_number_of_classes_gets_a_new_head_and_has_no_before(lab, traine
 
 
 def test_own_pictures_are_learned_end_to_end_and_land_in_the_digits_slot(lab, trained_cnn, three):
-    run = train(lab, **{**own(three), "epochs": 6, "batch_size": 8}, start=trained_cnn.id, augmentation="none",
-                dataset="fashion_mnist")
-    assert run.settings["slot"] == "digits" and run.id in [c.id for c in checkpoint.listing(lab, "digits")]
-    assert checkpoint.labels(run.checkpoint) == ["a", "b", "c"] and run.metrics["after"]["accuracy"] == 1
-    assert run.settings["revision"].startswith("content ") and run.metrics["data"] == "three (folder)"
+    run = train(
+        lab,
+        **{**own(three), "epochs": 6, "batch_size": 8},
+        start=trained_cnn.id,
+        augmentation="none",
+        dataset="fashion_mnist",
+    )
+    assert run.settings["slot"] == "digits" and run.id in [
+        c.id for c in checkpoint.listing(lab, "digits")
+    ]
+    assert (
+        checkpoint.labels(run.checkpoint) == ["a", "b", "c"]
+        and run.metrics["after"]["accuracy"] == 1
+    )
+    assert (
+        run.settings["revision"].startswith("content ") and run.metrics["data"] == "three (folder)"
+    )
     model = DigitsNet.from_pretrained(run.checkpoint)
     assert model.config.trained_on == "folder (three)" and model.config.framing == "garment"
 
 
-# -- the report ------------------------------------------------------------------------------------------
+# -- the report ------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def tuned(lab, trained):
     return train(lab, start=trained.id)
@@ -94,15 +127,24 @@ def tuned(lab, trained):
 
 def test_the_report_holds_what_a_person_needs_to_judge(trained, tuned):
     found = tuned.metrics
-    assert found["before"] == trained.metrics["after"] and found["after"]["n"] == found["before"]["n"]
-    assert found["chance"] == 0.1 and found["classes"] == list("0123456789") == list(found["after"]["per_class"])
+    assert (
+        found["before"] == trained.metrics["after"] and found["after"]["n"] == found["before"]["n"]
+    )
+    assert found["chance"] == 0.1 and found["classes"] == list("0123456789") == list(
+        found["after"]["per_class"]
+    )
     low, high = found["after"]["interval"]
     assert low < found["after"]["accuracy"] < high
-    assert np.sum(found["after"]["confusion"]) == found["after"]["n"] and len(found["after"]["confusion"]) == 10
+    assert (
+        np.sum(found["after"]["confusion"]) == found["after"]["n"]
+        and len(found["after"]["confusion"]) == 10
+    )
     assert found["other"]["data"] == "garments (sample)" and found["other"]["before"]["n"] > 300
     assert str(found["after"]["n"]) in found["held_out"]
     assert (found["step"], found["total"], found["stopped"]) == (2, 2, False)
-    assert trained.metrics["before"] is None and "other" not in trained.metrics, "there was nothing before scratch"
+    assert trained.metrics["before"] is None and "other" not in trained.metrics, (
+        "there was nothing before scratch"
+    )
 
 
 def test_the_report_shows_the_surest_mistakes_and_the_confusion(tuned):
@@ -110,7 +152,9 @@ def test_the_report_shows_the_surest_mistakes_and_the_confusion(tuned):
     wrong = tuned.metrics["after"]["n"] - np.trace(tuned.metrics["after"]["confusion"])
     assert len(mistakes) == min(24, wrong) > 0
     assert all(m["truth"] != m["said"] for m in mistakes)
-    assert [m["confidence"] for m in mistakes] == sorted((m["confidence"] for m in mistakes), reverse=True)
+    assert [m["confidence"] for m in mistakes] == sorted(
+        (m["confidence"] for m in mistakes), reverse=True
+    )
     assert all((tuned.report / m["picture"]).is_file() for m in mistakes)
     assert (tuned.report / "confusion.png").is_file()
 
@@ -118,7 +162,10 @@ def test_the_report_shows_the_surest_mistakes_and_the_confusion(tuned):
 def test_what_was_resolved_is_recorded(tuned, trained):
     found = tuned.settings
     assert found["base"] == trained.id and found["revision"] and found["slot"] == "digits"
-    assert found["pictures"]["train"] == 128 and found["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert (
+        found["pictures"]["train"] == 128
+        and found["versions"]["torch"] == torch.__version__.split("+")[0]
+    )
     assert trained.settings["base"] == "scratch"
 
 
@@ -139,32 +186,48 @@ def test_a_data_set_that_cannot_be_had_does_not_cost_a_run_its_end(lab, trained,
 def test_the_gate_scores_what_is_active_on_the_same_pictures(lab, trained, trained_cnn, active):
     active(trained_cnn.id)
     run = train(lab, start=trained.id)
-    assert run.metrics["active"] == {"id": trained_cnn.id, "same_labels": True,
-                                     "score": trained_cnn.metrics["after"]["accuracy"]}
+    assert run.metrics["active"] == {
+        "id": trained_cnn.id,
+        "same_labels": True,
+        "score": trained_cnn.metrics["after"]["accuracy"],
+    }
     active(trained.id)
     run = train(lab, start=trained.id)
-    assert run.metrics["active"] == {"id": trained.id, "same_labels": True,
-                                     "score": run.metrics["before"]["accuracy"]}
+    assert run.metrics["active"] == {
+        "id": trained.id,
+        "same_labels": True,
+        "score": run.metrics["before"]["accuracy"],
+    }
 
 
 def test_the_gate_does_not_compare_what_has_other_labels(lab, trained, active, shapes):
     active(trained.id)
     run = train(lab, **own(shapes), start=trained.id)
-    assert run.metrics["before"] and run.metrics["active"] == {"id": trained.id, "same_labels": False, "score": None}
+    assert run.metrics["before"] and run.metrics["active"] == {
+        "id": trained.id,
+        "same_labels": False,
+        "score": None,
+    }
 
 
 def test_what_is_active_and_gone_does_not_cost_a_run_its_end(lab, active):
     active("digits-20200101-000000-gone")
     run = train(lab)
-    assert run.metrics["active"]["score"] is None and "could not be scored" in run.log_file.read_text()
+    assert (
+        run.metrics["active"]["score"] is None and "could not be scored" in run.log_file.read_text()
+    )
 
 
-# -- starts that cannot be used --------------------------------------------------------------------------
-@pytest.mark.parametrize("start", ["digits-20200101-000000-gone", "../..", "/etc", ".", "embedded-nothing"])
+# -- starts that cannot be used --------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "start", ["digits-20200101-000000-gone", "../..", "/etc", ".", "embedded-nothing"]
+)
 def test_a_start_that_there_is_not_is_refused_by_name(lab, start, capsys):
     run = job.create(lab, "digits", {**TWO_STEPS, "start": start})
     assert execute(run) == SETTINGS
-    assert run.state == "failed" and run.status["reason"].startswith(f"There is no checkpoint {start!r}")
+    assert run.state == "failed" and run.status["reason"].startswith(
+        f"There is no checkpoint {start!r}"
+    )
     assert capsys.readouterr().err == f"error: {run.status['reason']}\n"
 
 
@@ -189,7 +252,7 @@ def test_a_checkpoint_of_other_classes_cannot_be_evaluated(trained, three):
         evaluate(trained.checkpoint, config)
 
 
-# -- words -----------------------------------------------------------------------------------------------
+# -- words -----------------------------------------------------------------------------------------
 def test_a_run_lands_in_the_slot_of_its_data_set():
     assert slot(Config()) == "digits" and slot(Config(dataset="fashion_mnist")) == "fashion"
     assert slot(Config(dataset="fashion_mnist", source="folder", folder="x")) == "digits"
@@ -197,6 +260,10 @@ def test_a_run_lands_in_the_slot_of_its_data_set():
 
 def test_a_run_is_described_in_one_line():
     assert describe(Config(epochs=1)) == "digits, sample, full, 1 epoch"
-    assert describe(Config(dataset="fashion_mnist", start="embedded-fashion", method="frozen")) == \
-        "garments, sample, frozen from fashion, 3 epochs"
-    assert describe(Config(source="folder", folder="/a/b/shapes")) == "shapes, folder, full, 3 epochs"
+    assert (
+        describe(Config(dataset="fashion_mnist", start="embedded-fashion", method="frozen"))
+        == "garments, sample, frozen from fashion, 3 epochs"
+    )
+    assert (
+        describe(Config(source="folder", folder="/a/b/shapes")) == "shapes, folder, full, 3 epochs"
+    )

@@ -1,4 +1,6 @@
-"""The digits tab: every picture gets an answer or one clear sentence, in process and over the API."""
+"""The digits tab: every picture gets an answer or one clear sentence, in process and over the
+API."""
+
 import math
 import os
 import struct
@@ -15,15 +17,15 @@ from serving import drawing, encoded, ended_run, fresh_app, is_a_sentence, serve
 from starlette.testclient import TestClient
 
 from demos import digits
-from training.digits_data import CLASSES
-from training.job import ROOT
-from training.pictures import load_picture
+from training.media.pictures import load_picture
+from training.recipes.digits.data import CLASSES
+from training.runs.job import ROOT
 
 ENDPOINTS = {"classify_digit": "digits", "classify_fashion": "fashion"}
 UPLOADED = {"meta": {"_type": "gradio.FileData"}}
 
 
-# -- pictures --------------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------------------
 def turned_by_exif() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by a quarter, clockwise
@@ -55,18 +57,33 @@ def huge() -> bytes:
 
 def too_large() -> bytes:
     """A header that promises 40,000 x 40,000 pixels, and no pixels."""
+
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"0"))
+        + chunk(b"IEND", b"")
+    )
 
 
-SAME = {  # one drawing, in files that a plain Image.open shows turned, clipped, black or in other colours
+# one drawing, in files that a plain Image.open shows turned, clipped, black or in other colours
+SAME = {
     "turned by EXIF": ("a.png", turned_by_exif),
     "16 bits": ("a.png", sixteen_bits),
     "CMYK": ("a.tif", lambda: encoded(drawing().convert("CMYK"), "TIFF")),
     "a palette": ("a.gif", lambda: encoded(drawing().convert("P"), "GIF")),
-    "animated": ("a.gif", lambda: encoded(drawing(), "GIF", save_all=True, append_images=[Image.new("L", (200, 200))])),
+    "animated": (
+        "a.gif",
+        lambda: encoded(
+            drawing(), "GIF", save_all=True, append_images=[Image.new("L", (200, 200))]
+        ),
+    ),
     "named otherwise": ("a.jpg", lambda: encoded(drawing())),
     "an odd name": ("ü 1%.png", lambda: encoded(drawing())),
 }
@@ -83,24 +100,40 @@ ANSWERED = {
 REFUSED = {
     "1x1": ("a.png", lambda: encoded(Image.new("L", (1, 1), 200)), "nothing drawn"),
     "blank": ("a.png", lambda: encoded(Image.new("RGB", (300, 300), "white")), "nothing drawn"),
-    "cut off": ("a.png", lambda: encoded(drawing().resize((400, 400)))[:300], "damaged or incomplete"),
+    "cut off": (
+        "a.png",
+        lambda: encoded(drawing().resize((400, 400)))[:300],
+        "damaged or incomplete",
+    ),
     "broken": ("a.png", lambda: encoded(drawing())[:20] + b"broken" * 30, "damaged or incomplete"),
     "empty": ("a.png", lambda: b"", "is empty (0 bytes)"),
     "text named png": ("a.png", lambda: b"Dear reader, this is no picture.", "not a picture"),
-    "svg": ("a.svg", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>', "SVG"),
+    "svg": (
+        "a.svg",
+        lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>',
+        "SVG",
+    ),
     "too large": ("a.png", too_large, "too large: 40000 × 40000"),
 }
 
 
-# -- the handlers, with no server ------------------------------------------------------------------------
+# -- the handlers, with no server ------------------------------------------------------------------
 def test_classify_names_its_checkpoint_and_ranks_all_labels(slots, ended):
     run = ended(seed=1)
     answer = digits.classify(drawing(), "digits", run.id)
     shares = list(answer.confidences.values())
     assert sorted(answer.confidences) == CLASSES["mnist"] and shares == sorted(shares, reverse=True)
-    assert math.isclose(sum(shares), 1, abs_tol=1e-5) and answer.label == next(iter(answer.confidences))
-    assert answer.checkpoint == run.id and answer.name.endswith(run.id[-4:]) and answer.trained_on == "mnist (test)"
-    assert answer.milliseconds > 0 and answer.seen.shape == (28, 28) and answer.seen.dtype == np.uint8
+    assert math.isclose(sum(shares), 1, abs_tol=1e-5) and answer.label == next(
+        iter(answer.confidences)
+    )
+    assert (
+        answer.checkpoint == run.id
+        and answer.name.endswith(run.id[-4:])
+        and answer.trained_on == "mnist (test)"
+    )
+    assert (
+        answer.milliseconds > 0 and answer.seen.shape == (28, 28) and answer.seen.dtype == np.uint8
+    )
     assert digits.classify(drawing(), "digits").checkpoint == "embedded-digits"
 
 
@@ -111,7 +144,10 @@ def test_labels_are_shown_as_words_and_told_as_the_data_set_has_them(slots, ende
     tensors["head.bias"][0] = 1000  # it takes everything for a T-shirt
     save_file(tensors, weights, {"format": "pt"})
     answer = digits.classify(drawing(), "fashion", run.id)
-    assert next(iter(answer.confidences)) == "T-shirt or top" and answer.json["label"] == "T - shirt / top"
+    assert (
+        next(iter(answer.confidences)) == "T-shirt or top"
+        and answer.json["label"] == "T - shirt / top"
+    )
     assert "Ankle boot" in answer.confidences
 
 
@@ -130,10 +166,16 @@ def shown(values: list) -> list[tuple]:
     return list(zip(values[::2], values[1::2], strict=True))
 
 
-@pytest.mark.parametrize("drawn", [None, {"composite": None},
-                                   {"composite": Image.new("RGBA", (320, 320), (0, 0, 0, 0))},
-                                   {"composite": Image.new("RGBA", (320, 320), "white")}],
-                         ids=["nothing", "no composite", "transparent", "white"])
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        None,
+        {"composite": None},
+        {"composite": Image.new("RGBA", (320, 320), (0, 0, 0, 0))},
+        {"composite": Image.new("RGBA", (320, 320), "white")},
+    ],
+    ids=["nothing", "no composite", "transparent", "white"],
+)
 def test_an_empty_canvas_gives_a_friendly_line_in_place_of_an_answer(slots, drawn):
     for label, line in shown(digits.from_canvas(drawn, "active", "active")):
         assert label is None and "draw" in line.lower() and 'class="notice' in line
@@ -154,7 +196,9 @@ def test_each_column_asks_the_checkpoint_chosen_in_it(slots, ended):
 
 
 def test_a_checkpoint_that_is_gone_gives_a_line_and_the_other_column_still_answers(slots):
-    (label, line), (other, _) = shown(digits.from_canvas({"composite": drawing()}, "digits-1-gone", "active"))
+    (label, line), (other, _) = shown(
+        digits.from_canvas({"composite": drawing()}, "digits-1-gone", "active")
+    )
     assert label is None and "There is no checkpoint" in line and len(other) == 10
 
 
@@ -175,16 +219,18 @@ def test_every_example_on_the_page_is_answered(slots, example):
         assert len(label) == 10
 
 
-# -- the endpoints ---------------------------------------------------------------------------------------
+# -- the endpoints ---------------------------------------------------------------------------------
 class Api:
     """The endpoints in process, as a browser or a program reaches them."""
 
     def __init__(self, app):
         import gradio as gr
+
         self.http = TestClient(gr.routes.App.create_app(app))
 
     def upload(self, name: str, content: bytes) -> dict:
-        """What the upload of a file leaves and returns; the real one needs a server, and is used further down."""
+        """What the upload of a file leaves and returns; the real one needs a server, and is used
+        further down."""
         path = Path(os.environ["GRADIO_TEMP_DIR"], f"{zlib.crc32(content):x}", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -260,6 +306,7 @@ def test_without_a_picture_it_says_so(api, picture):
 
 def test_a_picture_may_be_sent_as_base64(api):
     import base64
+
     plain, _ = answered(api("classify_digit", api.upload("a.png", sixteen_bits()), None))
     inline = "data:image/png;base64," + base64.b64encode(sixteen_bits()).decode()
     assert answered(api("classify_digit", {"url": inline}, None))[0] == plain
@@ -274,7 +321,9 @@ def test_a_checkpoint_can_be_asked_for_by_id(api, other):
     assert told["checkpoint"] == other.id
     assert {each["label"]: each["confidence"] for each in label["confidences"]} == alone.confidences
     for default in (None, "", "active", "embedded-digits"):
-        assert answered(api("classify_digit", picture, default))[1]["checkpoint"] == "embedded-digits"
+        assert (
+            answered(api("classify_digit", picture, default))[1]["checkpoint"] == "embedded-digits"
+        )
 
 
 @pytest.mark.parametrize("name", ["digits-1-gone", "../runs", "/etc", 7, "embedded-fashion"])
@@ -283,7 +332,7 @@ def test_an_unknown_checkpoint_gets_a_sentence(api, name):
     assert "There is no checkpoint" in sentence or "belongs in fashion" in sentence
 
 
-# -- over a real server ----------------------------------------------------------------------------------
+# -- over a real server ----------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def served(lab_runs, other, api):
     with served_app(lab_runs) as app:
@@ -297,7 +346,9 @@ def test_a_program_asks_by_name_with_and_without_a_checkpoint(served, other, tmp
         for endpoint, slot in ENDPOINTS.items():
             label, told = client.predict(picture=picture, api_name=f"/{endpoint}")
             assert told["checkpoint"] == f"embedded-{slot}" and len(label["confidences"]) == 10
-        label, told = client.predict(picture=picture, checkpoint=other.id, api_name="/classify_digit")
+        label, told = client.predict(
+            picture=picture, checkpoint=other.id, api_name="/classify_digit"
+        )
         assert told["checkpoint"] == other.id and label["label"] == told["label"]
         with pytest.raises(Exception, match="There is no checkpoint 'nothing'"):
             client.predict(picture, "nothing", api_name="/classify_digit")
@@ -319,22 +370,45 @@ def secret(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("extra", [{}, UPLOADED, {"url": "http://127.0.0.1:9/a.png"}, {"orig_name": "a.svg"},
-                                   {"is_stream": True, **UPLOADED}])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        UPLOADED,
+        {"url": "http://127.0.0.1:9/a.png"},
+        {"orig_name": "a.svg"},
+        {"is_stream": True, **UPLOADED},
+    ],
+)
 def test_a_path_of_the_server_is_refused_and_nothing_of_the_file_comes_back(server, secret, extra):
     upload = secret.parent / "uploads"
-    paths = [str(secret), f"{upload}/../{secret.name}", "/etc/passwd", "requirements.txt",
-             "demos/checkpoints/digits/config.json", str(ROOT / "demos" / "examples" / "digits" / "seven.png")]
+    paths = [
+        str(secret),
+        f"{upload}/../{secret.name}",
+        "/etc/passwd",
+        "requirements.txt",
+        "demos/checkpoints/digits/config.json",
+        str(ROOT / "demos" / "examples" / "digits" / "seven.png"),
+    ]
     for path in paths:
         response = server.post("run/classify_digit", json={"data": [{"path": path, **extra}, None]})
         assert response.status_code == 500 and "confidence" not in response.text, path
-        assert any(words in response.text for words in ("A path is not read here", "was not uploaded by a user"))
+        assert any(
+            words in response.text
+            for words in ("A path is not read here", "was not uploaded by a user")
+        )
         for line in (ROOT / "requirements.txt").read_text().splitlines() + ["root:", "model_type"]:
             assert line not in response.text
 
 
 def test_files_of_the_server_are_not_served(server, secret, other):
-    for path in (secret, "/etc/passwd", "requirements.txt", ROOT / "app.py", other.path / "config.json"):
+    for path in (
+        secret,
+        "/etc/passwd",
+        "requirements.txt",
+        ROOT / "app.py",
+        other.path / "config.json",
+    ):
         assert server.get(f"file={path}").status_code in (403, 404), path
 
 
@@ -342,6 +416,7 @@ def test_the_photo_field_itself_reads_only_what_was_uploaded(secret):
     from gradio.data_classes import ImageData
 
     from demos import page
+
     with pytest.raises(Exception, match="A path is not read here"):
         page.photo().preprocess(ImageData(path=str(secret)))
     assert page.photo().preprocess(None) is None

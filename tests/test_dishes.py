@@ -1,4 +1,5 @@
-"""The drawn dishes: balanced, the same every time, each its own, and learnable, yet not by their colour alone."""
+"""The drawn dishes: balanced, the same every time, each its own, and learnable, yet not by their
+colour alone."""
 
 from __future__ import annotations
 
@@ -28,7 +29,16 @@ def score(model: object, features: np.ndarray, labels: np.ndarray, train: int) -
 
 
 def test_the_classes_are_food_101s_names_in_order() -> None:
-    assert CLASSES == ["donuts", "french_fries", "hamburger", "hot_dog", "ice_cream", "macarons", "pizza", "sushi"]
+    assert CLASSES == [
+        "donuts",
+        "french_fries",
+        "hamburger",
+        "hot_dog",
+        "ice_cream",
+        "macarons",
+        "pizza",
+        "sushi",
+    ]
 
 
 def test_pictures_are_small_and_coloured_and_the_classes_balanced(sample: Sample) -> None:
@@ -76,7 +86,9 @@ def test_every_picture_shows_something_and_keeps_within_its_range(sample: Sample
 def test_the_mean_colour_says_little_about_the_class(sample: Sample) -> None:
     pixels, labels = sample
     colours = pixels.reshape(COUNT, -1, 3).mean(1)
-    assert score(NearestCentroid(), colours, labels, train=160) < 0.4  # on 240 pictures; chance is 0.125
+    assert (
+        score(NearestCentroid(), colours, labels, train=160) < 0.4
+    )  # on 240 pictures; chance is 0.125
 
 
 def test_a_linear_model_on_a_sixteenth_of_the_pixels_learns_the_classes(sample: Sample) -> None:
@@ -86,4 +98,6 @@ def test_a_linear_model_on_a_sixteenth_of_the_pixels_learns_the_classes(sample: 
     features = np.concatenate([small.reshape(COUNT, -1), edges.reshape(COUNT, -1)], 1)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
     right = score(model, features, labels, train=280)
-    assert 0.5 < right < 0.95  # of 120 pictures; chance is 0.125, and drawings all alike would reach 1
+    assert (
+        0.5 < right < 0.95
+    )  # of 120 pictures; chance is 0.125, and drawings all alike would reach 1

@@ -1,4 +1,5 @@
 """Coloured pictures for training: framing, own folders, splits."""
+
 import io
 
 import numpy as np
@@ -6,13 +7,15 @@ import pytest
 from meals import colours
 from PIL import Image
 
-from training import food_data, food_score, picture_store
-from training.examples import holdout
-from training.food_data import load
-from training.looks import Looks
-from training.picture_store import Pictures
-from training.pictures import load_picture
+from training.data import pictures as picture_store
+from training.data.examples import holdout
+from training.data.pictures import Pictures
+from training.media.looks import Looks
+from training.media.pictures import load_picture
 from training.recipe import SettingsError
+from training.recipes.food import data as food_data
+from training.recipes.food import score as food_score
+from training.recipes.food.data import load
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -23,9 +26,18 @@ def gradient(width: int, height: int) -> Image.Image:
 OWN = Looks(176, longest=192)
 
 
-@pytest.mark.parametrize("size, seen", [((512, 512), (176, 176)), ((512, 384), (144, 192)), ((384, 512), (192, 144)),
-                                        ((1920, 1080), (108, 192)), ((500, 480), (176, 183)), ((1, 1), (176, 176)),
-                                        ((3000, 2), (1, 192))])
+@pytest.mark.parametrize(
+    "size, seen",
+    [
+        ((512, 512), (176, 176)),
+        ((512, 384), (144, 192)),
+        ((384, 512), (192, 144)),
+        ((1920, 1080), (108, 192)),
+        ((500, 480), (176, 183)),
+        ((1, 1), (176, 176)),
+        ((3000, 2), (1, 192)),
+    ],
+)
 def test_a_picture_in_its_own_shape_keeps_it_within_the_two_sides(size, seen):
     assert OWN.shape(*size) == seen
     assert OWN.framed(gradient(*size)).shape == (*seen, 3)
@@ -34,13 +46,19 @@ def test_a_picture_in_its_own_shape_keeps_it_within_the_two_sides(size, seen):
 
 def test_a_store_in_own_shape_gives_each_picture_in_its_own_and_tells_how_wide_it_was(monkeypatch):
     sizes = [(64, 64), (80, 60), (60, 80), (64, 64)]
-    pictures = Pictures(lambda i: gradient(*sizes[i]), np.arange(4), np.zeros(4, int), np.linspace(0, 1, 4))
+    pictures = Pictures(
+        lambda i: gradient(*sizes[i]), np.arange(4), np.zeros(4, int), np.linspace(0, 1, 4)
+    )
     packed, some = picture_store.Store(pictures, OWN), np.array([1, 3, 2])
     assert [p.shape for p in packed[some]] == [(3, 144, 192), (3, 176, 176), (3, 192, 144)]
     assert packed.aspects.tolist() == pytest.approx([1, 4 / 3, 3 / 4, 1])
-    monkeypatch.setattr(picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(
+        picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})
+    )
     lazy = picture_store.Store(pictures, OWN)
-    assert lazy.packed is None and all((a == b).all() for a, b in zip(lazy[some], packed[some], strict=True))
+    assert lazy.packed is None and all(
+        (a == b).all() for a, b in zip(lazy[some], packed[some], strict=True)
+    )
     assert lazy.aspects.tolist() == pytest.approx([1, 4 / 3, 3 / 4, 1])
 
 
@@ -72,14 +90,21 @@ def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
 
 def test_the_sample_is_parted_without_overlap_and_every_class_is_tested():
     data = food_score.load("", "sample")
-    shown = [{data_part.one(i).tobytes() for i in range(len(data_part))} for data_part in (data.train, data.test)]
+    shown = [
+        {data_part.one(i).tobytes() for i in range(len(data_part))}
+        for data_part in (data.train, data.test)
+    ]
     assert not shown[0] & shown[1] and len(data.train) + len(data.test) == 480
-    assert set(data.test.labels) == set(data.train.labels) == set(range(8)) and "drawn" in data.about
+    assert (
+        set(data.test.labels) == set(data.train.labels) == set(range(8)) and "drawn" in data.about
+    )
 
 
 def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train():
     rng = np.random.default_rng(0)
-    pictures = Pictures(lambda i: gradient(4, 4), np.arange(500), rng.integers(0, 5, 500), rng.random(500))
+    pictures = Pictures(
+        lambda i: gradient(4, 4), np.arange(500), rng.integers(0, 5, 500), rng.random(500)
+    )
     part, held = holdout(pictures, 0.1)
     turned = holdout(pictures[np.arange(500)[::-1]], 0.1)[1]
     assert set(held.places) == set(turned.places) and not set(part.places) & set(held.places)
@@ -97,7 +122,7 @@ def test_pixels_are_those_of_the_pictures_asked_for():
     assert data.train.natural == 64
 
 
-# -- a folder of one's own -------------------------------------------------------------------------------
+# -- a folder of one's own -------------------------------------------------------------------------
 def test_what_cannot_be_used_is_listed_and_the_rest_trains(tmp_path):
     folder = colours(tmp_path / "own", classes=2, each=8)
     (folder / "colour0" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
@@ -111,7 +136,14 @@ def test_what_cannot_be_used_is_listed_and_the_rest_trains(tmp_path):
     again.save(few / "one.png")
     data = load("", "folder", str(folder))
     told = "\n".join(data.problems)
-    for words in ("broken.jpg", "notes.txt", "stray.png", "same.bmp: holds what", "00.png: holds what", "few: 1"):
+    for words in (
+        "broken.jpg",
+        "notes.txt",
+        "stray.png",
+        "same.bmp: holds what",
+        "00.png: holds what",
+        "few: 1",
+    ):
         assert words in told, words
     assert data.classes == ["colour0", "colour1"] and len(data.train) + len(data.test) == 16
 
@@ -143,10 +175,14 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
     picture = gradient(40, 40)
     buffer = io.BytesIO()
     if mode == "I;16":
-        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(buffer, "PNG")
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(
+            buffer, "PNG"
+        )
     else:
         picture.convert(mode).save(buffer, "TIFF" if mode == "CMYK" else "PNG")
-    (folder / "colour1" / ("odd.tif" if mode == "CMYK" else "odd.png")).write_bytes(buffer.getvalue())
+    (folder / "colour1" / ("odd.tif" if mode == "CMYK" else "odd.png")).write_bytes(
+        buffer.getvalue()
+    )
     data = load("", "folder", str(folder))
     assert not data.problems and len(data.train) + len(data.test) == 13
 
@@ -154,7 +190,9 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
 def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
     pictures, some = food_score.load("", "sample").train, np.array([3, 1])
     packed = picture_store.Store(pictures, Looks(48))
-    monkeypatch.setattr(picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(
+        picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})
+    )
     lazy = picture_store.Store(pictures, Looks(48))
     assert lazy.packed is None and packed.packed is not None and len(lazy) == len(pictures)
     assert (lazy[some] == packed[some]).all()
@@ -163,9 +201,12 @@ def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
 def test_hub_data_without_pictures_is_refused(monkeypatch):
     import datasets
 
-    from training import hub
+    from training.data import hub
+
     rows = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
     monkeypatch.setattr(hub, "splits", lambda *_: ["train"])
     monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
-    with pytest.raises(SettingsError, match="no pictures with named classes; its columns are text, label"):
+    with pytest.raises(
+        SettingsError, match="no pictures with named classes; its columns are text, label"
+    ):
         food_data.load("some/text", "hub")

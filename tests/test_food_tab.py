@@ -1,4 +1,6 @@
-"""The Food tab: the handler alone, the endpoint with every kind of picture, heat maps, unsure answers."""
+"""The Food tab: the handler alone, the endpoint with every kind of picture, heat maps, unsure
+answers."""
+
 import json
 
 import gradio as gr
@@ -11,9 +13,9 @@ from PIL import Image
 
 from demos import food
 from demos.heat_map import overlay, where_it_looked
-from demos.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import NOTHING
-from training.pictures import load_picture
+from training.media.pictures import load_picture
 from training.samples.dishes import CLASSES
 
 
@@ -28,16 +30,21 @@ def slot(runs, monkeypatch):
 def test_an_answer_names_five_dishes_the_checkpoint_and_the_time(slot):
     answer = food.classify(photo())
     assert len(answer.confidences) == 5 and list(answer.confidences.values()) == sorted(
-        answer.confidences.values(), reverse=True)
+        answer.confidences.values(), reverse=True
+    )
     assert answer.checkpoint == "embedded-food" and answer.milliseconds > 0
-    assert answer.label.replace("_", " ") == next(iter(answer.confidences)) and "_" not in "".join(answer.confidences)
+    assert answer.label.replace("_", " ") == next(iter(answer.confidences)) and "_" not in "".join(
+        answer.confidences
+    )
 
 
 def test_another_checkpoint_is_asked_beside_the_active_one(slot, runs):
     run = published(runs, network("vit", CLASSES))
     one, other = food.classify(photo()), food.classify(photo(), run.id)
     assert other.checkpoint == run.id and set(other.confidences) <= {food.words(c) for c in CLASSES}
-    assert food.classify(photo()).confidences == one.confidences and slot.active_id == "embedded-food"
+    assert (
+        food.classify(photo()).confidences == one.confidences and slot.active_id == "embedded-food"
+    )
 
 
 def test_a_checkpoint_without_a_processor_is_refused(slot, runs):
@@ -67,17 +74,21 @@ def test_a_network_that_is_asked_about_mirror_images_too_answers_them_alike(slot
     assert twice.max() != pytest.approx(max(once.confidences.values()), abs=1e-6)
 
 
-def test_a_network_that_sees_pictures_in_their_own_shape_answers_and_shows_where_it_looked(slot, runs):
+def test_a_network_that_sees_pictures_in_their_own_shape_answers_and_shows_where_it_looked(
+    slot, runs
+):
     run = published(runs, network("resnet", CLASSES), 160, longest=192)
     answer = food.classify(photo().resize((400, 300)), run.id)
     assert answer.seen.shape == (144, 192, 3) and len(answer.confidences) == 5
-    assert food.heat(answer).shape == (5, 6)     # the last map, a place for 32 pixels
+    assert food.heat(answer).shape == (5, 6)  # the last map, a place for 32 pixels
 
 
-@pytest.mark.parametrize("size, laid", [((64, 64), (320, 320)), ((4000, 3000), (320, 240)), ((30, 300), (32, 320))])
+@pytest.mark.parametrize(
+    "size, laid", [((64, 64), (320, 320)), ((4000, 3000), (320, 240)), ((30, 300), (32, 320))]
+)
 def test_the_heat_lies_on_the_whole_photo_in_its_own_shape(size, laid):
     heat = np.zeros((4, 4))
-    heat[:, 3] = 1   # what counted is at the right edge
+    heat[:, 3] = 1  # what counted is at the right edge
     shown = np.asarray(overlay(Image.new("RGB", size, (90, 90, 90)), heat)).astype(int).sum(-1)
     assert shown.shape == laid[::-1] and shown[:, -1].min() > shown[:, 0].max() + 100
 
@@ -93,7 +104,9 @@ def test_rollout_finds_the_patch_that_the_answer_attends_to():
     heats = where_it_looked(model, x)
     assert heats.shape == (4, 4)
     others = np.delete(heats.ravel(), 1 * 4 + 2)
-    assert abs(heats[1, 2] - np.median(others)) > 5 * others.std() + 1e-6, "the odd patch stands out"
+    assert abs(heats[1, 2] - np.median(others)) > 5 * others.std() + 1e-6, (
+        "the odd patch stands out"
+    )
 
 
 def test_grad_cam_finds_the_place_that_raises_the_answer():
@@ -126,7 +139,7 @@ def test_a_label_that_is_not_sure_still_shows_its_bars(slot):
     assert not label.postprocess(None)
 
 
-# -- every kind of picture, through the endpoint's function ----------------------------------------------
+# -- every kind of picture, through the endpoint's function ----------------------------------------
 @pytest.mark.parametrize("name", list(GOOD))
 def test_every_kind_of_picture_is_answered(slot, tmp_path, name):
     (tmp_path / name).write_bytes(GOOD[name]())
@@ -153,6 +166,11 @@ def test_what_is_no_picture_gets_a_sentence(slot, tmp_path, name):
 
 
 def test_no_picture_gets_a_friendly_line(slot):
-    assert food.QUESTION.answers(None, "active", NOTHING) == [None, food.page.notice(food.EMPTY), None, ""]
+    assert food.QUESTION.answers(None, "active", NOTHING) == [
+        None,
+        food.page.notice(food.EMPTY),
+        None,
+        "",
+    ]
     with pytest.raises(gr.Error, match="There is no picture"):
         food.classify_food(None)

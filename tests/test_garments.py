@@ -13,7 +13,9 @@ def sample() -> tuple[np.ndarray, np.ndarray]:
     return garments(per_class=40)
 
 
-def test_there_are_as_many_of_each_class_as_asked_for(sample: tuple[np.ndarray, np.ndarray]) -> None:
+def test_there_are_as_many_of_each_class_as_asked_for(
+    sample: tuple[np.ndarray, np.ndarray],
+) -> None:
     pixels, labels = sample
     assert pixels.shape == (400, 28, 28) and pixels.dtype == np.uint8
     assert labels.dtype == np.int64 and np.bincount(labels).tolist() == [40] * 10
@@ -47,7 +49,9 @@ def test_no_drawing_occurs_twice(sample: tuple[np.ndarray, np.ndarray]) -> None:
     assert len({drawing.tobytes() for drawing in sample[0]}) == 400
 
 
-def test_every_drawing_is_light_on_dark_and_fills_its_frame(sample: tuple[np.ndarray, np.ndarray]) -> None:
+def test_every_drawing_is_light_on_dark_and_fills_its_frame(
+    sample: tuple[np.ndarray, np.ndarray],
+) -> None:
     for drawing in sample[0]:
         rows, columns = (np.flatnonzero(drawing.any(axis)) for axis in (1, 0))
         assert max(np.ptp(rows), np.ptp(columns)) + 1 == 28
@@ -55,17 +59,25 @@ def test_every_drawing_is_light_on_dark_and_fills_its_frame(sample: tuple[np.nda
         assert drawing.max() > 60 and drawing.min() == 0
 
 
-def test_drawings_of_a_class_differ_in_shape_and_in_shade(sample: tuple[np.ndarray, np.ndarray]) -> None:
+def test_drawings_of_a_class_differ_in_shape_and_in_shade(
+    sample: tuple[np.ndarray, np.ndarray],
+) -> None:
     for label in range(10):
         drawings = sample[0][sample[1] == label].astype(float)
         assert drawings.mean((1, 2)).std() > 8
         assert (drawings > 0).mean((1, 2)).std() > 0.01
 
 
-def test_the_classes_are_told_apart_by_their_nearest_neighbour(sample: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_classes_are_told_apart_by_their_nearest_neighbour(
+    sample: tuple[np.ndarray, np.ndarray],
+) -> None:
     flat, labels = sample[0].reshape(400, -1) / 255.0, sample[1]
     train = np.arange(400) % 40 < 30
-    apart = (flat[~train] ** 2).sum(1)[:, None] - 2 * flat[~train] @ flat[train].T + (flat[train] ** 2).sum(1)
+    apart = (
+        (flat[~train] ** 2).sum(1)[:, None]
+        - 2 * flat[~train] @ flat[train].T
+        + (flat[train] ** 2).sum(1)
+    )
     right = labels[train][apart.argmin(1)] == labels[~train]
     assert right.mean() > 0.5  # chance is 0.1
 

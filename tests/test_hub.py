@@ -1,4 +1,6 @@
-"""The Hub: asked only when chosen, refused within seconds when it does not answer, in words that say what to do."""
+"""The Hub: asked only when chosen, refused within seconds when it does not answer, in words that
+say what to do."""
+
 import json
 import os
 import re
@@ -12,8 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import execute
 
-from training import digits_data, hub, job, recipe
+from training import recipe
 from training.__main__ import DONE, SETTINGS
+from training.data import hub
+from training.recipes.digits import data as digits_data
+from training.runs import job
 
 CHOOSE = """
 import json, time
@@ -53,11 +58,20 @@ def closed():
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-def test_a_hub_that_does_not_answer_is_refused_within_seconds_with_what_to_do(silent, closed, tmp_path):
-    children = [subprocess.Popen([sys.executable, "-c", CHOOSE], cwd=recipe.HERE.parent, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True,
-                                 env={**os.environ, "HF_ENDPOINT": place, "HF_HOME": str(tmp_path / str(i))})
-                for i, place in enumerate((silent, closed))]
+def test_a_hub_that_does_not_answer_is_refused_within_seconds_with_what_to_do(
+    silent, closed, tmp_path
+):
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHOOSE],
+            cwd=recipe.RECIPES.parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_ENDPOINT": place, "HF_HOME": str(tmp_path / str(i))},
+        )
+        for i, place in enumerate((silent, closed))
+    ]
     for child in children:
         out, err = child.communicate(timeout=120)
         assert child.returncode == 0 and out, err
@@ -71,6 +85,7 @@ def in_process(monkeypatch):
     """Puts back what a look at the Hub sets for the whole process."""
     import datasets
     import huggingface_hub.constants as constants
+
     for place in (constants, datasets.config):
         monkeypatch.setattr(place, "HF_HUB_OFFLINE", place.HF_HUB_OFFLINE)
     return lambda address: monkeypatch.setattr(constants, "ENDPOINT", address)
@@ -91,7 +106,9 @@ def test_a_resolver_that_hangs_does_not_make_a_person_wait(in_process, monkeypat
     release.set()
 
 
-def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_not_offline(in_process, closed):
+def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_not_offline(
+    in_process, closed
+):
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     import datasets
@@ -107,26 +124,44 @@ def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_no
     with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         in_process(f"http://127.0.0.1:{server.server_port}")
-        assert hub.reachable() and not constants.HF_HUB_OFFLINE and not datasets.config.HF_HUB_OFFLINE
+        assert (
+            hub.reachable() and not constants.HF_HUB_OFFLINE and not datasets.config.HF_HUB_OFFLINE
+        )
         server.shutdown()
     in_process(closed)
     assert not hub.reachable(0.5) and constants.HF_HUB_OFFLINE and datasets.config.HF_HUB_OFFLINE
 
 
 @pytest.mark.parametrize("author, given", [("SFconvertbot", True), ("somebody", False)])
-def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody_elses(monkeypatch, tmp_path, author,
-                                                                                       given):
+def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody_elses(
+    monkeypatch, tmp_path, author, given
+):
     import huggingface_hub
-    offer = type("Offer", (), {"author": author, "is_pull_request": True, "git_reference": "refs/pr/7"})
-    for name, files in (("main", ["config.json"]), ("c0ffee", ["config.json", "model.safetensors"])):
+
+    offer = type(
+        "Offer", (), {"author": author, "is_pull_request": True, "git_reference": "refs/pr/7"}
+    )
+    for name, files in (
+        ("main", ["config.json"]),
+        ("c0ffee", ["config.json", "model.safetensors"]),
+    ):
         (tmp_path / name).mkdir()
         for file in files:
             (tmp_path / name / file).write_text("{}")
     monkeypatch.setattr(hub, "reachable", lambda: True)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, revision=None, **_:
-                        tmp_path / ("c0ffee" if revision == "refs/pr/7" else "main"))
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_: type("Info", (), {"sha": "main"}))
-    monkeypatch.setattr(huggingface_hub.HfApi, "get_repo_discussions", lambda *_, **__: iter([offer]))
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda name, revision=None, **_: (
+            tmp_path / ("c0ffee" if revision == "refs/pr/7" else "main")
+        ),
+    )
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "model_info", lambda *_: type("Info", (), {"sha": "main"})
+    )
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "get_repo_discussions", lambda *_, **__: iter([offer])
+    )
     if given:
         assert hub.model("nlpconnect/vit-gpt2-image-captioning") == (tmp_path / "c0ffee", "c0ffee")
     else:
@@ -138,7 +173,11 @@ def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody
 class TestWithAHub:
     def test_the_whole_data_set_loads_and_its_revision_is_recorded(self, in_process):
         data = digits_data.load("mnist", "hub")
-        assert data.train.images.shape == (60_000, 28, 28) and data.test.images.shape == (10_000, 28, 28)
+        assert data.train.images.shape == (60_000, 28, 28) and data.test.images.shape == (
+            10_000,
+            28,
+            28,
+        )
         assert set(data.train.labels) == set(data.test.labels) == set(range(10))
         assert re.fullmatch("[0-9a-f]{40}", data.revision) and "ylecun/mnist" in data.about
 
@@ -149,24 +188,38 @@ class TestWithAHub:
         assert len(again) == len(rows) and revision == "cached"
 
     def test_a_data_set_that_there_is_not_is_refused_by_name(self, in_process):
-        with pytest.raises(recipe.SettingsError, match="nobody/nothing could not be loaded from the Hub"):
+        with pytest.raises(
+            recipe.SettingsError, match="nobody/nothing could not be loaded from the Hub"
+        ):
             hub.dataset("nobody/nothing", "train")
 
     @pytest.mark.parametrize("method", ["frozen", "lora"])
-    def test_a_vision_transformer_of_the_hub_learns_food_101_and_is_published(self, in_process, runs, method,
-                                                                              quick_picture):
+    def test_a_vision_transformer_of_the_hub_learns_food_101_and_is_published(
+        self, in_process, runs, method, quick_picture
+    ):
         run = job.create(runs, "food", dict(source="hub", method=method, limit=96, epochs=1))
         assert execute(run) == DONE, run.status
         config = json.loads((run.checkpoint / "config.json").read_text())
-        assert config["architectures"] == ["ViTForImageClassification"] and len(config["id2label"]) == 101
+        assert (
+            config["architectures"] == ["ViTForImageClassification"]
+            and len(config["id2label"]) == 101
+        )
         assert run.settings["base"] == "google/vit-base-patch16-224-in21k"
         assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
-        assert "96 training pictures of 96 of 101 classes" in run.log_file.read_text(), "stratified, not a slice"
+        assert "96 training pictures of 96 of 101 classes" in run.log_file.read_text(), (
+            "stratified, not a slice"
+        )
         assert run.metrics["after"]["n"] == 1010 and run.metrics["before"] is None
         assert "- google/vit-base" in (run.checkpoint / "README.md").read_text()
 
-    def test_a_classifier_of_the_hub_with_as_many_classes_is_scored_before(self, in_process, runs, quick_picture):
-        run = job.create(runs, "food", dict(source="hub", start="nateraw/food", method="frozen", limit=64, epochs=1))
+    def test_a_classifier_of_the_hub_with_as_many_classes_is_scored_before(
+        self, in_process, runs, quick_picture
+    ):
+        run = job.create(
+            runs,
+            "food",
+            dict(source="hub", start="nateraw/food", method="frozen", limit=64, epochs=1),
+        )
         assert execute(run) == DONE, run.status
         assert run.metrics["before"]["n"] == 1010 and "top5" in run.metrics["before"]
 
@@ -176,44 +229,81 @@ class TestWithAHub:
         assert "nobody/nothing could not be loaded from the Hub" in run.status["reason"]
 
     @pytest.mark.parametrize("method", ["frozen", "lora"])
-    def test_wav2vec2_of_the_hub_learns_minds_14_and_is_published(self, in_process, runs, method, quick_picture):
-        run = job.create(runs, "audio_intent", dict(source="hub", method=method, limit=28, epochs=1, seconds=2))
+    def test_wav2vec2_of_the_hub_learns_minds_14_and_is_published(
+        self, in_process, runs, method, quick_picture
+    ):
+        run = job.create(
+            runs, "audio_intent", dict(source="hub", method=method, limit=28, epochs=1, seconds=2)
+        )
         assert execute(run) == DONE, run.status
         config = json.loads((run.checkpoint / "config.json").read_text())
-        assert config["architectures"] == ["Wav2Vec2ForSequenceClassification"] and len(config["id2label"]) == 14
-        assert run.settings["base"] == "facebook/wav2vec2-base" and "PolyAI/minds14 en-US" in run.settings["data"]
+        assert (
+            config["architectures"] == ["Wav2Vec2ForSequenceClassification"]
+            and len(config["id2label"]) == 14
+        )
+        assert (
+            run.settings["base"] == "facebook/wav2vec2-base"
+            and "PolyAI/minds14 en-US" in run.settings["data"]
+        )
         assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
         assert run.metrics["classes"][-1] == "pay_bill" and run.metrics["after"]["n"] > 50
-        assert "scored one at a time" in run.log_file.read_text(), "its feature encoder normalises over time"
+        assert "scored one at a time" in run.log_file.read_text(), (
+            "its feature encoder normalises over time"
+        )
 
-    def test_the_data_tells_what_is_said_and_a_language_that_there_is_not_is_refused(self, in_process):
-        from training import audio_score
+    def test_the_data_tells_what_is_said_and_a_language_that_there_is_not_is_refused(
+        self, in_process
+    ):
+        from training.recipes.audio_intent import score as audio_score
+
         data = audio_score.load("PolyAI/minds14", "hub", "", "en-US", 0)
         assert len(data.train.texts) == len(data.train) + len(data.test) and all(data.train.texts)
         with pytest.raises(recipe.SettingsError, match="has no part named 'xx-XX'"):
             audio_score.load("PolyAI/minds14", "hub", "", "xx-XX", 0)
 
     @pytest.mark.parametrize("method", ["full", "frozen", "lora"])
-    def test_an_encoder_and_a_decoder_of_the_hub_are_joined_and_learn_flickr8k(self, in_process, runs, method,
-                                                                               few_captions):
-        run = job.create(runs, "captioning", dict(source="hub", method=method, limit=16, batch_size=8, epochs=1,
-                                                  words=6))
+    def test_an_encoder_and_a_decoder_of_the_hub_are_joined_and_learn_flickr8k(
+        self, in_process, runs, method, few_captions
+    ):
+        run = job.create(
+            runs,
+            "captioning",
+            dict(source="hub", method=method, limit=16, batch_size=8, epochs=1, words=6),
+        )
         assert execute(run) == DONE, run.status
         config = json.loads((run.checkpoint / "config.json").read_text())
-        assert config["architectures"] == ["VisionEncoderDecoderModel"] and config["decoder"]["add_cross_attention"]
+        assert (
+            config["architectures"] == ["VisionEncoderDecoderModel"]
+            and config["decoder"]["add_cross_attention"]
+        )
         assert run.settings["base"] == "google/vit-base-patch16-224-in21k + openai-community/gpt2"
         assert "16 training pictures with 80 captions" in run.log_file.read_text()
         assert run.metrics["before"] is None and run.metrics["after"]["n"] == 8
         card = (run.checkpoint / "README.md").read_text()
         assert "- openai-community/gpt2" in card
-        assert re.search(r"\| Starts from \| google/vit-\S+ \(revision [0-9a-f]{40}\) \+ openai-community/gpt2 "
-                         r"\(revision [0-9a-f]{40}\) \|", card)
+        assert re.search(
+            r"\| Starts from \| google/vit-\S+ \(revision [0-9a-f]{40}\) \+ openai-community/gpt2 "
+            r"\(revision [0-9a-f]{40}\) \|",
+            card,
+        )
 
     def test_a_whole_captioner_of_the_hub_goes_on_learning(self, in_process, runs, few_captions):
-        run = job.create(runs, "captioning", dict(source="hub", start="nlpconnect/vit-gpt2-image-captioning", limit=16,
-                                                  batch_size=8, epochs=1, words=6))
+        run = job.create(
+            runs,
+            "captioning",
+            dict(
+                source="hub",
+                start="nlpconnect/vit-gpt2-image-captioning",
+                limit=16,
+                batch_size=8,
+                epochs=1,
+                words=6,
+            ),
+        )
         assert execute(run) == DONE, run.status
-        assert run.metrics["before"]["n"] == 8 and re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
+        assert run.metrics["before"]["n"] == 8 and re.fullmatch(
+            "[0-9a-f]{40}", run.settings["base_revision"]
+        )
 
 
 @pytest.fixture
@@ -223,9 +313,13 @@ def few_captions(monkeypatch):
 
     import numpy as np
 
-    from training import caption_score, caption_train
+    from training.recipes.captioning import score as caption_score
+    from training.recipes.captioning import train as caption_train
+
     whole = caption_score.load("jxie/flickr8k", "hub")
     assert len(whole.train) == 6000 and len(whole.test) == 1000 and "validation" in whole.about
     assert all(len(whole.train.texts[place]) == 5 for place in whole.train.places)
-    monkeypatch.setattr(caption_score, "load", lambda *_: dataclasses.replace(whole, test=whole.test[np.arange(8)]))
+    monkeypatch.setattr(
+        caption_score, "load", lambda *_: dataclasses.replace(whole, test=whole.test[np.arange(8)])
+    )
     monkeypatch.setattr(caption_train, "JUDGED", 8)

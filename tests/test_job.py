@@ -1,4 +1,6 @@
-"""Jobs, with real processes: the queue, stopping by degrees, and the last word on every way to end."""
+"""Jobs, with real processes: the queue, stopping by degrees, and the last word on every way to
+end."""
+
 import errno
 import os
 import signal
@@ -10,13 +12,15 @@ import time
 import pytest
 from conftest import wait_for
 
-from training import job
-from training.process import is_alive, process_identity
 from training.recipe import SettingsError
-from training.run import ENDED, Run, lock
+from training.runs import job
+from training.runs.process import is_alive, process_identity
+from training.runs.run import ENDED, Run, lock
 
-pytestmark = [pytest.mark.usefixtures("workshop", "no_survivors"),
-              pytest.mark.skipif(sys.platform == "win32", reason="jobs are stopped by POSIX signals")]
+pytestmark = [
+    pytest.mark.usefixtures("workshop", "no_survivors"),
+    pytest.mark.skipif(sys.platform == "win32", reason="jobs are stopped by POSIX signals"),
+]
 FOREVER = dict(steps=100_000, pause=0.02)
 
 
@@ -34,9 +38,11 @@ def started(runs, **settings) -> Run:
 
 def ended(run: Run) -> str:
     """Its last state, as the app sees it, that looks every now and then."""
+
     def look():
         job.reconcile(run.path.parent)
         return run.status["state"] in ENDED
+
     wait_for(look)
     return run.state
 
@@ -51,9 +57,16 @@ def supervise(workshop):
     children = []
 
     def start(run: Run, kill_after: float = 0.5):
-        code = ("import sys; from pathlib import Path; from training import job; from training.run import Run; "
-                "job.supervise(Run(Path(sys.argv[1])), term_after=0.3, kill_after=float(sys.argv[2]))")
-        children.append(subprocess.Popen([sys.executable, "-c", code, str(run.path), str(kill_after)], cwd=workshop))
+        code = (
+            "import sys; from pathlib import Path; from training import job; from "
+            "training.runs.run import Run; job.supervise(Run(Path(sys.argv[1])), term_after=0.3, "
+            "kill_after=float(sys.argv[2]))"
+        )
+        children.append(
+            subprocess.Popen(
+                [sys.executable, "-c", code, str(run.path), str(kill_after)], cwd=workshop
+            )
+        )
         wait_for(lambda: any(run.events()))
 
     yield start
@@ -62,7 +75,7 @@ def supervise(workshop):
         child.wait()
 
 
-# -- the queue -------------------------------------------------------------------------------------------
+# -- the queue -------------------------------------------------------------------------------------
 def test_runs_start_one_at_a_time_in_the_order_in_which_they_were_queued(runs):
     made, most = [queue_up(runs, steps=3) for _ in range(3)], 0
     assert [r.id for r in job.queue(runs)] == [r.id for r in made]
@@ -110,10 +123,14 @@ def test_two_pumps_at_once_start_one_job(runs):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(r.state for r in Run.all(runs)) == ["queued", "running"] and len(job._children) == 1
+    assert (
+        sorted(r.state for r in Run.all(runs)) == ["queued", "running"] and len(job._children) == 1
+    )
 
 
-def test_a_supervisor_that_does_not_start_fails_its_run_and_not_the_queue(runs, tmp_path, monkeypatch):
+def test_a_supervisor_that_does_not_start_fails_its_run_and_not_the_queue(
+    runs, tmp_path, monkeypatch
+):
     run = queue_up(runs)
     monkeypatch.setattr(job, "ROOT", tmp_path)
     job.pump(runs)
@@ -137,16 +154,23 @@ def test_a_terminal_that_waits_starts_what_the_page_had_queued_before_it(runs):
     first = queue_up(runs, steps=2)
     mine = job.create(runs, "clockwork", {})
     assert job.wait_for_turn(mine)
-    assert first.state == "done" and mine.state == "running" and mine.status["worker"]["pid"] == os.getpid()
+    assert (
+        first.state == "done"
+        and mine.state == "running"
+        and mine.status["worker"]["pid"] == os.getpid()
+    )
 
 
-# -- stopping --------------------------------------------------------------------------------------------
+# -- stopping --------------------------------------------------------------------------------------
 def test_stop_acts_at_the_next_step_and_publishes(runs):
     run = started(runs, **FOREVER)
     assert job.stop(run) == "stopping"
     wait_for(lambda: run.status["state"] in ENDED, seconds=20)
     assert run.state == "stopped" and run.has_checkpoint and run.escalation == ""
-    assert run.status["reason"].startswith("stopped at step") and "--continue " + run.id in run.log_tail()
+    assert (
+        run.status["reason"].startswith("stopped at step")
+        and "--continue " + run.id in run.log_tail()
+    )
 
 
 def test_a_worker_that_listens_to_signals_only_gets_one_and_publishes(runs, supervise):
@@ -185,7 +209,7 @@ def test_a_supervisor_that_is_asked_to_end_stops_its_run(runs):
     assert ended(run) == "stopped" and run.has_checkpoint
 
 
-# -- dying -----------------------------------------------------------------------------------------------
+# -- dying -----------------------------------------------------------------------------------------
 def test_a_killed_worker_failed_by_its_signal_with_a_hint_at_memory(runs):
     run = started(runs, **FOREVER)
     kill(run, "worker")
@@ -223,8 +247,13 @@ def test_a_last_word_that_comes_between_the_two_looks_stays(runs, monkeypatch):
     assert run.state == "done"
 
 
-@pytest.mark.parametrize("then, reason", [("leave", "ended with code 7. the spring broke"),
-                                          ("forget", "ended with code 0. Its log is empty.")])
+@pytest.mark.parametrize(
+    "then, reason",
+    [
+        ("leave", "ended with code 7. the spring broke"),
+        ("forget", "ended with code 0. Its log is empty."),
+    ],
+)
 def test_a_worker_that_leaves_without_a_word_failed_with_the_end_of_its_log(runs, then, reason):
     run = started(runs, then=then)
     assert ended(run) == "failed" and run.status["reason"] == reason
@@ -241,23 +270,33 @@ def test_a_disk_that_fills_while_saving_fails_in_a_sentence_and_leaves_room(runs
 def test_settings_of_another_version_fail_in_a_sentence(runs):
     run = Run.create(runs, "clockwork", {"wheels": 3})
     job.pump(runs)
-    assert ended(run) == "failed" and run.status["reason"].startswith("There is no setting named 'wheels'")
+    assert ended(run) == "failed" and run.status["reason"].startswith(
+        "There is no setting named 'wheels'"
+    )
 
 
-@pytest.mark.parametrize("error, words", [
-    (MemoryError(), "Memory ran out. Lower the batch size"),
-    (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "Memory ran out."),
-    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out."),
-    (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "The disk is full ("),
-    (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full ("),
-    (OSError(errno.EACCES, "Permission denied", "/x"), "PermissionError: [Errno 13] Permission denied"),
-    (ValueError("first line\nsecond line"), "ValueError: first line"), (KeyError(), "KeyError: ")])
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (MemoryError(), "Memory ran out. Lower the batch size"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "Memory ran out."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out."),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "The disk is full ("),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full ("),
+        (
+            OSError(errno.EACCES, "Permission denied", "/x"),
+            "PermissionError: [Errno 13] Permission denied",
+        ),
+        (ValueError("first line\nsecond line"), "ValueError: first line"),
+        (KeyError(), "KeyError: "),
+    ],
+)
 def test_errors_are_explained_in_one_line(error, words):
     text = job.explain(error)
     assert text.startswith(words) and "\n" not in text and len(text) <= 500
 
 
-# -- continuing ------------------------------------------------------------------------------------------
+# -- continuing ------------------------------------------------------------------------------------
 @pytest.fixture
 def old(runs):
     run = job.create(runs, "digits", {"epochs": 2, "seed": 5, "start": "scratch"}, local=False)
@@ -269,14 +308,20 @@ def old(runs):
 
 def test_continuing_takes_over_settings_and_changes_and_what_was_saved(runs, old):
     run = job.continued(runs, old.id, {"learning_rate": "0.01"}, local=False)
-    assert run.settings["continues"] == old.id and run.state == "queued" and not run.status.get("terminal")
+    assert (
+        run.settings["continues"] == old.id
+        and run.state == "queued"
+        and not run.status.get("terminal")
+    )
     assert run.config == {**old.config, "learning_rate": 0.01}
     assert [p.name for p in run.saved] == ["state.pt"] and run.saved[0].read_text() == "saved"
     assert not (run.resume / "state.partial").exists()
 
 
 def test_a_finished_run_is_continued_for_as_many_epochs_again_unless_told(runs, old):
-    assert job.continued(runs, old.id, {}).config["epochs"] == 2, "a stopped one has its epochs to finish"
+    assert job.continued(runs, old.id, {}).config["epochs"] == 2, (
+        "a stopped one has its epochs to finish"
+    )
     old.set_status("done")
     assert job.continued(runs, old.id, {}).config["epochs"] == 4
     assert job.continued(runs, old.id, {"epochs": 3}).config["epochs"] == 3
@@ -303,11 +348,17 @@ def test_what_saved_nothing_cannot_be_continued(runs, old):
     assert len(Run.all(runs)) == 1
 
 
-@pytest.mark.parametrize("changes", [{"batch_size": 64}, {"arch": "mlp"}, {"seed": 6}, {"limit": 10}])
+@pytest.mark.parametrize(
+    "changes", [{"batch_size": 64}, {"arch": "mlp"}, {"seed": 6}, {"limit": 10}]
+)
 def test_what_a_saved_state_hangs_on_cannot_change(runs, old, changes):
-    with pytest.raises(SettingsError, match=f"{next(iter(changes))} cannot change from .* is continued"):
+    with pytest.raises(
+        SettingsError, match=f"{next(iter(changes))} cannot change from .* is continued"
+    ):
         job.continued(runs, old.id, changes)
-    assert job.continued(runs, old.id, {"batch_size": "128", "seed": 5.0}), "the same value is no change"
+    assert job.continued(runs, old.id, {"batch_size": "128", "seed": 5.0}), (
+        "the same value is no change"
+    )
 
 
 def test_wrong_changes_are_refused_before_anything_is_made(runs, old):
@@ -326,7 +377,9 @@ def test_the_page_may_not_name_paths_but_the_command_line_may(runs):
 def test_a_new_run_records_where_it_lands_and_what_made_it(runs):
     run = queue_up(runs)
     assert run.settings["slot"] == "clock" and run.settings["versions"]["python"].startswith("3.")
-    assert {"torch", "transformers", "accelerate"} < set(run.settings["versions"]) and "commit" in run.settings
+    assert {"torch", "transformers", "accelerate"} < set(
+        run.settings["versions"]
+    ) and "commit" in run.settings
 
 
 def test_the_lock_is_free_again_after_a_refusal(runs, old):

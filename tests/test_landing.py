@@ -1,42 +1,53 @@
 """What becomes of a run when it ends: the gate, the swap, and that none is forgotten."""
+
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import wait_for
 
-from demos import landing
-from demos.landing import Landing, decide, land
-from training import job
-from training.run import Run, write_json
+from demos.serving import landing
+from demos.serving.landing import Landing, decide, land
+from training.runs import job
+from training.runs.run import Run, write_json
 
 ACTIVE = "embedded-digits"
 
 
-def scores(new: float = 0.9, old: float | None = 0.8, active: str = ACTIVE, same_labels: bool = True) -> dict:
+def scores(
+    new: float = 0.9, old: float | None = 0.8, active: str = ACTIVE, same_labels: bool = True
+) -> dict:
     """What a job that ended in its own time measured."""
-    return {"after": {"accuracy": new}, "held_out": "100 pictures",
-            "active": {"id": active, "same_labels": same_labels, "score": old if same_labels else None}}
+    return {
+        "after": {"accuracy": new},
+        "held_out": "100 pictures",
+        "active": {"id": active, "same_labels": same_labels, "score": old if same_labels else None},
+    }
 
 
 UNSCORED = {"stopped": True, "step": 3, "total": 9, "held_out_score": None}
 
 GATE = [
     # asked for   what was measured                   outcome    why
-    ("better",    scores(0.9, 0.8),                   "swap",    "better: 90.0% against 80.0% on 100 pictures"),
-    ("better",    scores(0.8, 0.9),                   "kept",    "not better: 80.0% against 90.0% on 100 pictures"),
-    ("better",    scores(0.8, 0.8),                   "kept",    "not better: 80.0% against 80.0%"),
-    ("better",    scores(same_labels=False),          "offered", "it knows other classes"),
-    ("better",    scores(active="digits-1-gone"),     "offered", "with digits-1-gone, which no longer answers"),
-    ("better",    UNSCORED,                           "offered", "stopped before it was scored"),
-    ("better",    {},                                 "offered", "stopped before it was scored"),
-    ("always",    scores(0.9, 0.8),                   "swap",    "started with “always” swap in"),
-    ("always",    scores(0.1, 0.8),                   "swap",    "started with “always” swap in"),
-    ("always",    scores(same_labels=False),          "swap",    "started with “always” swap in"),
-    ("always",    scores(active="digits-1-gone"),     "swap",    "started with “always” swap in"),
-    ("always",    UNSCORED,                           "swap",    "started with “always” swap in"),
-    ("never",     scores(0.9, 0.8),                   "offered", "started with “never” swap in"),
-    ("never",     UNSCORED,                           "offered", "started with “never” swap in"),
+    ("better", scores(0.9, 0.8), "swap", "better: 90.0% against 80.0% on 100 pictures"),
+    ("better", scores(0.8, 0.9), "kept", "not better: 80.0% against 90.0% on 100 pictures"),
+    ("better", scores(0.8, 0.8), "kept", "not better: 80.0% against 80.0%"),
+    ("better", scores(same_labels=False), "offered", "it knows other classes"),
+    (
+        "better",
+        scores(active="digits-1-gone"),
+        "offered",
+        "with digits-1-gone, which no longer answers",
+    ),
+    ("better", UNSCORED, "offered", "stopped before it was scored"),
+    ("better", {}, "offered", "stopped before it was scored"),
+    ("always", scores(0.9, 0.8), "swap", "started with “always” swap in"),
+    ("always", scores(0.1, 0.8), "swap", "started with “always” swap in"),
+    ("always", scores(same_labels=False), "swap", "started with “always” swap in"),
+    ("always", scores(active="digits-1-gone"), "swap", "started with “always” swap in"),
+    ("always", UNSCORED, "swap", "started with “always” swap in"),
+    ("never", scores(0.9, 0.8), "offered", "started with “never” swap in"),
+    ("never", UNSCORED, "offered", "started with “never” swap in"),
 ]
 
 
@@ -55,20 +66,35 @@ def test_without_a_wish_it_is_swapped_in_only_if_better(runs):
         assert decide(run, ACTIVE)[0] == outcome
 
 
-@pytest.mark.parametrize("measured, outcome, answers", [
-    (scores(0.9, 0.8), "swapped", True), (scores(0.7, 0.8), "kept", False),
-    (scores(same_labels=False), "offered", False)])
-def test_landing_swaps_and_writes_down_what_was_done_and_why(slots, ended, measured, outcome, answers):
+@pytest.mark.parametrize(
+    "measured, outcome, answers",
+    [
+        (scores(0.9, 0.8), "swapped", True),
+        (scores(0.7, 0.8), "kept", False),
+        (scores(same_labels=False), "offered", False),
+    ],
+)
+def test_landing_swaps_and_writes_down_what_was_done_and_why(
+    slots, ended, measured, outcome, answers
+):
     run = ended(metrics=measured)
     land(run, slots["digits"])
-    assert run.swap["outcome"] == outcome and run.swap["why"] == decide(run, ACTIVE)[1] and run.swap["at"] > 0
+    assert (
+        run.swap["outcome"] == outcome
+        and run.swap["why"] == decide(run, ACTIVE)[1]
+        and run.swap["at"] > 0
+    )
     assert slots["digits"].get().id == (run.id if answers else ACTIVE)
 
 
 def test_other_labels_are_swapped_in_when_asked_for(slots, ended):
     run = ended(metrics=scores(same_labels=False), labels=["cat", "dog", "fox"], swap="always")
     land(run, slots["digits"])
-    assert run.swap["outcome"] == "swapped" and slots["digits"].get().predictor.labels == ["cat", "dog", "fox"]
+    assert run.swap["outcome"] == "swapped" and slots["digits"].get().predictor.labels == [
+        "cat",
+        "dog",
+        "fox",
+    ]
 
 
 def test_a_checkpoint_that_is_refused_on_landing_is_written_down_with_the_reason(slots, ended):
@@ -80,7 +106,9 @@ def test_a_checkpoint_that_is_refused_on_landing_is_written_down_with_the_reason
     assert slots["digits"].get().id == ACTIVE
 
 
-def test_what_ended_while_no_app_was_up_lands_at_the_next_look_each_in_its_slot_and_only_once(slots, ended):
+def test_what_ended_while_no_app_was_up_lands_at_the_next_look_each_in_its_slot_and_only_once(
+    slots, ended
+):
     digits, fashion = ended(seed=1, metrics=scores()), ended(seed=2, slot="fashion", swap="always")
     app = Landing(slots, training=True)
     app.look()
@@ -90,14 +118,18 @@ def test_what_ended_while_no_app_was_up_lands_at_the_next_look_each_in_its_slot_
     assert slots["digits"].get().id == ACTIVE, "a person's roll back stays"
 
 
-def test_of_two_better_runs_the_second_is_offered_since_it_was_compared_with_what_no_longer_answers(slots, ended):
+def test_of_two_better_runs_the_second_is_offered_since_it_was_compared_with_what_no_longer_answers(
+    slots, ended
+):
     first, second = ended(seed=1, metrics=scores()), ended(seed=2, metrics=scores(0.99, 0.8))
     Landing(slots, training=True).look()
     assert first.swap["outcome"] == "swapped" and second.swap["outcome"] == "offered"
     assert slots["digits"].get().id == first.id
 
 
-@pytest.mark.parametrize("state, lands", [("done", True), ("stopped", True), ("failed", False), ("lost", False)])
+@pytest.mark.parametrize(
+    "state, lands", [("done", True), ("stopped", True), ("failed", False), ("lost", False)]
+)
 def test_only_what_ended_well_or_was_stopped_lands(slots, ended, state, lands):
     run = ended(state=state, swap="always")
     Landing(slots, training=True).look()
@@ -135,7 +167,9 @@ def test_without_a_folder_of_runs_there_is_nothing_to_do_and_none_is_made(runs, 
 
 def test_a_run_of_another_version_does_not_keep_those_behind_it_from_landing(runs, slots, ended):
     strange = [ended(metrics={"active": {"id": ACTIVE, "same_labels": True}}), ended(), ended()]
-    for run, settings in zip(strange[1:], ({"recipe": "telepathy"}, {"config": {"mind": 1}}), strict=True):
+    for run, settings in zip(
+        strange[1:], ({"recipe": "telepathy"}, {"config": {"mind": 1}}), strict=True
+    ):
         run.record(**settings, slot="")
     good = ended(seed=5, metrics=scores())
     Landing(slots, training=True).look()
@@ -159,7 +193,7 @@ def test_the_thread_survives_errors_tells_each_once_and_goes_on(slots, ended, mo
     run = ended(metrics=scores())
     monkeypatch.setattr(landing, "EVERY", 0.01)
     thread = Landing(Clumsy(slots), training=False)
-    with caplog.at_level(logging.ERROR, "demos.landing"):
+    with caplog.at_level(logging.ERROR, "demos.serving.landing"):
         thread.start()
         try:
             wait_for(lambda: run.swap)

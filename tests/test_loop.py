@@ -1,4 +1,6 @@
-"""The training loop, shown on the digits recipe: continuing exactly, what a step learns, when it stops."""
+"""The training loop, shown on the digits recipe: continuing exactly, what a step learns, when it
+stops."""
+
 import os
 import pickle
 from types import SimpleNamespace
@@ -10,20 +12,33 @@ from conftest import TWO_STEPS, Killed, ending, execute, train
 from learning import bars, folder_of, losses, own, same, same_losses, weights
 from torch.nn import functional as F
 
-from training import digits_score, digits_train, job, loop
 from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
-from training.digits import Config
-from training.loop import rate, steps_of
+from training.learn import loop
+from training.learn.loop import rate, steps_of
+from training.recipes.digits import score as digits_score
+from training.recipes.digits import train as digits_train
+from training.recipes.digits.config import Config
+from training.runs import job
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
 
 
-# -- continuing ------------------------------------------------------------------------------------------
+# -- continuing ------------------------------------------------------------------------------------
 @pytest.fixture(scope="session")
 def chance(shapes):
-    """A convolutional network with every source of chance that there is, on own pictures: 6 steps, 3 an epoch."""
-    return dict({**TWO_STEPS, **own(shapes)}, arch="cnn", epochs=2, batch_size=32, limit=96, augmentation="strong",
-                dropout=0.3, accumulate=2, label_smoothing=0.1)
+    """A convolutional network with every source of chance that there is, on own pictures: 6 steps,
+    3 an epoch."""
+    return dict(
+        {**TWO_STEPS, **own(shapes)},
+        arch="cnn",
+        epochs=2,
+        batch_size=32,
+        limit=96,
+        augmentation="strong",
+        dropout=0.3,
+        accumulate=2,
+        label_smoothing=0.1,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +94,8 @@ def test_where_saving_is_slow_not_every_epoch_is_saved(lab, monkeypatch, seconds
         written.append(clock.now)
 
     def judge(_):
-        clock.now += 0.1   # an epoch's time
+        clock.now += 0.1  # an epoch's time
+
     monkeypatch.setattr(loop, "SOONEST", 0)
     monkeypatch.setattr(loop, "time", clock)
     monkeypatch.setattr(loop, "write_state", write)
@@ -96,19 +112,24 @@ def test_a_finished_run_goes_on_for_as_many_epochs_again(lab, trained):
 
 def test_other_pictures_under_a_continued_run_are_refused(tmp_path, lab):
     folder = folder_of(bars(3, 8), tmp_path)
-    first = ending(lab, "digits", 1, {**TWO_STEPS, "source": "folder", "folder": str(folder), "batch_size": 4})
+    first = ending(
+        lab, "digits", 1, {**TWO_STEPS, "source": "folder", "folder": str(folder), "batch_size": 4}
+    )
     assert execute(first) == STOPPED
     folder_of(bars(3, 9, seed=5), folder)
     digits_score.load.cache_clear()
     second = job.continued(lab, first.id, {})
     assert execute(second) == SETTINGS
-    assert second.state == "failed" and "not those that this run began with" in second.status["reason"]
+    assert (
+        second.state == "failed" and "not those that this run began with" in second.status["reason"]
+    )
 
 
 def test_a_resume_file_that_would_run_code_is_not_read(lab, tmp_path):
     class Evil:
         def __reduce__(self):
             return (open, (str(tmp_path / "evil"), "w"))
+
     run = job.create(lab, "digits", TWO_STEPS)
     (run.resume / "state.pt").write_bytes(pickle.dumps(Evil()))
     assert execute(run) == FAILED
@@ -120,15 +141,22 @@ def test_a_state_that_does_not_fit_on_the_disk_says_so(tmp_path):
     (tmp_path / "state.partial").symlink_to("/dev/full")
     with pytest.raises(OSError) as error:
         loop.write_state(tmp_path, {"weights": torch.zeros(100_000)})
-    assert job.explain(error.value).startswith("The disk is full") and not (tmp_path / "state.pt").exists()
+    assert (
+        job.explain(error.value).startswith("The disk is full")
+        and not (tmp_path / "state.pt").exists()
+    )
 
 
-# -- the loop --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("count, batch, world", [(100, 32, 1), (100, 32, 2), (65, 32, 2), (7, 3, 3), (5, 128, 4)])
+# -- the loop --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "count, batch, world", [(100, 32, 1), (100, 32, 2), (65, 32, 2), (7, 3, 3), (5, 128, 4)]
+)
 def test_the_ranks_of_all_batches_see_every_picture_once_and_none_goes_without(count, batch, world):
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     parts = [[b[rank::world] for rank in range(world)] for b in steps_of(order, batch, world)]
-    assert sorted(torch.cat([piece for step in parts for piece in step]).tolist()) == list(range(count))
+    assert sorted(torch.cat([piece for step in parts for piece in step]).tolist()) == list(
+        range(count)
+    )
     assert all(len(piece) for step in parts for piece in step)
 
 
@@ -147,7 +175,9 @@ def test_the_logged_loss_is_the_mean_over_the_batch(lab):
     model, _ = digits_train.build(Config(**run.config), data, lab)
     with torch.no_grad():
         logits = model(torch.from_numpy(part.images)[:, None] / 255).logits
-    assert losses(run) == pytest.approx([float(F.cross_entropy(logits, torch.from_numpy(part.labels)))], rel=1e-2)
+    assert losses(run) == pytest.approx(
+        [float(F.cross_entropy(logits, torch.from_numpy(part.labels)))], rel=1e-2
+    )
 
 
 @pytest.mark.parametrize("schedule, end", [("cosine", 0), ("linear", 0), ("constant", 1)])
@@ -160,12 +190,23 @@ def test_the_learning_rate_rises_in_the_warm_up_and_then_falls_as_asked(schedule
 
 
 def scripted(right: list[bool]):
-    """A fake of `predict` that is right or wrong about every picture of the held-out part, epoch by epoch."""
+    """A fake of `predict` that is right or wrong about every picture of the held-out part, epoch by
+    epoch."""
+
     def predict(model, images, run=None):
-        labels = {p.tobytes(): i for p, i in zip(*(getattr(digits_score.load("mnist", "sample").train, n)
-                                                   for n in ("images", "labels")), strict=True)}
+        labels = {
+            p.tobytes(): i
+            for p, i in zip(
+                *(
+                    getattr(digits_score.load("mnist", "sample").train, n)
+                    for n in ("images", "labels")
+                ),
+                strict=True,
+            )
+        }
         true = np.array([labels[p.tobytes()] for p in images])
         return np.eye(10, dtype=np.float32)[true if right.pop(0) else (true + 1) % 10]
+
     return predict
 
 
@@ -174,7 +215,11 @@ def test_early_stopping_ends_the_run_and_publishes_its_best_epoch(lab, monkeypat
     short = train(lab, **{**plain, "epochs": 1})
     monkeypatch.setattr(digits_train, "predict", scripted([True, False, False, True, True]))
     run = train(lab, **plain, early_stopping=2)
-    assert run.status["step"] == 6 and run.metrics["stopped"] is False and run.metrics["held_out_score"] == 1
+    assert (
+        run.status["step"] == 6
+        and run.metrics["stopped"] is False
+        and run.metrics["held_out_score"] == 1
+    )
     assert [e["score"] for e in run.events() if "score" in e] == [1, 0, 0]
     assert "stopped early" in run.log_file.read_text()
     assert same(weights(run), weights(short))
@@ -197,22 +242,37 @@ def test_a_loss_that_is_no_number_fails_with_what_to_do(lab, monkeypatch):
     monkeypatch.setattr(digits_train, "augment", lambda images, *_: images * float("nan"))
     run = job.create(lab, "digits", TWO_STEPS)
     assert execute(run) == SETTINGS
-    assert run.state == "failed" and "Lower the learning rate" in run.status["reason"] and not run.has_checkpoint
+    assert (
+        run.state == "failed"
+        and "Lower the learning rate" in run.status["reason"]
+        and not run.has_checkpoint
+    )
 
 
 def test_stopped_before_the_first_step_nothing_is_published_and_it_says_so(lab, capsys):
     run = job.create(lab, "digits", TWO_STEPS)
     run.request_stop()
     assert execute(run) == STOPPED
-    assert run.state == "stopped" and "before the first step: nothing was published" in run.status["reason"]
-    assert not run.has_checkpoint and not run.staging.exists() and "nothing was published" in capsys.readouterr().out
+    assert (
+        run.state == "stopped"
+        and "before the first step: nothing was published" in run.status["reason"]
+    )
+    assert (
+        not run.has_checkpoint
+        and not run.staging.exists()
+        and "nothing was published" in capsys.readouterr().out
+    )
     assert execute(job.continued(lab, run.id, {})) == DONE
 
 
-def test_a_stop_during_the_last_step_does_not_wait_for_the_scores_which_continuing_makes_up_for(lab, unbroken, chance):
+def test_a_stop_during_the_last_step_does_not_wait_for_the_scores_which_continuing_makes_up_for(
+    lab, unbroken, chance
+):
     first = ending(lab, "digits", 6, chance)
     assert execute(first) == STOPPED and first.has_checkpoint and "after" not in first.metrics
     assert first.status["reason"] == "stopped at step 6 of 6"
     second = job.continued(lab, first.id, {})
     assert execute(second) == DONE and losses(second) == []
-    assert second.metrics["after"]["n"] == unbroken.metrics["after"]["n"] and same(weights(second), weights(unbroken))
+    assert second.metrics["after"]["n"] == unbroken.metrics["after"]["n"] and same(
+        weights(second), weights(unbroken)
+    )

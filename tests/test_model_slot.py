@@ -1,4 +1,6 @@
-"""A slot answers without pause while its checkpoint is exchanged, and refuses what it cannot vouch for."""
+"""A slot answers without pause while its checkpoint is exchanged, and refuses what it cannot vouch
+for."""
+
 import gc
 import json
 import pickle
@@ -17,9 +19,9 @@ from PIL import Image
 from serving import is_a_sentence, pixels
 
 from demos import digits
-from demos.model_slot import BESIDE, ModelSlot, SwapError
-from training import checkpoint
-from training.run import read_json
+from demos.serving.model_slot import BESIDE, ModelSlot, SwapError
+from training.runs import checkpoint
+from training.runs.run import read_json
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,7 +56,8 @@ def slot(slots):
 
 
 def same(one, other) -> bool:
-    """Answers of one network, loaded twice: each load may give other last bits on some processors."""
+    """Answers of one network, loaded twice: each load may give other last bits on some
+    processors."""
     return one == pytest.approx(other, abs=1e-6)
 
 
@@ -62,16 +65,23 @@ def recorded(runs) -> list[str]:
     return read_json(runs / "active.json", {}).get("digits", [])
 
 
-# -- swapping under load ---------------------------------------------------------------------------------
+# -- swapping under load ---------------------------------------------------------------------------
 @pytest.mark.slow
-def test_eight_threads_get_the_answers_of_the_checkpoints_they_name_through_fifty_swaps(slot, ended):
+def test_eight_threads_get_the_answers_of_the_checkpoints_they_name_through_fifty_swaps(
+    slot, ended
+):
     runs = [ended(seed=1, arch="cnn"), ended(seed=2)]
     pictures = [Image.fromarray(np.pad(pixels(i)[4:24, 4:24], 4)) for i in range(4)]
     alone = {run.id: digits.DigitsPredictor(run.checkpoint) for run in runs}
-    right = {(run.id, i): digits.classify(p, "digits", run.id).confidences
-             for run in runs for i, p in enumerate(pictures)}
+    right = {
+        (run.id, i): digits.classify(p, "digits", run.id).confidences
+        for run in runs
+        for i, p in enumerate(pictures)
+    }
     for (run_id, i), confidences in right.items():
-        assert same(list(confidences.values()), sorted(alone[run_id].scores(np.array(pictures[i])))[::-1])
+        assert same(
+            list(confidences.values()), sorted(alone[run_id].scores(np.array(pictures[i])))[::-1]
+        )
     assert right[runs[0].id, 0] != pytest.approx(right[runs[1].id, 0], abs=1e-3)
     slot.swap(runs[0].id)
     over, seen = threading.Event(), Counter()
@@ -92,7 +102,9 @@ def test_eight_threads_get_the_answers_of_the_checkpoints_they_name_through_fift
             over.set()
         for future in asking:
             future.result(60)
-    assert {thread for thread, _ in seen} == set(range(8)) and {run for _, run in seen} == {r.id for r in runs}
+    assert {thread for thread, _ in seen} == set(range(8)) and {run for _, run in seen} == {
+        r.id for r in runs
+    }
 
 
 def test_the_old_checkpoint_answers_at_once_while_the_new_one_loads(fake, ended):
@@ -132,11 +144,15 @@ def test_swaps_of_two_slots_at_once_are_both_recorded(runs, slots, ended):
     with ThreadPoolExecutor(2) as pool:
         for swap in [pool.submit(slots[name].swap, run) for name, run in wanted.items()]:
             swap.result(60)
-    assert {name: history[-1] for name, history in read_json(runs / "active.json").items()} == wanted
+    assert {
+        name: history[-1] for name, history in read_json(runs / "active.json").items()
+    } == wanted
 
 
 @pytest.mark.slow
-def test_all_slots_loading_at_once_in_a_fresh_process_answer_with_the_choice_of_last_time(runs, slot, ended):
+def test_all_slots_loading_at_once_in_a_fresh_process_answer_with_the_choice_of_last_time(
+    runs, slot, ended
+):
     slot.swap((chosen := ended(seed=1)).id)
     code = """
 import threading
@@ -147,14 +163,18 @@ threads = [threading.Thread(target=lambda s=s: (gate.wait(), s.get())) for s in 
 [t.start() for t in threads], [t.join() for t in threads]
 print(*(f"{s.name}={s.active_id}{s.notice}" for s in slots))
 """
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
     answers = dict(line.split("=", 1) for line in found.stdout.split())
     assert answers.pop("digits") == chosen.id and answers, found
     assert all(answer.startswith("embedded-") for answer in answers.values()), found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tab, slot, ask", [("food", "food", "classify"), ("captioning", "captions", "caption")])
+@pytest.mark.parametrize(
+    "tab, slot, ask", [("food", "food", "classify"), ("captioning", "captions", "caption")]
+)
 def test_who_asks_while_another_thread_imports_transformers_is_answered(runs, tab, slot, ask):
     code = f"""
 import sys, threading
@@ -165,12 +185,16 @@ while "transformers" not in sys.modules:
     pass
 print({tab}.{ask}(Image.new("RGB", (64, 64))).checkpoint)
 """
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
     assert found.stdout.strip() == f"embedded-{slot}", found
 
 
 def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
-    runs = [ended(seed=seed, hidden=1000) for seed in range(BESIDE + 2)]  # so many that each swap loads: 3 MB each
+    runs = [
+        ended(seed=seed, hidden=1000) for seed in range(BESIDE + 2)
+    ]  # so many that each swap loads: 3 MB each
     memory = {}
     for count in range(1, 101):
         slot.swap(runs[count % len(runs)].id)
@@ -180,7 +204,7 @@ def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
     assert memory[100] < 1.05 * memory[10]
 
 
-# -- refusing --------------------------------------------------------------------------------------------
+# -- refusing --------------------------------------------------------------------------------------
 def cut(path):
     file = path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
@@ -212,15 +236,18 @@ def settings_with(**changes):
     def change(path):
         config = json.loads((path / "config.json").read_text())
         (path / "config.json").write_text(json.dumps({**config, **changes}))
+
     return change
 
 
 def weights_with(change):
     def rewrite(path):
         from safetensors.torch import load, save
+
         tensors = load((path / "model.safetensors").read_bytes())
         change(tensors)
         (path / "model.safetensors").write_bytes(save(tensors, {"format": "pt"}))
+
     return rewrite
 
 
@@ -230,31 +257,58 @@ DAMAGES = {
     "no weights": (no_weights, "weights (model.safetensors) are missing"),
     "a pickle only": (pickled, "pytorch_model.bin, which could run code"),
     "config.json is garbage": (config_with("{garbage"), "config.json is damaged"),
-    "config.json is binary": (lambda path: (path / "config.json").write_bytes(b"\xff\xfe\x00{}"), "config.json is"),
+    "config.json is binary": (
+        lambda path: (path / "config.json").write_bytes(b"\xff\xfe\x00{}"),
+        "config.json is",
+    ),
     "config.json is a list": (config_with("[1, 2]"), "config.json is damaged"),
     "no labels": (settings_with(id2label=None), "head.bias is (10,) instead of (2,)"),
     "labels are no table": (settings_with(id2label=["a", "b"]), "config.json is damaged"),
-    "one label fewer than rows": (settings_with(id2label={str(i): str(i) for i in range(9)}), "(10,) instead of (9,)"),
-    "one label more than rows": (settings_with(id2label={str(i): str(i) for i in range(11)}), "(10,) instead of (11,)"),
+    "one label fewer than rows": (
+        settings_with(id2label={str(i): str(i) for i in range(9)}),
+        "(10,) instead of (9,)",
+    ),
+    "one label more than rows": (
+        settings_with(id2label={str(i): str(i) for i in range(11)}),
+        "(10,) instead of (11,)",
+    ),
     "another network": (settings_with(arch="cnn"), "do not fit its config"),
     "a network that there is not": (settings_with(arch="vit"), "arch is 'vit'"),
     "a framing that there is not": (settings_with(framing="sideways"), "framing"),
     "a tensor missing": (weights_with(lambda t: t.pop("head.bias")), "head.bias is missing"),
-    "a tensor too many": (weights_with(lambda t: t.update(extra=t["head.bias"].clone())), "extra has no place"),
-    "a weight is not a number": (weights_with(lambda t: t["head.weight"][3, 5].fill_(float("nan"))), "not finite"),
-    "a weight is infinite": (weights_with(lambda t: t["head.bias"][0].fill_(float("inf"))), "not finite"),
+    "a tensor too many": (
+        weights_with(lambda t: t.update(extra=t["head.bias"].clone())),
+        "extra has no place",
+    ),
+    "a weight is not a number": (
+        weights_with(lambda t: t["head.weight"][3, 5].fill_(float("nan"))),
+        "not finite",
+    ),
+    "a weight is infinite": (
+        weights_with(lambda t: t["head.bias"][0].fill_(float("inf"))),
+        "not finite",
+    ),
 }
 
 
 @pytest.mark.parametrize("damage, words", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_checkpoint_is_refused_in_a_sentence_and_the_old_one_stays(runs, slot, ended, damage, words):
+def test_a_damaged_checkpoint_is_refused_in_a_sentence_and_the_old_one_stays(
+    runs, slot, ended, damage, words
+):
     good, bad = ended(seed=1), ended(seed=2)
     slot.swap(good.id)
-    before, choice = slot.get().predictor.scores(pixels(0)).tobytes(), (runs / "active.json").read_bytes()
+    before, choice = (
+        slot.get().predictor.scores(pixels(0)).tobytes(),
+        (runs / "active.json").read_bytes(),
+    )
     damage(bad.checkpoint)
     with pytest.raises(SwapError) as refused:
         slot.swap(bad.id)
-    assert words in str(refused.value) and bad.id in str(refused.value) and is_a_sentence(str(refused.value))
+    assert (
+        words in str(refused.value)
+        and bad.id in str(refused.value)
+        and is_a_sentence(str(refused.value))
+    )
     assert slot.get().id == good.id and slot.get().predictor.scores(pixels(0)).tobytes() == before
     assert (runs / "active.json").read_bytes() == choice
 
@@ -266,7 +320,9 @@ def test_without_its_config_a_run_has_no_checkpoint_to_swap_in(slot, ended):
         slot.swap(run.id)
 
 
-def test_without_its_config_the_embedded_checkpoint_is_missed_in_a_sentence(tmp_path, runs, monkeypatch):
+def test_without_its_config_the_embedded_checkpoint_is_missed_in_a_sentence(
+    tmp_path, runs, monkeypatch
+):
     (tmp_path / "embedded" / "digits").mkdir(parents=True)
     monkeypatch.setattr(checkpoint, "EMBEDDED", tmp_path / "embedded")
     with pytest.raises(SwapError, match="embedded-digits was refused: its config.json is missing"):
@@ -286,7 +342,9 @@ def test_a_warm_up_that_fails_in_its_own_way_leaves_the_old_checkpoint(fake, end
     assert fake.get().id == "embedded-digits"
 
 
-@pytest.mark.parametrize("scores, words", [(np.zeros(3), "3 scores for 2 labels"), (np.full(2, np.nan), "not finite")])
+@pytest.mark.parametrize(
+    "scores, words", [(np.zeros(3), "3 scores for 2 labels"), (np.full(2, np.nan), "not finite")]
+)
 def test_what_the_first_prediction_gives_is_checked(fake, ended, monkeypatch, scores, words):
     run = ended()
     fake.get()
@@ -296,8 +354,24 @@ def test_what_the_first_prediction_gives_is_checked(fake, ended, monkeypatch, sc
     assert fake.get().id == "embedded-digits"
 
 
-@pytest.mark.parametrize("name", ["../{0}", "{1}/{0}", "{1}/{0}/checkpoint", "/etc", "..", ".", "", "embedded-../x",
-                                  "embedded-", "nothing-there", "{0}/../{0}", "{0}\n", "active.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../{0}",
+        "{1}/{0}",
+        "{1}/{0}/checkpoint",
+        "/etc",
+        "..",
+        ".",
+        "",
+        "embedded-../x",
+        "embedded-",
+        "nothing-there",
+        "{0}/../{0}",
+        "{0}\n",
+        "active.json",
+    ],
+)
 def test_ids_that_are_paths_or_of_nothing_are_refused(runs, slot, ended, name):
     run = ended()
     before = slot.get().id
@@ -316,7 +390,7 @@ def test_a_checkpoint_of_another_slot_is_refused(slot, ended):
         digits.classify(Image.fromarray(pixels(0)), "digits", shoes.id)
 
 
-# -- what survives a restart -----------------------------------------------------------------------------
+# -- what survives a restart -----------------------------------------------------------------------
 def test_the_choice_and_the_way_back_survive_a_restart(slot, ended):
     """test_app.py looks at the same with the real command, in a process of its own."""
     first, second = ended(seed=1), ended(seed=2)
@@ -329,7 +403,9 @@ def test_the_choice_and_the_way_back_survive_a_restart(slot, ended):
 
 
 @pytest.mark.parametrize("loss", ["deleted", "damaged"])
-def test_a_choice_that_was_lost_between_sessions_falls_back_to_an_earlier_one_and_says_so(runs, slot, ended, loss):
+def test_a_choice_that_was_lost_between_sessions_falls_back_to_an_earlier_one_and_says_so(
+    runs, slot, ended, loss
+):
     kept, lost = ended(seed=1), ended(seed=2)
     slot.swap(kept.id)
     slot.swap(lost.id)
@@ -339,7 +415,11 @@ def test_a_choice_that_was_lost_between_sessions_falls_back_to_an_earlier_one_an
         cut(lost.checkpoint)
     again = ModelSlot("digits", digits.DigitsPredictor)
     assert again.get().id == kept.id
-    assert lost.id in again.notice and "earlier checkpoint answers" in again.notice and is_a_sentence(again.notice)
+    assert (
+        lost.id in again.notice
+        and "earlier checkpoint answers" in again.notice
+        and is_a_sentence(again.notice)
+    )
     assert recorded(runs)[-1] == kept.id, "the gate must compare with what answers"
     assert again.previous == "embedded-digits"
     again.roll_back()
@@ -352,7 +432,11 @@ def test_where_every_choice_was_lost_the_embedded_one_answers(runs, slot, ended)
     for run in recorded(runs)[1:]:
         cut(runs / run / "checkpoint")
     again = ModelSlot("digits", digits.DigitsPredictor)
-    assert again.get().id == "embedded-digits" and again.previous is None and recorded(runs) == ["embedded-digits"]
+    assert (
+        again.get().id == "embedded-digits"
+        and again.previous is None
+        and recorded(runs) == ["embedded-digits"]
+    )
 
 
 def test_a_damaged_list_of_choices_means_the_embedded_one(runs, slot):
@@ -360,14 +444,18 @@ def test_a_damaged_list_of_choices_means_the_embedded_one(runs, slot):
     assert slot.get().id == "embedded-digits"
 
 
-# -- rolling back ----------------------------------------------------------------------------------------
+# -- rolling back ----------------------------------------------------------------------------------
 def test_roll_back_walks_back_one_choice_at_a_time(runs, slot, ended):
     ids = [ended(seed=seed).id for seed in (1, 2, 3)]
     for run_id in ids:
         slot.swap(run_id)
     for expected in (ids[1], ids[0], "embedded-digits"):
         assert slot.previous == expected
-        assert slot.roll_back().id == expected and slot.get().id == expected and recorded(runs)[-1] == expected
+        assert (
+            slot.roll_back().id == expected
+            and slot.get().id == expected
+            and recorded(runs)[-1] == expected
+        )
     assert slot.previous is None
     with pytest.raises(SwapError, match="nothing to roll back to"):
         slot.roll_back()
@@ -375,7 +463,12 @@ def test_roll_back_walks_back_one_choice_at_a_time(runs, slot, ended):
 
 def test_roll_back_skips_what_was_deleted_or_damaged(slot, ended):
     first, damaged, last, *deleted = (ended(seed=seed) for seed in range(3 + BESIDE))
-    for run in (first, damaged, *deleted, last):  # so many that the damaged one is not loaded any more
+    for run in (
+        first,
+        damaged,
+        *deleted,
+        last,
+    ):  # so many that the damaged one is not loaded any more
         slot.swap(run.id)
     for run in deleted:
         run.delete()
@@ -411,7 +504,7 @@ def test_the_embedded_checkpoint_is_under_all_choices_however_many_there_were(sl
     assert seen[-1] == "embedded-digits" and "embedded-digits" not in seen[:-1]
 
 
-# -- side by side ----------------------------------------------------------------------------------------
+# -- side by side ----------------------------------------------------------------------------------
 def test_another_checkpoint_answers_beside_the_active_one_without_becoming_it(runs, slot, ended):
     run = ended(seed=1)
     active = slot.get()
@@ -420,7 +513,11 @@ def test_another_checkpoint_answers_beside_the_active_one_without_becoming_it(ru
     assert beside.id == run.id and same(beside.predictor.scores(pixels(0)), alone)
     assert active.predictor.scores(pixels(0)) != pytest.approx(alone, abs=1e-3)
     assert slot.get() is active and slot.active_id == "embedded-digits" and not recorded(runs)
-    assert slot.get("embedded-digits") is active and slot.get("active") is active and slot.get("") is active
+    assert (
+        slot.get("embedded-digits") is active
+        and slot.get("active") is active
+        and slot.get("") is active
+    )
 
 
 def test_only_a_few_are_kept_beside_the_active_one(fake, ended):
@@ -445,12 +542,18 @@ def test_the_way_back_loads_nothing(fake, ended):
     first, run = fake.get(), ended()
     fake.swap(run.id)
     loads = dict(FakePredictor.loads)
-    assert fake.roll_back() is first and fake.swap(run.id).id == run.id and FakePredictor.loads == loads
+    assert (
+        fake.roll_back() is first
+        and fake.swap(run.id).id == run.id
+        and FakePredictor.loads == loads
+    )
 
 
 def test_a_damaged_checkpoint_asked_for_beside_the_active_one_is_refused_by_name(slot, ended):
     run = ended()
     cut(run.checkpoint)
-    with pytest.raises(SwapError, match=f"{run.id} was refused: its weights are damaged") as refused:
+    with pytest.raises(
+        SwapError, match=f"{run.id} was refused: its weights are damaged"
+    ) as refused:
         slot.get(run.id)
     assert is_a_sentence(str(refused.value)) and slot.get().id == "embedded-digits"

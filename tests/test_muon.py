@@ -1,13 +1,15 @@
-"""Muon's steps are orthogonal, AdamW takes what is no matrix, and a continued run goes on as if unbroken."""
+"""Muon's steps are orthogonal, AdamW takes what is no matrix, and a continued run goes on as if
+unbroken."""
+
 import copy
 
 import pytest
 import torch
 from torch import nn
 
-from training import backbone, muon
-from training.food import Config
-from training.muon import Muon, _Matrices, orthogonal, shares
+from training.learn import backbone, muon
+from training.learn.muon import Muon, _Matrices, orthogonal, shares
+from training.recipes.food.config import Config
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (20, 90), (90, 20), (8, 3)])
@@ -29,7 +31,9 @@ class Small(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedder = nn.Conv2d(3, 8, 3)
-        self.layers = nn.ModuleList([nn.ModuleDict({"wide": nn.Conv2d(8, 8, 3), "deep": nn.Conv2d(8, 8, 3, groups=8)})])
+        self.layers = nn.ModuleList(
+            [nn.ModuleDict({"wide": nn.Conv2d(8, 8, 3), "deep": nn.Conv2d(8, 8, 3, groups=8)})]
+        )
         self.classifier = nn.Linear(8, 4)
 
     def forward(self, x):
@@ -68,7 +72,11 @@ def test_only_ordinary_matrices_below_the_head_take_its_steps():
     ours, adamw = small(), small()
     steps(ours, optimizer(ours), 1)
     steps(adamw, optimizer(adamw, "adamw"), 1)
-    same = {name for (name, a), b in zip(ours.named_parameters(), adamw.parameters(), strict=True) if torch.equal(a, b)}
+    same = {
+        name
+        for (name, a), b in zip(ours.named_parameters(), adamw.parameters(), strict=True)
+        if torch.equal(a, b)
+    }
     assert {name for name, _ in ours.named_parameters()} - same == {"layers.0.wide.weight"}
 
 
@@ -96,7 +104,10 @@ def test_processes_share_the_work_and_all_reach_the_step_of_one(monkeypatch):
         monkeypatch.setattr(muon.dist, "get_rank", lambda rank=rank: rank)
         _Matrices([nn.Parameter(torch.ones(1))], lr=0.1)._moves(matrices)
     assert torch.equal(sum(told), torch.cat([move.flatten() for move in alone]))
-    assert all(0 < (part != 0).sum() < part.numel() for part in told) and not ((told[0] != 0) & (told[1] != 0)).any()
+    assert (
+        all(0 < (part != 0).sum() < part.numel() for part in told)
+        and not ((told[0] != 0) & (told[1] != 0)).any()
+    )
 
 
 def test_shares_are_about_as_large():

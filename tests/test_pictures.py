@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.pictures import PictureError, flatten, load_picture
+from training.media.pictures import PictureError, flatten, load_picture
 
 
 @pytest.fixture
@@ -29,7 +29,9 @@ def saved(picture: Image.Image, path: Path, **options: object) -> Path:
     return path
 
 
-def near(picture: Image.Image, spot: tuple[int, int], colour: tuple[int, ...], within: int = 40) -> bool:
+def near(
+    picture: Image.Image, spot: tuple[int, int], colour: tuple[int, ...], within: int = 40
+) -> bool:
     return bool(np.abs(np.subtract(picture.getpixel(spot), colour)).max() <= within)
 
 
@@ -38,12 +40,18 @@ def png_header(width: int, height: int) -> bytes:
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+        b"\x89PNG\r\n\x1a\n"
+        + chunk
+        + struct.pack(">I", 0)
+        + b"IDAT"
+        + struct.pack(">I", zlib.crc32(b"IDAT"))
     )
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff", "gif", "avif", "ppm"])
-def test_every_common_format_is_read_as_rgb(scene: Image.Image, tmp_path: Path, suffix: str) -> None:
+def test_every_common_format_is_read_as_rgb(
+    scene: Image.Image, tmp_path: Path, suffix: str
+) -> None:
     picture = load_picture(saved(scene, tmp_path / f"scene.{suffix}"))
     assert picture.mode == "RGB" and picture.size == (60, 40)
     assert near(picture, (30, 10), (220, 0, 0)) and near(picture, (30, 35), (0, 0, 220))
@@ -58,7 +66,9 @@ def test_the_path_may_be_a_string(scene: Image.Image, tmp_path: Path) -> None:
 def test_a_photo_is_turned_as_its_camera_says(
     scene: Image.Image, tmp_path: Path, mark: int, suffix: str
 ) -> None:
-    stored = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[mark]  # the turn that undoes the mark's own
+    stored = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[
+        mark
+    ]  # the turn that undoes the mark's own
     turned = scene if stored is None else scene.transpose(Image.Transpose(stored))
     exif = Image.Exif()
     exif[0x0112] = mark
@@ -84,7 +94,9 @@ def test_a_photo_of_50_megapixels_is_read(tmp_path: Path) -> None:
     assert picture.size == (1024, 683) and near(picture, (500, 300), (90, 90, 90), 3)
 
 
-def test_more_than_200_megapixels_are_refused_before_decoding_and_without_a_warning(tmp_path: Path) -> None:
+def test_more_than_200_megapixels_are_refused_before_decoding_and_without_a_warning(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(60_000, 60_000))
     with warnings.catch_warnings():
@@ -122,7 +134,9 @@ def test_every_mode_becomes_rgb_where_nothing_is_transparent(
 def test_a_cmyk_jpeg_keeps_its_colours(scene: Image.Image, tmp_path: Path) -> None:
     picture = load_picture(saved(scene.convert("CMYK"), tmp_path / "print.jpg", quality=95))
     assert (
-        picture.mode == "RGB" and near(picture, (30, 35), (0, 0, 220)) and near(picture, (30, 5), (220, 0, 0))
+        picture.mode == "RGB"
+        and near(picture, (30, 35), (0, 0, 220))
+        and near(picture, (30, 5), (220, 0, 0))
     )
 
 
@@ -138,15 +152,23 @@ def test_what_is_transparent_stays_so_and_flattens_onto_any_background(
     assert flatten(picture).mode == "RGB" and flatten(picture).getpixel((30, 10)) == (220, 0, 0)
 
 
-def test_a_palette_with_a_transparent_colour_is_transparent(scene: Image.Image, tmp_path: Path) -> None:
+def test_a_palette_with_a_transparent_colour_is_transparent(
+    scene: Image.Image, tmp_path: Path
+) -> None:
     paletted = scene.quantize(8)
-    picture = load_picture(saved(paletted, tmp_path / "icon.png", transparency=paletted.getpixel((0, 0))))
+    picture = load_picture(
+        saved(paletted, tmp_path / "icon.png", transparency=paletted.getpixel((0, 0)))
+    )
     assert (
-        picture.mode == "RGBA" and picture.getpixel((2, 2))[3] == 0 and picture.getpixel((30, 30))[3] == 255
+        picture.mode == "RGBA"
+        and picture.getpixel((2, 2))[3] == 0
+        and picture.getpixel((30, 30))[3] == 255
     )
 
 
-def test_a_colour_named_transparent_in_rgb_is_transparent(scene: Image.Image, tmp_path: Path) -> None:
+def test_a_colour_named_transparent_in_rgb_is_transparent(
+    scene: Image.Image, tmp_path: Path
+) -> None:
     picture = load_picture(saved(scene, tmp_path / "key.png", transparency=(0, 220, 0)))
     assert picture.mode == "RGBA" and picture.getpixel((2, 2))[3] == 0
 
@@ -182,9 +204,9 @@ def test_floats_and_long_integers_are_scaled_by_their_own_range(
     tmp_path: Path, top: float, kind: type
 ) -> None:
     ramp = np.linspace(0, top, 64).astype(kind)[None].repeat(8, axis=0)
-    grey = np.asarray(load_picture(saved(Image.fromarray(ramp), tmp_path / "science.tiff")))[0, :, 0].astype(
-        int
-    )
+    grey = np.asarray(load_picture(saved(Image.fromarray(ramp), tmp_path / "science.tiff")))[
+        0, :, 0
+    ].astype(int)
     assert grey[0] == 0 and grey[-1] == 255 and abs(grey[32] - 129) <= 2
 
 
@@ -199,13 +221,17 @@ def test_a_float_picture_with_holes_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
-def test_of_an_animation_the_first_frame_is_taken(scene: Image.Image, tmp_path: Path, suffix: str) -> None:
+def test_of_an_animation_the_first_frame_is_taken(
+    scene: Image.Image, tmp_path: Path, suffix: str
+) -> None:
     frames = [Image.new("RGB", scene.size, "black"), Image.new("RGB", scene.size, "white")]
     path = saved(scene, tmp_path / f"moving.{suffix}", save_all=True, append_images=frames)
     assert near(load_picture(path), (30, 35), (0, 0, 220)) and load_picture(path).size == (60, 40)
 
 
-def test_a_broken_orientation_mark_leaves_the_picture_as_stored(scene: Image.Image, tmp_path: Path) -> None:
+def test_a_broken_orientation_mark_leaves_the_picture_as_stored(
+    scene: Image.Image, tmp_path: Path
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = 77
     assert load_picture(saved(scene, tmp_path / "odd.jpg", exif=exif)).size == (60, 40)

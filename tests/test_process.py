@@ -1,4 +1,5 @@
 """A process is alive by pid and start time."""
+
 import os
 import signal
 import subprocess
@@ -6,14 +7,18 @@ import sys
 
 from conftest import wait_for
 
-from training.process import is_alive, process_identity
+from training.runs.process import is_alive, process_identity
 
 
 def test_a_process_is_alive_by_pid_and_start_time():
     me = process_identity()
     assert is_alive(me) and me["pid"] == os.getpid()
-    assert is_alive({**me, "started": me["started"] + 1.0}), "the system's clock may be set right by a second"
-    assert not is_alive({**me, "started": me["started"] - 60}), "this pid was another process's before"
+    assert is_alive({**me, "started": me["started"] + 1.0}), (
+        "the system's clock may be set right by a second"
+    )
+    assert not is_alive({**me, "started": me["started"] - 60}), (
+        "this pid was another process's before"
+    )
     assert not is_alive(None) and not is_alive({})
 
 

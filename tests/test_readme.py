@@ -1,4 +1,5 @@
 """The README is tested: its commands, its tree, its tabs, its figures, its pictures."""
+
 import re
 import shlex
 from pathlib import Path
@@ -7,15 +8,19 @@ from serving import fresh_app
 
 import app
 from training import __main__ as command
-from training import checkpoint
-from training.run import Run
+from training.runs import checkpoint
+from training.runs.run import Run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return [text for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M) if name == language]
+    return [
+        text
+        for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M)
+        if name == language
+    ]
 
 
 def test_the_two_commands_come_first_and_are_those_that_ci_runs():
@@ -28,11 +33,16 @@ def test_the_two_commands_come_first_and_are_those_that_ci_runs():
 
 
 def test_every_training_command_is_understood_by_the_parser():
-    found = [line for block in blocks("bash") for line in block.splitlines() if re.search("-m (-- )?training", line)]
+    found = [
+        line
+        for block in blocks("bash")
+        for line in block.splitlines()
+        if re.search("-m (-- )?training", line)
+    ]
     assert len(found) >= 2
     for line in found:
         words = shlex.split(line)
-        given = command.parser().parse_args(words[words.index("training") + 1:])
+        given = command.parser().parse_args(words[words.index("training") + 1 :])
         assert given.recipe in app.DEMOS
 
 
@@ -57,19 +67,35 @@ def test_the_tree_is_the_top_level():
 
 def test_every_tab_is_described():
     import importlib
+
     for name in app.DEMOS:
         assert f"**{importlib.import_module(f'demos.{name}').TITLE}.**" in README
 
 
 def test_a_model_is_the_files_that_adding_one_names():
     import importlib
+
     told = README.split("## Adding a model")[1]
     for name in app.DEMOS:
-        demo, recipe = importlib.import_module(f"demos.{name}"), importlib.import_module(f"training.{name}").RECIPE
-        named = {"TITLE": demo.TITLE, "RECIPE": demo.RECIPE, "SLOTS": demo.SLOTS, "build(training)": demo.build}
+        demo, recipe = (
+            importlib.import_module(f"demos.{name}"),
+            importlib.import_module(f"training.{name}").RECIPE,
+        )
+        named = {
+            "TITLE": demo.TITLE,
+            "RECIPE": demo.RECIPE,
+            "SLOTS": demo.SLOTS,
+            "build(training)": demo.build,
+        }
         assert all(f"`{each}`" in told for each in named) and demo.RECIPE == recipe.name == name
-        assert set(demo.SLOTS) == set(recipe.slots) and callable(recipe.train) and callable(recipe.evaluate)
-        assert all((checkpoint.embedded(slot).path / "config.json").is_file() for slot in demo.SLOTS)
+        assert (
+            set(demo.SLOTS) == set(recipe.slots)
+            and callable(recipe.train)
+            and callable(recipe.evaluate)
+        )
+        assert all(
+            (checkpoint.embedded(slot).path / "config.json").is_file() for slot in demo.SLOTS
+        )
     for part in re.findall(r"`run\.(\w+)", told):
         assert hasattr(Run, part), part
 
@@ -96,11 +122,15 @@ def test_the_front_matter_is_what_a_space_needs():
     front = dict(line.split(": ", 1) for line in README.split("---")[1].strip().splitlines())
     assert front["sdk"] == "gradio" and (ROOT / front["app_file"]).is_file()
     lowest = re.search(r"gradio>=([\d.]+)", (ROOT / "requirements.txt").read_text("utf-8"))[1]
-    assert [int(part) for part in front["sdk_version"].split(".")] >= [int(part) for part in lowest.split(".")]
+    assert [int(part) for part in front["sdk_version"].split(".")] >= [
+        int(part) for part in lowest.split(".")
+    ]
     assert front["python_version"].strip('"') in ("3.11", "3.12", "3.13")
 
 
 def test_endpoints_in_the_readme_exist_and_the_other_way_round(runs):
     told = set(re.findall(r"`/([a-z_]+)`", README))
     with fresh_app(runs) as page:
-        assert told == {f.api_name for f in page.fns.values() if f.api_name and f.api_visibility == "public"}
+        assert told == {
+            f.api_name for f in page.fns.values() if f.api_name and f.api_visibility == "public"
+        }

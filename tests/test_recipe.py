@@ -1,4 +1,6 @@
-"""The contract of a recipe: settings from loose values, flags from fields, names without imports."""
+"""The contract of a recipe: settings from loose values, flags from fields, names without
+imports."""
+
 import argparse
 import subprocess
 import sys
@@ -7,8 +9,8 @@ from dataclasses import dataclass, fields
 import pytest
 
 from training import recipe
-from training.digits import Config
 from training.recipe import SettingsError, setting
+from training.recipes.digits.config import Config
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,25 @@ def test_what_is_not_given_keeps_its_default():
     assert recipe.parse(Toy, {}) == Toy()
 
 
-@pytest.mark.parametrize("value", ["", "three", "2.5", 2.5, None, [], {}, True, False, "nan", float("nan"), "inf",
-                                   -float("inf"), 10**400])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "three",
+        "2.5",
+        2.5,
+        None,
+        [],
+        {},
+        True,
+        False,
+        "nan",
+        float("nan"),
+        "inf",
+        -float("inf"),
+        10**400,
+    ],
+)
 def test_what_is_no_whole_number_is_refused(value):
     assert refused({"pages": value}).endswith("it must be a whole number.")
 
@@ -72,7 +91,10 @@ def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are():
 
 
 def test_an_unknown_setting_is_refused_with_the_known_ones():
-    assert refused({"page": 3}) == "There is no setting named 'page'. The settings are: pages, speed, colour, shelf."
+    assert (
+        refused({"page": 3})
+        == "There is no setting named 'page'. The settings are: pages, speed, colour, shelf."
+    )
 
 
 def test_the_page_may_not_name_a_path_but_the_command_line_may():
@@ -85,20 +107,33 @@ def test_settings_are_also_checked_together():
     assert refused({"pages": 13, "colour": "blue"}) == "13 blue pages bring bad luck."
 
 
-@pytest.mark.parametrize("values", [
-    {"source": "folder"}, {"folder": "x"}, {"start": "scratch", "method": "frozen"}, {"epochs": 0}, {"dropout": 1}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"source": "folder"},
+        {"folder": "x"},
+        {"start": "scratch", "method": "frozen"},
+        {"epochs": 0},
+        {"dropout": 1},
+    ],
+)
 def test_digits_settings_that_cannot_go_together_are_refused(values):
     refused(values, Config)
 
 
 def test_the_page_may_not_train_on_a_folder_of_this_machine():
-    assert "only the command line" in refused({"source": "folder", "folder": "/etc"}, Config, local=False)
+    assert "only the command line" in refused(
+        {"source": "folder", "folder": "/etc"}, Config, local=False
+    )
 
 
 def test_every_field_is_a_flag_with_its_help_and_its_value_stays_a_string():
     parser = argparse.ArgumentParser(prog="toy")
     recipe.add_flags(parser, Toy)
-    assert vars(parser.parse_args(["--pages", "x", "--shelf", "/etc"])) == {"pages": "x", "shelf": "/etc"}
+    assert vars(parser.parse_args(["--pages", "x", "--shelf", "/etc"])) == {
+        "pages": "x",
+        "shelf": "/etc",
+    }
     assert vars(parser.parse_args([])) == {}
     text = " ".join(parser.format_help().split())
     assert "How many pages, 100% of them. (1 to 1,000,000) [3]" in text
@@ -112,21 +147,31 @@ def test_every_default_of_the_digits_recipe_passes_its_own_check():
 
 def test_a_config_survives_json():
     import json
+
     made = Toy(7, 0.25, "blue")
     assert recipe.parse(Toy, json.loads(recipe.to_json(made))) == made
 
 
 def test_recipes_are_named_and_loaded_without_torch():
-    code = ("import sys; from training import recipe; names = recipe.names(); [recipe.load(n) for n in names]; "
-            "print(*names, 'torch' in sys.modules or 'transformers' in sys.modules)")
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                         cwd=recipe.HERE.parent)
+    code = (
+        "import sys; from training import recipe; names = recipe.names(); [recipe.load(n) for n in "
+        "names]; print(*names, 'torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=recipe.RECIPES.parents[1],
+    )
     *names, heavy = out.stdout.split()
     assert "digits" in names and heavy == "False", out.stderr
 
 
 def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are():
-    with pytest.raises(SettingsError, match="There is no recipe named 'os'. The recipes are: .*digits"):
+    with pytest.raises(
+        SettingsError, match="There is no recipe named 'os'. The recipes are: .*digits"
+    ):
         recipe.load("os")
 
 

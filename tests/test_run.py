@@ -1,4 +1,5 @@
 """A run is a directory: what is in it, how it is found, and that nobody reads half of anything."""
+
 import json
 import os
 import threading
@@ -6,7 +7,7 @@ import time
 
 import pytest
 
-from training.run import Run, read_json, write_json
+from training.runs.run import Run, read_json, write_json
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_a_status_is_never_read_half_written(run):
     reader = threading.Thread(target=read)
     reader.start()
     for i in range(100):
-        run.set_status("running" if i % 2 else "stopping", padding=padding[:i * 200])
+        run.set_status("running" if i % 2 else "stopping", padding=padding[: i * 200])
     stop.set()
     reader.join()
     assert states <= {"queued", "running", "stopping"}
@@ -55,7 +56,9 @@ def test_what_was_being_written_in_a_crash_leaves_the_old_status_and_no_litter(r
     assert {p.name for p in run.path.iterdir()} == {"config.json", "status.json"}
 
 
-@pytest.mark.parametrize("rest", [b"", b'{"state": "run', b"\x00\x00\x00", b"\xff\xfe", b"null", b"{}"])
+@pytest.mark.parametrize(
+    "rest", [b"", b'{"state": "run', b"\x00\x00\x00", b"\xff\xfe", b"null", b"{}"]
+)
 def test_a_damaged_status_reads_as_lost_and_can_be_written_again(run, rest):
     (run.path / "status.json").write_bytes(rest)
     assert run.state == "lost" and "status file" in run.status["reason"]
@@ -83,8 +86,12 @@ def test_a_run_without_events_has_none(run):
 
 def test_progress_reaches_the_status(run):
     run.log(step=3, total=9, epoch=1, loss=1.0)
-    assert {k: run.status[k] for k in ("state", "step", "total", "epoch")} == \
-        {"state": "running", "step": 3, "total": 9, "epoch": 1}
+    assert {k: run.status[k] for k in ("state", "step", "total", "epoch")} == {
+        "state": "running",
+        "step": 3,
+        "total": 9,
+        "epoch": 1,
+    }
 
 
 def test_a_new_stage_is_written_at_once_and_the_same_one_again_at_most_once_a_second(run):
@@ -108,8 +115,24 @@ def test_ranks_that_only_compute_write_nothing(run):
     assert sorted(p.name for p in run.path.iterdir()) == before and run.state == "queued"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../{}", "a/b", "./{}", "{}/", "/{}", ".hidden", "{}\0", "x" * 400,
-                                  "{}\n", "é" * 90])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../{}",
+        "a/b",
+        "./{}",
+        "{}/",
+        "/{}",
+        ".hidden",
+        "{}\0",
+        "x" * 400,
+        "{}\n",
+        "é" * 90,
+    ],
+)
 def test_an_id_is_never_a_path(runs, run, name):
     hidden = runs / ".hidden"
     hidden.mkdir()
@@ -144,8 +167,12 @@ def test_asking_twice_does_not_put_the_first_time_off(run):
 
 
 def test_the_tail_of_a_log_shows_the_last_state_of_a_progress_bar(run):
-    run.log_file.write_bytes(b"first\r\nloading\n" + b"\r".join(b"%d%%" % i for i in range(101)) + b"\r\nafter\n"
-                             + b"10%\r20%\r")
+    run.log_file.write_bytes(
+        b"first\r\nloading\n"
+        + b"\r".join(b"%d%%" % i for i in range(101))
+        + b"\r\nafter\n"
+        + b"10%\r20%\r"
+    )
     assert run.log_tail() == "first\nloading\n100%\nafter\n20%"
     assert run.log_tail(2) == "after\n20%"
 
@@ -213,7 +240,9 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path):
     write_json(path, {"a": 1})
     with pytest.raises(TypeError):
         write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == [
+        "a.json"
+    ]
     assert read_json(tmp_path / "none.json", 7) == 7 and read_json(path / "below", 7) == 7
 
 

@@ -1,8 +1,9 @@
 """What the Train tab draws of a run."""
+
 import pytest
 
 from demos import run_views
-from training.run import Run
+from training.runs.run import Run
 
 
 @pytest.fixture
@@ -14,11 +15,15 @@ def test_a_curve_begins_with_its_second_point(run):
     assert [len(curve) for curve in run_views.curves(None)] == [0, 0]
     run.log(step=1, total=9, loss=2.0)
     run.log(step=1, total=9, score=0.5)
-    assert [len(curve) for curve in run_views.curves(run)] == [0, 0], "one point is no line, only odd ticks"
+    assert [len(curve) for curve in run_views.curves(run)] == [0, 0], (
+        "one point is no line, only odd ticks"
+    )
     run.log(step=2, total=9, loss=1.0)
     run.log(step=2, total=9, score=0.625)
     loss, score = run_views.curves(run)
-    assert loss["step"].tolist() == [1, 2] and 1.0 < loss["loss"][1] < loss["loss"][0] == 2.0, "smoothed"
+    assert loss["step"].tolist() == [1, 2] and 1.0 < loss["loss"][1] < loss["loss"][0] == 2.0, (
+        "smoothed"
+    )
     assert score.to_dict("list") == {"step": [1, 2], "score": [50, 62.5]}, "in percent"
 
 

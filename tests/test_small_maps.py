@@ -1,4 +1,6 @@
-"""Convolutions of small maps as matrix products: the same numbers as torch's own, to the precision of bf16."""
+"""Convolutions of small maps as matrix products: the same numbers as torch's own, to the precision
+of bf16."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -6,11 +8,18 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from training import backbone, small_maps
-from training.food_model import ARCHS
+from training.learn import backbone, small_maps
+from training.learn.architectures import ARCHS
 
-CASES = [(3, 1, 1, (4, 4)), (3, 2, 1, (9, 9)), (3, 1, 0, (5, 6)), (5, 1, 2, (7, 3)), (3, 2, 1, (3, 8)),
-         (2, 2, 0, (4, 4)), (3, 3, 1, (7, 7))]   # kernel, stride, padding, high and wide
+CASES = [
+    (3, 1, 1, (4, 4)),
+    (3, 2, 1, (9, 9)),
+    (3, 1, 0, (5, 6)),
+    (5, 1, 2, (7, 3)),
+    (3, 2, 1, (3, 8)),
+    (2, 2, 0, (4, 4)),
+    (3, 3, 1, (7, 7)),
+]  # kernel, stride, padding, high and wide
 
 
 @pytest.fixture
@@ -31,7 +40,9 @@ def gradients(conv: nn.Conv2d, x: torch.Tensor, bf16: bool) -> list[torch.Tensor
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "shape"), CASES)
-def test_results_and_gradients_are_those_of_the_convolution(kernel, stride, padding, shape, products):
+def test_results_and_gradients_are_those_of_the_convolution(
+    kernel, stride, padding, shape, products
+):
     torch.manual_seed(0)
     conv, x = nn.Conv2d(24, 40, kernel, stride, padding, bias=False), torch.randn(6, 24, *shape)
     exact = gradients(conv, x, bf16=False)
@@ -61,8 +72,18 @@ def test_no_gradient_of_the_pictures_is_made_where_none_is_asked_for(products):
     assert conv.weight.grad.shape == conv.weight.shape and x.grad is None and products
 
 
-@pytest.mark.parametrize("other", [dict(groups=4), dict(bias=True), dict(dilation=2), dict(padding="same"),
-                                   dict(padding_mode="reflect", padding=1), dict(stride=(1, 2)), dict(padding=(0, 1))])
+@pytest.mark.parametrize(
+    "other",
+    [
+        dict(groups=4),
+        dict(bias=True),
+        dict(dilation=2),
+        dict(padding="same"),
+        dict(padding_mode="reflect", padding=1),
+        dict(stride=(1, 2)),
+        dict(padding=(0, 1)),
+    ],
+)
 def test_convolutions_of_other_kinds_stay_as_they_are(other):
     conv = nn.Conv2d(8, 8, 3, **{"bias": False, **other})
     small_maps.quicken(conv)
@@ -70,7 +91,9 @@ def test_convolutions_of_other_kinds_stay_as_they_are(other):
 
 
 def test_a_network_keeps_its_weights_names_and_answers(products):
-    network = AutoModelForImageClassification.from_config(AutoConfig.for_model(**ARCHS["resnet"], num_labels=3)).eval()
+    network = AutoModelForImageClassification.from_config(
+        AutoConfig.for_model(**ARCHS["resnet"], num_labels=3)
+    ).eval()
     x, names = torch.randn(2, 3, 128, 128), list(network.state_dict())
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         meant = network(pixel_values=x).logits.float()
@@ -78,12 +101,16 @@ def test_a_network_keeps_its_weights_names_and_answers(products):
         small_maps.quicken(network)
         found = network(pixel_values=x).logits.float()
     assert len(products) == 2, "both convolutions of the last stage"
-    assert list(network.state_dict()) == names and torch.allclose(found, meant, atol=0.02 * float(meant.abs().max()))
+    assert list(network.state_dict()) == names and torch.allclose(
+        found, meant, atol=0.02 * float(meant.abs().max())
+    )
 
 
 @pytest.mark.parametrize("amx", [True, False])
 def test_they_are_taken_where_the_processor_multiplies_in_tiles(amx, monkeypatch):
     monkeypatch.setattr(backbone, "has_amx", lambda: amx)
-    network = AutoModelForImageClassification.from_config(AutoConfig.for_model(**ARCHS["resnet"], num_labels=3))
+    network = AutoModelForImageClassification.from_config(
+        AutoConfig.for_model(**ARCHS["resnet"], num_labels=3)
+    )
     backbone.quicken(network, SimpleNamespace(mixed_precision="bf16", device=torch.device("cpu")))
     assert any(type(module) is small_maps._Convolution for module in network.modules()) == amx

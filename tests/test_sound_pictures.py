@@ -1,17 +1,20 @@
-"""The pictures of a sound: the right size, the loud part where it is, and nothing else on the page."""
+"""The pictures of a sound: the right size, the loud part where it is, and nothing else on the
+page."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from training.sound_pictures import log_mel, spectrogram_picture, waveform_picture
+from training.media.sound_pictures import log_mel, spectrogram_picture, waveform_picture
 
 DRAW = (waveform_picture, spectrogram_picture)
 
 
 def tone(seconds: float, hertz: float, rate: int = 16_000) -> np.ndarray:
-    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 @pytest.mark.parametrize("rate", [1_000, 8_000, 16_000, 44_100])
@@ -20,7 +23,10 @@ def test_any_length_and_rate_fills_the_same_frame(rate: int, seconds: float) -> 
     sound = tone(seconds, 200, rate)
     assert waveform_picture(sound, rate).size == (640, 120)
     assert spectrogram_picture(sound, rate).size == (640, 160)
-    assert spectrogram_picture(sound, rate, (200, 90)).size == waveform_picture(sound, rate, (200, 90)).size
+    assert (
+        spectrogram_picture(sound, rate, (200, 90)).size
+        == waveform_picture(sound, rate, (200, 90)).size
+    )
 
 
 @pytest.mark.parametrize("draw", DRAW)
@@ -44,7 +50,9 @@ def test_silence_itself_can_be_drawn(draw) -> None:
 
 def test_the_loudest_sample_fills_the_height_however_quiet_it_is() -> None:
     for loud in (1.0, 0.001):
-        rows = np.flatnonzero((np.asarray(waveform_picture(loud * tone(1, 500), 16_000))[..., 3] > 0).any(1))
+        rows = np.flatnonzero(
+            (np.asarray(waveform_picture(loud * tone(1, 500), 16_000))[..., 3] > 0).any(1)
+        )
         assert rows[0] <= 3 and rows[-1] >= 116
 
 

@@ -11,17 +11,24 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.sounds import Sound, SoundError, from_bytes, load_sound
+from training.media.sounds import Sound, SoundError, from_bytes, load_sound
 
 SILENT = "is silent: nothing in it is louder than -60 dB.*microphone"
 
 
-def tone(seconds: float = 1.0, rate: int = 16_000, hertz: float = 440, loud: float = 0.3) -> np.ndarray:
-    return (loud * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+def tone(
+    seconds: float = 1.0, rate: int = 16_000, hertz: float = 440, loud: float = 0.3
+) -> np.ndarray:
+    return (loud * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
-def packed(samples: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: str | None = None) -> bytes:
-    """A sound file's content. Written in small pieces: libsndfile crashes on a long piece of Vorbis."""
+def packed(
+    samples: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: str | None = None
+) -> bytes:
+    """A sound file's content. Written in small pieces: libsndfile crashes on a long piece of
+    Vorbis."""
     file = io.BytesIO()
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     with soundfile.SoundFile(file, "w", rate, channels, subtype, format=kind) as out:
@@ -30,7 +37,9 @@ def packed(samples: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: 
     return file.getvalue()
 
 
-def heard(samples: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: str | None = None) -> Sound:
+def heard(
+    samples: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: str | None = None
+) -> Sound:
     return from_bytes(packed(samples, rate, kind, subtype))
 
 
@@ -45,21 +54,40 @@ def changed(content: bytes, at: int, layout: str, value: int) -> bytes:
     return content[:at] + new + content[at + len(new) :]
 
 
-# -- what is read ----------------------------------------------------------------------------------------
+# -- what is read ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("kind", "subtype", "within"),
-    [("WAV", "PCM_U8", 0.01), ("WAV", "PCM_16", 1e-4), ("WAV", "PCM_24", 1e-6), ("WAV", "PCM_32", 1e-6),
-     ("WAV", "FLOAT", 1e-6), ("WAV", "DOUBLE", 1e-6), ("WAV", "ULAW", 0.02), ("WAVEX", "PCM_16", 1e-4),
-     ("RF64", "PCM_16", 1e-4), ("AIFF", "PCM_16", 1e-4), ("AU", "PCM_16", 1e-4), ("CAF", "PCM_16", 1e-4),
-     ("FLAC", "PCM_16", 1e-4), ("FLAC", "PCM_24", 1e-6), ("OGG", "VORBIS", 0.06), ("OGG", "OPUS", 0.2),
+    [("WAV", "PCM_U8", 0.01), ("WAV", "PCM_16", 1e-4), ("WAV", "PCM_24", 1e-6),
+    ("WAV", "PCM_32", 1e-6),
+     ("WAV", "FLOAT", 1e-6), ("WAV", "DOUBLE", 1e-6), ("WAV", "ULAW", 0.02),
+     ("WAVEX", "PCM_16", 1e-4),
+     ("RF64", "PCM_16", 1e-4), ("AIFF", "PCM_16", 1e-4), ("AU", "PCM_16", 1e-4),
+     ("CAF", "PCM_16", 1e-4),
+     ("FLAC", "PCM_16", 1e-4), ("FLAC", "PCM_24", 1e-6), ("OGG", "VORBIS", 0.06),
+     ("OGG", "OPUS", 0.2),
      ("MP3", "MPEG_LAYER_III", 0.06)],
 )  # fmt: skip
-def test_every_common_format_is_read(tmp_path: Path, kind: str, subtype: str, within: float) -> None:
+def test_every_common_format_is_read(
+    tmp_path: Path, kind: str, subtype: str, within: float
+) -> None:
     path = tmp_path / f"tone.{kind.lower()}"
     path.write_bytes(packed(tone(), 16_000, kind, subtype))
-    for sound in (load_sound(path), load_sound(str(path)), from_bytes(path.read_bytes(), path.name)):
-        assert sound.samples.dtype == np.float32 and sound.samples.shape == (16_000,) and sound.notes == []
-        assert (sound.rate, sound.original_rate, sound.channels, sound.seconds) == (16_000, 16_000, 1, 1.0)
+    for sound in (
+        load_sound(path),
+        load_sound(str(path)),
+        from_bytes(path.read_bytes(), path.name),
+    ):
+        assert (
+            sound.samples.dtype == np.float32
+            and sound.samples.shape == (16_000,)
+            and sound.notes == []
+        )
+        assert (sound.rate, sound.original_rate, sound.channels, sound.seconds) == (
+            16_000,
+            16_000,
+            1,
+            1.0,
+        )
         # Lossy codecs swing in at a hard start; the middle is what counts.
         assert np.abs(sound.samples - tone())[2000:-2000].max() <= within
 
@@ -68,7 +96,11 @@ def test_every_common_format_is_read(tmp_path: Path, kind: str, subtype: str, wi
 @pytest.mark.parametrize("wanted", [16_000, 8_000])
 def test_any_rate_becomes_the_one_asked_for(rate: int, wanted: int) -> None:
     sound = from_bytes(packed(tone(1.0, rate, 300), rate), rate=wanted)
-    assert sound.rate == wanted and sound.original_rate == rate and abs(len(sound.samples) - wanted) <= 1
+    assert (
+        sound.rate == wanted
+        and sound.original_rate == rate
+        and abs(len(sound.samples) - wanted) <= 1
+    )
     assert abs(loudest_hertz(sound) - 300) < 2 and 0.28 < np.abs(sound.samples).max() < 0.34
 
 
@@ -85,10 +117,13 @@ def test_blocks_join_without_a_seam() -> None:
 
 
 def test_exactly_a_tenth_of_a_second_is_enough() -> None:
-    assert heard(tone(0.1)).seconds == pytest.approx(0.1) and len(heard(tone(0.1, 8000), 8000).samples) == 1600
+    assert (
+        heard(tone(0.1)).seconds == pytest.approx(0.1)
+        and len(heard(tone(0.1, 8000), 8000).samples) == 1600
+    )
 
 
-# -- channels --------------------------------------------------------------------------------------------
+# -- channels --------------------------------------------------------------------------------------
 def test_stereo_is_mixed() -> None:
     sound = heard(np.stack([tone(), tone(hertz=1000)], 1))
     assert sound.channels == 2 and sound.notes == ["stereo: mixed to one channel"]
@@ -113,7 +148,7 @@ def test_one_voice_in_six_channels_is_heard_alone_and_six_alike_are_mixed() -> N
     assert heard(np.repeat(tone()[:, None], 6, 1)).notes == ["6 channels: mixed to one channel"]
 
 
-# -- what is put right and told --------------------------------------------------------------------------
+# -- what is put right and told --------------------------------------------------------------------
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_U8", "PCM_24"])
 def test_a_clipped_recording_is_read_and_said_to_be(subtype: str) -> None:
     sound = heard(np.clip(tone(loud=2.0), -1, 1), subtype=subtype)
@@ -152,7 +187,7 @@ def test_an_offset_is_taken_out(rate: int) -> None:
     assert sound.notes == ["off centre by 40% of full scale: centred"]
 
 
-# -- length ----------------------------------------------------------------------------------------------
+# -- length ----------------------------------------------------------------------------------------
 def test_of_a_long_recording_the_beginning_is_heard() -> None:
     content = packed(np.concatenate([tone(2.0), tone(2.0, hertz=2000)]))
     sound = from_bytes(content, longest=2.0)
@@ -162,10 +197,13 @@ def test_of_a_long_recording_the_beginning_is_heard() -> None:
 
 
 def test_an_hour_at_96_khz_in_stereo_takes_the_memory_of_ten_minutes(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource", reason="this system does not tell how much memory was used")
+    resource = pytest.importorskip(
+        "resource", reason="this system does not tell how much memory was used"
+    )
     path, rate, frames = tmp_path / "hour.wav", 96_000, 3600 * 96_000
-    head = b"RIFF" + struct.pack("<I", 36 + 4 * frames) + b"WAVEfmt " + struct.pack(
-        "<IHHIIHH", 16, 1, 2, rate, 4 * rate, 4, 16) + b"data" + struct.pack("<I", 4 * frames)  # fmt: skip
+    form = struct.pack("<IHHIIHH", 16, 1, 2, rate, 4 * rate, 4, 16)
+    head = b"RIFF" + struct.pack("<I", 36 + 4 * frames) + b"WAVEfmt " + form
+    head += b"data" + struct.pack("<I", 4 * frames)
     with path.open("wb") as file:
         file.write(head + packed(np.stack([tone(1, rate)] * 2, 1), rate)[44:])
         file.truncate(44 + 4 * frames)  # the rest is a hole: 1.4 GB that take no room on the disk
@@ -177,32 +215,45 @@ def test_an_hour_at_96_khz_in_stereo_takes_the_memory_of_ten_minutes(tmp_path: P
     assert abs(loudest_hertz(Sound(sound.samples[:16_000], 16_000, rate, 2)) - 440) < 2
 
 
-def test_hours_of_nothing_in_many_channels_are_not_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.sounds.MOST", 40_000)
+def test_hours_of_nothing_in_many_channels_are_not_read_to_their_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.media.sounds.MOST", 40_000)
     sound = heard(np.repeat(tone(2.0)[:, None], 5, 1))
-    assert sound.seconds == 0.5 and sound.notes[0] == "longer than 0.5 seconds: only the first 0.5 seconds are heard"
+    assert (
+        sound.seconds == 0.5
+        and sound.notes[0] == "longer than 0.5 seconds: only the first 0.5 seconds are heard"
+    )
 
 
 def test_ten_minutes_are_the_limit_unless_another_is_asked_for() -> None:
-    content = changed(packed(tone(1.1)), 24, "<I", 1_000)  # played slowly, 17.6 seconds; forty of them 704
+    content = changed(
+        packed(tone(1.1)), 24, "<I", 1_000
+    )  # played slowly, 17.6 seconds; forty of them 704
     long = packed(np.tile(tone(1.1), 40), 16_000)
     sound = from_bytes(changed(long, 24, "<I", 1_000), rate=1_000)
-    assert sound.seconds == 600 and sound.notes == ["longer than 10 minutes: only the first 10 minutes are heard"]
+    assert sound.seconds == 600 and sound.notes == [
+        "longer than 10 minutes: only the first 10 minutes are heard"
+    ]
     assert from_bytes(content, rate=1_000).seconds == pytest.approx(17.6)
 
 
-# -- headers that lie, files that end early --------------------------------------------------------------
+# -- headers that lie, files that end early --------------------------------------------------------
 @pytest.mark.parametrize(
     ("kind", "subtype"),
     [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("AIFF", "PCM_16"), ("AU", "PCM_16"),
      ("FLAC", None), ("MP3", None)],
 )  # fmt: skip
-def test_of_a_truncated_file_the_part_that_is_there_is_heard(kind: str, subtype: str | None) -> None:
+def test_of_a_truncated_file_the_part_that_is_there_is_heard(
+    kind: str, subtype: str | None
+) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
     content = packed(noise, 16_000, kind, subtype)
     sound = from_bytes(content[: len(content) // 2])
     assert 0.5 < sound.seconds < 1.2
-    assert sound.notes == [f"damaged or incomplete: only the first {sound.seconds:.1f} s could be read"]
+    assert sound.notes == [
+        f"damaged or incomplete: only the first {sound.seconds:.1f} s could be read"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["OGG", "CAF"])
@@ -236,7 +287,9 @@ def test_flac_that_names_no_length_or_a_huge_one_is_read_to_its_last_sample(keep
 
 @pytest.mark.parametrize("rate", [1, 100, 999, 768_001, 2**31 - 1])
 def test_absurd_rates_are_refused_before_anything_is_decoded(rate: int) -> None:
-    with pytest.raises(SoundError, match=f"says that it has {rate:,} samples a second; 1,000 to 768,000"):
+    with pytest.raises(
+        SoundError, match=f"says that it has {rate:,} samples a second; 1,000 to 768,000"
+    ):
         from_bytes(changed(packed(tone()), 24, "<I", rate))
 
 
@@ -250,7 +303,7 @@ def test_a_thousand_channels_are_read() -> None:
     assert from_bytes(packed(np.repeat(tone(0.2)[:, None], 1000, 1))).channels == 1000
 
 
-# -- what is refused -------------------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("samples", "subtype", "words"),
     [
@@ -262,10 +315,16 @@ def test_a_thousand_channels_are_read() -> None:
         (np.array([0.5]), "PCM_16", "too short: 0.0625 ms. At least 0.1 s"),
         (tone(0.099), "PCM_16", "too short: 99 ms"),
         (np.full(16_000, np.nan), "FLOAT", "more than half of its samples are no numbers"),
-        (tone().astype(np.float64) * 1e300, "DOUBLE", "more than half of its samples are no numbers"),
+        (
+            tone().astype(np.float64) * 1e300,
+            "DOUBLE",
+            "more than half of its samples are no numbers",
+        ),
     ],
 )
-def test_what_holds_nothing_to_hear_is_refused(samples: np.ndarray, subtype: str, words: str) -> None:
+def test_what_holds_nothing_to_hear_is_refused(
+    samples: np.ndarray, subtype: str, words: str
+) -> None:
     with pytest.raises(SoundError, match=words):
         heard(samples, subtype=subtype)
 
@@ -276,7 +335,9 @@ def test_quiet_is_not_silent() -> None:
 
 
 def test_a_word_in_much_silence_is_heard() -> None:
-    assert heard(np.concatenate([np.zeros(80_000), tone(0.2), np.zeros(80_000)])).seconds == pytest.approx(10.2)
+    assert heard(
+        np.concatenate([np.zeros(80_000), tone(0.2), np.zeros(80_000)])
+    ).seconds == pytest.approx(10.2)
 
 
 def test_of_a_long_recording_the_part_that_is_heard_is_called_silent() -> None:
@@ -288,9 +349,17 @@ def test_of_a_long_recording_the_part_that_is_heard_is_called_silent() -> None:
     ("name", "content", "words"),
     [
         ("empty.wav", b"", "is empty"),
-        ("notes.wav", b"Dear diary, this is no sound.\n" * 50, "is not a sound that can be read here"),
+        (
+            "notes.wav",
+            b"Dear diary, this is no sound.\n" * 50,
+            "is not a sound that can be read here",
+        ),
         ("zeros.mp3", bytes(5000), "is not a sound"),
-        ("voice.m4a", b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(900), "is an M4A or MP4 file.*WAV, FLAC, Ogg or MP3"),
+        (
+            "voice.m4a",
+            b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(900),
+            "is an M4A or MP4 file.*WAV, FLAC, Ogg or MP3",
+        ),
         ("voice.wav", b"\x1aE\xdf\xa3" + bytes(900), "is a WebM or Matroska file"),
         ("voice.aac", b"\xff\xf1\x50\x80" + bytes(900), "is an AAC file"),
         ("voice.amr", b"#!AMR\n" + bytes(900), "is an AMR recording"),
@@ -302,14 +371,21 @@ def test_of_a_long_recording_the_part_that_is_heard_is_called_silent() -> None:
         ("matrix.mat", packed(tone(), kind="MAT5"), "is not a sound"),
     ],
 )
-def test_what_is_no_sound_is_refused_in_a_sentence(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def test_what_is_no_sound_is_refused_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     for read in (lambda: load_sound(path), lambda: from_bytes(content, f"some/where/{name}")):
         with pytest.raises(SoundError, match=words) as refusal:
             read()
         text = str(refusal.value)
-        assert f"“{name}”" in text and str(tmp_path) not in text and "some/" not in text and text.endswith(".")
+        assert (
+            f"“{name}”" in text
+            and str(tmp_path) not in text
+            and "some/" not in text
+            and text.endswith(".")
+        )
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

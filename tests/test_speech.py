@@ -1,4 +1,5 @@
-"""Synthesised calls: the same every time, other voices and words where it is measured, and the embedded sample."""
+"""Synthesised calls: the same every time, other voices and words where it is measured, and the
+embedded sample."""
 
 from __future__ import annotations
 
@@ -16,18 +17,26 @@ from training.samples.speech import RATE, SpeechError, clips, order, speak
 from training.samples.voices import ACCENTS, FLITE, TIMBRES
 from training.samples.wordings import INTENTS, judge_sentences
 
-needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed here")
+needs_espeak = pytest.mark.skipif(
+    not shutil.which("espeak-ng"), reason="espeak-ng is not installed here"
+)
 needs_flite = pytest.mark.skipif(not shutil.which("flite"), reason="flite is not installed here")
 
 
-# -- what is ordered (needs no synthesiser) --------------------------------------------------------------
+# -- what is ordered (needs no synthesiser) --------------------------------------------------------
 def test_an_order_depends_on_its_index_and_the_seed_alone() -> None:
-    assert order(5, "train", "train", 1) == order(5, "train", "train", 1) != order(5, "train", "train", 2)
+    assert (
+        order(5, "train", "train", 1)
+        == order(5, "train", "train", 1)
+        != order(5, "train", "train", 2)
+    )
     assert len({order(index, "train", "train").text for index in range(200)}) > 190
 
 
 def test_the_intents_take_turns() -> None:
-    assert [order(index, "held_out", "held_out").label for index in range(30)] == [n % 14 for n in range(30)]
+    assert [order(index, "held_out", "held_out").label for index in range(30)] == [
+        n % 14 for n in range(30)
+    ]
 
 
 def test_held_out_speakers_are_never_in_training() -> None:
@@ -55,22 +64,32 @@ def test_the_judge_hears_every_sentence_once_from_another_synthesiser() -> None:
 
 def test_a_missing_synthesiser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech.shutil, "which", lambda _: None)
-    with pytest.raises(SpeechError, match="espeak-ng is not installed; `apt-get install espeak-ng`"):
+    with pytest.raises(
+        SpeechError, match="espeak-ng is not installed; `apt-get install espeak-ng`"
+    ):
         list(clips(1))
     with pytest.raises(SpeechError, match="flite is not installed"):
         list(clips(1, "judge", "flite"))
 
 
-# -- what is spoken --------------------------------------------------------------------------------------
+# -- what is spoken --------------------------------------------------------------------------------
 @needs_espeak
 def test_clips_are_telephone_sound_with_speech_in_them() -> None:
     spoken = list(clips(14))
     assert [clip.label for clip in spoken] == list(range(14))
     for index, clip in enumerate(spoken):
         what = order(index, "train", "train")
-        assert clip.samples.dtype == np.int16 and clip.samples.ndim == 1 and 0.5 < len(clip.samples) / RATE < 25
+        assert (
+            clip.samples.dtype == np.int16
+            and clip.samples.ndim == 1
+            and 0.5 < len(clip.samples) / RATE < 25
+        )
         assert abs(int(np.abs(clip.samples.astype(int)).max()) - 32767 * what.peak) <= 1
-        assert not clip.samples[: round(what.before * RATE)].any() and clip.text and clip.voice == what.voice
+        assert (
+            not clip.samples[: round(what.before * RATE)].any()
+            and clip.text
+            and clip.voice == what.voice
+        )
 
 
 @needs_espeak
@@ -82,12 +101,18 @@ def test_the_same_order_sounds_the_same_whoever_makes_it() -> None:
 
 @needs_espeak
 def test_a_made_up_speaker_says_the_same_words_with_another_voice() -> None:
-    one, other = [each for each in (order(index, "train", "varied") for index in range(20)) if each.timbre][:2]
+    one, other = [
+        each for each in (order(index, "train", "varied") for index in range(20)) if each.timbre
+    ][:2]
     told = speech.Order(**{**vars(one), "text": "I can't pay."})
     high = speech.Order(**{**vars(told), "timbre": other.timbre})
     first, again, changed = speak(told), speak(told), speak(high)
-    assert np.array_equal(first.samples, again.samples) and not np.array_equal(first.samples, changed.samples)
-    assert first.phones == changed.phones and first.phones.count(" ") == 2 and first.voice == one.voice
+    assert np.array_equal(first.samples, again.samples) and not np.array_equal(
+        first.samples, changed.samples
+    )
+    assert (
+        first.phones == changed.phones and first.phones.count(" ") == 2 and first.voice == one.voice
+    )
 
 
 @needs_espeak
@@ -101,7 +126,9 @@ def test_every_speaker_is_known_to_this_espeak() -> None:
 
 @needs_espeak
 def test_a_clip_says_which_sounds_it_is_made_of() -> None:
-    what = speech.Order(**{**vars(order(0, "train", "train")), "voice": "en-gb-x-rp+m1", "text": "I <can't> pay."})
+    what = speech.Order(
+        **{**vars(order(0, "train", "train")), "voice": "en-gb-x-rp+m1", "text": "I <can't> pay."}
+    )
     assert speak(what).phones == "aɪ kɑnt peɪ"
     american = speak(speech.Order(**{**vars(what), "voice": "en-us+m1"}))
     assert american.phones == "aɪ kænt peɪ" and len(american.samples) > RATE
@@ -121,7 +148,7 @@ def test_flite_speaks_the_judges_sentences() -> None:
     assert (spoken[0].samples == next(clips(1, "judge", "flite")).samples).all()
 
 
-# -- the embedded sample ---------------------------------------------------------------------------------
+# -- the embedded sample ---------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def sample() -> dict[str, list[speech.Clip]]:
     return {split: load_calls(split) for split in SPLITS}
@@ -149,14 +176,21 @@ def test_the_embedded_sample_has_as_many_clips_of_each_intent(sample, split: str
 def test_the_splits_share_neither_words_nor_speakers(sample) -> None:
     train, test = sample["train"], sample["test"]
     assert not {clip.text for clip in train} & {clip.text for clip in test}
-    assert not {clip.voice.split("+")[1] for clip in train} & {clip.voice.split("+")[1] for clip in test}
-    assert len({clip.text for clip in train}) == len(train) and len({clip.voice for clip in train}) > 100
+    assert not {clip.voice.split("+")[1] for clip in train} & {
+        clip.voice.split("+")[1] for clip in test
+    }
+    assert (
+        len({clip.text for clip in train}) == len(train)
+        and len({clip.voice for clip in train}) > 100
+    )
 
 
 def test_a_few_of_each_intent_are_the_first_of_all(sample) -> None:
     few = load_calls("test", per_intent=2)
     assert len(few) == 28
-    assert all((a.samples == b.samples).all() for a, b in zip(few, sample["test"][:28], strict=True))
+    assert all(
+        (a.samples == b.samples).all() for a, b in zip(few, sample["test"][:28], strict=True)
+    )
     assert load_calls("test", per_intent=0) == []
 
 

@@ -1,4 +1,6 @@
-"""Teachers: what they answer to the very pictures that a network learns from is a part of the labels."""
+"""Teachers: what they answer to the very pictures that a network learns from is a part of the
+labels."""
+
 import itertools
 
 import pytest
@@ -7,14 +9,16 @@ from conftest import execute
 from learning import goes_on_exactly, losses
 from meals import SIZE, TWO_STEPS, network, one_of_each_kind, published, train, weights
 
-from training import food_train, job, recipe
+from training import recipe
 from training.__main__ import SETTINGS
-from training.examples import holdout
-from training.food import Config
-from training.food_score import load, opened
-from training.run import Run
+from training.data.examples import holdout
+from training.recipes.food import train as food_train
+from training.recipes.food.config import Config
+from training.recipes.food.score import load, opened
+from training.recipes.food.teachers import Teachers
+from training.runs import job
+from training.runs.run import Run
 from training.samples.dishes import CLASSES
-from training.teachers import Teachers
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
 
@@ -31,7 +35,9 @@ def known(school) -> dict[str, str]:
 
 def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]:
     """The loss of 16 pictures, varied and mixed, and the network that it was taken of."""
-    config = Config(**TWO_STEPS, start=start, augmentation="strong", mixup=0.2, cutmix=0.4, **settings)
+    config = Config(
+        **TWO_STEPS, start=start, augmentation="strong", mixup=0.2, cutmix=0.4, **settings
+    )
     model, looks = opened(Run.find(school, start).checkpoint)
     part, held = holdout(load("", "sample").train, 0.1)
     run = Run.find(school, start)
@@ -41,8 +47,13 @@ def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]
 
 
 def test_who_taught_is_recorded_with_its_revision(school, known, monkeypatch):
-    monkeypatch.setattr("training.hub.model", lambda name: (Run.find(school, known["resnet"]).checkpoint, "c0ffee"))
-    run = train(school, start=known["vit"], method="full", teacher=f"somebody/dishes,{known['swin']}")
+    monkeypatch.setattr(
+        "training.data.hub.model",
+        lambda name: (Run.find(school, known["resnet"]).checkpoint, "c0ffee"),
+    )
+    run = train(
+        school, start=known["vit"], method="full", teacher=f"somebody/dishes,{known['swin']}"
+    )
     assert run.settings["teachers"] == {"somebody/dishes": "c0ffee", known["swin"]: ""}
     card = (run.checkpoint / "README.md").read_text()
     assert f"| Taught by | somebody/dishes (revision c0ffee), {known['swin']} |" in card
@@ -58,9 +69,17 @@ def test_who_is_taught_by_itself_alone_has_nothing_to_learn(school, known):
 
 
 def test_a_label_is_in_part_the_data_s_and_in_part_the_teacher_s(school, known):
-    data, both, teacher = (float(sums(school, known["vit"], **settings)[0].detach()) for settings in (
-        {}, dict(teacher=known["swin"], teacher_share=0.25), dict(teacher=known["swin"], teacher_share=1)))
-    assert both == pytest.approx(0.75 * data + 0.25 * teacher, rel=1e-5) and abs(data - teacher) > 0.1
+    data, both, teacher = (
+        float(sums(school, known["vit"], **settings)[0].detach())
+        for settings in (
+            {},
+            dict(teacher=known["swin"], teacher_share=0.25),
+            dict(teacher=known["swin"], teacher_share=1),
+        )
+    )
+    assert (
+        both == pytest.approx(0.75 * data + 0.25 * teacher, rel=1e-5) and abs(data - teacher) > 0.1
+    )
 
 
 def test_each_draw_asks_one_of_the_teachers_at_the_size_that_it_sees(school, known):
@@ -69,8 +88,12 @@ def test_each_draw_asks_one_of_the_teachers_at_the_size_that_it_sees(school, kno
     one, other = teachers.answers(pixels, 0), teachers.answers(pixels, 1)
     assert one.shape == (4, len(CLASSES)) and torch.allclose(one.sum(1), torch.ones(4))
     model, looks = opened(Run.find(school, known["resnet"]).checkpoint)
-    assert torch.allclose(one, model.eval()(pixel_values=looks.normalised(pixels)).logits.softmax(1), atol=1e-5)
-    assert torch.equal(teachers.answers(pixels, 2), one) and torch.equal(teachers.answers(pixels, 7), other)
+    assert torch.allclose(
+        one, model.eval()(pixel_values=looks.normalised(pixels)).logits.softmax(1), atol=1e-5
+    )
+    assert torch.equal(teachers.answers(pixels, 2), one) and torch.equal(
+        teachers.answers(pixels, 7), other
+    )
     assert not torch.allclose(one, other, atol=1e-3)
 
 
@@ -83,30 +106,53 @@ def test_a_teacher_may_name_its_classes_in_another_order_and_know_more(school, k
     assert torch.allclose(found, logits[:, 1:].flip(1).softmax(1), atol=1e-5)
 
 
-@pytest.mark.parametrize("pupil, method", [*itertools.product(("resnet", "vit"), ("full", "lora", "scratch"))])
+@pytest.mark.parametrize(
+    "pupil, method", [*itertools.product(("resnet", "vit"), ("full", "lora", "scratch"))]
+)
 def test_two_steps_with_two_teachers(school, known, pupil, method):
     settings = dict(start=known[pupil], method=method, optimizer="sgd", learning_rate=0.01)
-    taught = train(school, **settings, teacher=f"{known['convnext']}, {known['swin']},", teacher_share=0.8)
+    taught = train(
+        school, **settings, teacher=f"{known['convnext']}, {known['swin']},", teacher_share=0.8
+    )
     alone = train(school, **settings)
-    assert f"80% of each label is what {known['convnext']} and {known['swin']} answer" in taught.log_file.read_text()
+    assert (
+        f"80% of each label is what {known['convnext']} and {known['swin']} answer"
+        in taught.log_file.read_text()
+    )
     assert len(losses(taught)) == 2 and losses(taught) != losses(alone)
     assert weights(taught).keys() == weights(alone).keys()
 
 
 def test_a_stopped_run_goes_on_with_the_same_teachers(school, known):
-    goes_on_exactly(school, "food", dict(TWO_STEPS, start=known["resnet"], method="full", epochs=2, mixup=0.2,
-                                         accumulate=2, teacher=f"{known['vit']},{known['resnet']}"), weights)
+    goes_on_exactly(
+        school,
+        "food",
+        dict(
+            TWO_STEPS,
+            start=known["resnet"],
+            method="full",
+            epochs=2,
+            mixup=0.2,
+            accumulate=2,
+            teacher=f"{known['vit']},{known['resnet']}",
+        ),
+        weights,
+    )
 
 
 def test_teachers_that_cannot_teach_are_refused_in_a_sentence(school, known):
     def told(**settings) -> str:
-        run = job.create(school, "food", {**TWO_STEPS, "start": known["resnet"], **settings}, local=False)
+        run = job.create(
+            school, "food", {**TWO_STEPS, "start": known["resnet"], **settings}, local=False
+        )
         assert execute(run) == SETTINGS
         return run.status["reason"]
 
     stranger = published(school, network("resnet", [*CLASSES[1:], "soup"]))
     reason = told(teacher=stranger.id)
-    assert reason.endswith(f"{stranger.id[-4:]} cannot teach these classes: it does not know 1 of the 8, {CLASSES[0]}.")
+    assert reason.endswith(
+        f"{stranger.id[-4:]} cannot teach these classes: it does not know 1 of the 8, {CLASSES[0]}."
+    )
     assert "There is no checkpoint 'food-gone'" in told(teacher=f"{known['vit']},food-gone")
     assert "no name on the Hub" in told(teacher="/etc/passwd")
 

@@ -1,4 +1,6 @@
-"""Training as a program does it, through the page's API: start, watch, stop, swap; and what is refused."""
+"""Training as a program does it, through the page's API: start, watch, stop, swap; and what is
+refused."""
+
 import contextlib
 
 import gradio as gr
@@ -10,8 +12,8 @@ from starlette.testclient import TestClient
 
 from demos import page
 from demos.actions import Actions
-from training import job
-from training.run import ENDED, Run
+from training.runs import job
+from training.runs.run import ENDED, Run
 
 TINY = dict(source="sample", start="scratch", arch="mlp", limit=128, epochs=1)
 EXAMPLES = job.ROOT / "demos" / "examples"
@@ -52,40 +54,79 @@ def refusal(client: Client, *data, api_name: str) -> str:
     return str(error.value)
 
 
-# -- end to end ------------------------------------------------------------------------------------------
+# -- end to end ------------------------------------------------------------------------------------
 def test_a_run_goes_from_its_start_to_an_answer_and_back(lab_runs, client, tmp_path):
     (tmp_path / "seven.png").write_bytes(encoded(drawing()))
 
     def active() -> list[str]:
-        return [c["id"] for c in client.predict("digits", api_name="/list_checkpoints") if c["active"]]
+        return [
+            c["id"] for c in client.predict("digits", api_name="/list_checkpoints") if c["active"]
+        ]
 
-    run_id = client.predict("digits", {**TINY, "swap": "always", "name": "end to end"}, api_name="/start_run")
-    assert Run.find(lab_runs, run_id).config["name"] == "end to end" and active() == ["embedded-digits"]
-    wait_for(lambda: Run.find(lab_runs, run_id).swap, HANG)  # watched on disk: asking without pause slows the job
+    run_id = client.predict(
+        "digits", {**TINY, "swap": "always", "name": "end to end"}, api_name="/start_run"
+    )
+    assert Run.find(lab_runs, run_id).config["name"] == "end to end" and active() == [
+        "embedded-digits"
+    ]
+    wait_for(
+        lambda: Run.find(lab_runs, run_id).swap, HANG
+    )  # watched on disk: asking without pause slows the job
     status = client.predict(run_id, api_name="/run_status")
-    assert status["state"] == "done" and status["step"] == status["total"] > 0 and not status["reason"]
+    assert (
+        status["state"] == "done" and status["step"] == status["total"] > 0 and not status["reason"]
+    )
     assert 0 <= status["metrics"]["after"]["accuracy"] <= 1
-    assert "active" not in status["metrics"]  # with `always`, no score decides: what answers now is not scored
+    assert (
+        "active" not in status["metrics"]
+    )  # with `always`, no score decides: what answers now is not scored
     assert status["swap"]["outcome"] == "swapped" and active() == [run_id]
     _, told = client.predict(handle_file(tmp_path / "seven.png"), api_name="/classify_digit")
     assert told["checkpoint"] == run_id
     listed = client.predict("digits", api_name="/list_checkpoints")
-    assert [c["id"] for c in listed] == ["embedded-digits", run_id] and listed[1]["name"].startswith("end to end")
+    assert [c["id"] for c in listed] == ["embedded-digits", run_id] and listed[1][
+        "name"
+    ].startswith("end to end")
     back = client.predict("digits", "embedded-digits", api_name="/swap")
-    assert back == {"active": "embedded-digits", "name": "embedded"} and active() == ["embedded-digits"]
+    assert back == {"active": "embedded-digits", "name": "embedded"} and active() == [
+        "embedded-digits"
+    ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, slot, question, example, settings", [
-    ("captioning", "captions", "/caption", "captioning/boat.png", dict(limit=16, batch_size=8)),
-    ("food", "food", "/classify_food", "food/sushi.png", dict(limit=64, method="frozen")),
-    ("audio_intent", "audio", "/classify_audio", "audio_intent/balance.mp3", dict(limit=28, method="frozen")),
-    ("digits", "fashion", "/classify_fashion", "digits/sneaker.png", dict(limit=128, dataset="fashion_mnist"))])
-def test_every_recipe_trains_from_here_and_what_it_made_answers(lab_runs, client, name, slot, question, example,
-                                                                settings):
-    run_id = client.predict(name, {**settings, "source": "sample", "start": "embedded", "epochs": 1, "swap": "always"},
-                            api_name="/start_run")
-    wait_for(lambda: Run.find(lab_runs, run_id).swap or Run.find(lab_runs, run_id).state == "failed", HANG)
+@pytest.mark.parametrize(
+    "name, slot, question, example, settings",
+    [
+        ("captioning", "captions", "/caption", "captioning/boat.png", dict(limit=16, batch_size=8)),
+        ("food", "food", "/classify_food", "food/sushi.png", dict(limit=64, method="frozen")),
+        (
+            "audio_intent",
+            "audio",
+            "/classify_audio",
+            "audio_intent/balance.mp3",
+            dict(limit=28, method="frozen"),
+        ),
+        (
+            "digits",
+            "fashion",
+            "/classify_fashion",
+            "digits/sneaker.png",
+            dict(limit=128, dataset="fashion_mnist"),
+        ),
+    ],
+)
+def test_every_recipe_trains_from_here_and_what_it_made_answers(
+    lab_runs, client, name, slot, question, example, settings
+):
+    run_id = client.predict(
+        name,
+        {**settings, "source": "sample", "start": "embedded", "epochs": 1, "swap": "always"},
+        api_name="/start_run",
+    )
+    wait_for(
+        lambda: Run.find(lab_runs, run_id).swap or Run.find(lab_runs, run_id).state == "failed",
+        HANG,
+    )
     status = client.predict(run_id, api_name="/run_status")
     assert status["state"] == "done" and status["swap"]["outcome"] == "swapped", status
     for answering in (run_id, f"embedded-{slot}", run_id):
@@ -98,7 +139,9 @@ def test_every_recipe_trains_from_here_and_what_it_made_answers(lab_runs, client
 def test_running_and_queued_runs_are_stopped_and_cannot_be_deleted(lab_runs, site, client):
     actions = Actions(site.slots, training=True)
     long = {**TINY, "epochs": 500}
-    first, second = (client.predict("digits", {**long, "seed": seed}, api_name="/start_run") for seed in (1, 2))
+    first, second = (
+        client.predict("digits", {**long, "seed": seed}, api_name="/start_run") for seed in (1, 2)
+    )
     wait_for(lambda: Run.find(lab_runs, first).status.get("step"), HANG)
     assert client.predict(first, api_name="/run_status")["state"] == "running"
     assert client.predict(second, api_name="/run_status")["state"] == "queued"
@@ -117,21 +160,33 @@ def test_running_and_queued_runs_are_stopped_and_cannot_be_deleted(lab_runs, sit
         assert not (lab_runs / run_id).exists()
 
 
-# -- refusals --------------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 BAD = [
     ("digits", {"epochs": "many"}, "epochs is 'many': it must be a whole number."),
     ("digits", {"epochs": 0}, "epochs is 0: it must be from 1 to 500."),
     ("digits", {"learning_rate": None}, "learning_rate is None: it must be a number."),
     ("digits", {"speed": 3}, "There is no setting named 'speed'."),
-    ("digits", {"dataset": "imagenet"}, "dataset is 'imagenet': it must be one of mnist, fashion_mnist."),
+    (
+        "digits",
+        {"dataset": "imagenet"},
+        "dataset is 'imagenet': it must be one of mnist, fashion_mnist.",
+    ),
     ("digits", {"start": "scratch", "method": "frozen"}, "method 'frozen' needs a trained start"),
-    ("digits", {"folder": "/etc"}, "folder names a path of this machine, which only the command line may do."),
+    (
+        "digits",
+        {"folder": "/etc"},
+        "folder names a path of this machine, which only the command line may do.",
+    ),
     ("digits", {"source": "folder"}, "source 'folder'"),
     ("digits", {"source": "folder", "folder": "/etc"}, "which only the command line may do."),
     ("digits", {"continue": "../x"}, "There is no run '../x' to continue."),
     ("digits", "epochs", "The settings must be a JSON object"),
     ("digits", None, "The settings must be a JSON object"),
-    ("telepathy", {}, "There is no recipe named 'telepathy'. The recipes are: audio_intent, captioning, digits"),
+    (
+        "telepathy",
+        {},
+        "There is no recipe named 'telepathy'. The recipes are: audio_intent, captioning, digits",
+    ),
     ("../digits", {}, "There is no recipe named '../digits'."),
 ]
 
@@ -158,32 +213,47 @@ def quiet_runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def on_and_off(quiet_runs):
     with contextlib.ExitStack() as both:
-        yield {on: Api(both.enter_context(fresh_app(quiet_runs, training=on))) for on in (True, False)}
+        yield {
+            on: Api(both.enter_context(fresh_app(quiet_runs, training=on))) for on in (True, False)
+        }
 
 
 @pytest.mark.parametrize("recipe, settings, words", BAD)
-def test_settings_that_cannot_be_used_are_refused_in_a_sentence_and_make_no_run(quiet_runs, on_and_off, recipe,
-                                                                               settings, words):
+def test_settings_that_cannot_be_used_are_refused_in_a_sentence_and_make_no_run(
+    quiet_runs, on_and_off, recipe, settings, words
+):
     before = list(quiet_runs.iterdir())
     sentence = on_and_off[True]("start_run", recipe, settings)
     assert words in sentence and is_a_sentence(sentence)
-    assert [p for p in quiet_runs.iterdir() if p.name != ".lock"] == [p for p in before if p.name != ".lock"]
+    assert [p for p in quiet_runs.iterdir() if p.name != ".lock"] == [
+        p for p in before if p.name != ".lock"
+    ]
 
 
-@pytest.mark.parametrize("endpoint, data, words", [
-    ("run_status", ["digits-1-gone"], "There is no run 'digits-1-gone'."),
-    ("run_status", ["../runs"], "There is no run '../runs'."),
-    ("run_status", [7], "There is no run 7."), ("stop_run", ["/etc"], "There is no run '/etc'."),
-    ("list_checkpoints", ["cars"], "There is no slot 'cars'. The slots are: captions, food, audio, digits, fashion."),
-    ("list_checkpoints", [["digits"]], "There is no slot ['digits']."),
-    ("swap", ["cars", "x"], "There is no slot 'cars'."),
-])
+@pytest.mark.parametrize(
+    "endpoint, data, words",
+    [
+        ("run_status", ["digits-1-gone"], "There is no run 'digits-1-gone'."),
+        ("run_status", ["../runs"], "There is no run '../runs'."),
+        ("run_status", [7], "There is no run 7."),
+        ("stop_run", ["/etc"], "There is no run '/etc'."),
+        (
+            "list_checkpoints",
+            ["cars"],
+            "There is no slot 'cars'. The slots are: captions, food, audio, digits, fashion.",
+        ),
+        ("list_checkpoints", [["digits"]], "There is no slot ['digits']."),
+        ("swap", ["cars", "x"], "There is no slot 'cars'."),
+    ],
+)
 def test_names_of_nothing_are_refused_in_a_sentence(on_and_off, endpoint, data, words):
     sentence = on_and_off[True](endpoint, *data)
     assert words in sentence and is_a_sentence(sentence)
 
 
-@pytest.mark.parametrize("name", ["digits-1-gone", "../x", "/etc", None, 7, ["x"], "embedded-fashion"])
+@pytest.mark.parametrize(
+    "name", ["digits-1-gone", "../x", "/etc", None, 7, ["x"], "embedded-fashion"]
+)
 def test_a_swap_that_is_refused_says_why_and_what_still_answers(on_and_off, name):
     told = on_and_off[True]("swap", "digits", name)
     assert told["active"] == "embedded-digits" and is_a_sentence(told["error"])
@@ -191,26 +261,45 @@ def test_a_swap_that_is_refused_says_why_and_what_still_answers(on_and_off, name
 
 def test_where_training_is_off_nothing_changes_and_looking_still_works(quiet_runs, on_and_off):
     run, off = ended_run(quiet_runs, seed=1), on_and_off[False]
-    for endpoint, data in (("start_run", ["digits", TINY]), ("start_run", ["digits", {"continue": run.id}]),
-                           ("stop_run", [run.id]), ("swap", ["digits", run.id])):
+    for endpoint, data in (
+        ("start_run", ["digits", TINY]),
+        ("start_run", ["digits", {"continue": run.id}]),
+        ("stop_run", [run.id]),
+        ("swap", ["digits", run.id]),
+    ):
         assert off(endpoint, *data) == page.OFF
     assert off("run_status", run.id)["state"] == "done"
     assert run.id in [c["id"] for c in off("list_checkpoints", "digits")]
-    assert [c["id"] for c in off("list_checkpoints", "digits") if c["active"]] == ["embedded-digits"]
+    assert [c["id"] for c in off("list_checkpoints", "digits") if c["active"]] == [
+        "embedded-digits"
+    ]
     assert not run.stop_requested and [r.id for r in Run.all(quiet_runs)] == [run.id]
     run.delete()
 
 
-# -- what the buttons do ---------------------------------------------------------------------------------
-@pytest.mark.parametrize("act", [lambda a, r: a.start("digits", TINY), lambda a, r: a.start("digits", {"continue": r}),
-                                 lambda a, r: a.stop(r), lambda a, r: a.delete(r), lambda a, r: a.swap("digits", r),
-                                 lambda a, r: a.use(r), lambda a, r: a.roll_back("digits")],
-                         ids=["start", "continue", "stop", "delete", "swap", "use", "roll back"])
+# -- what the buttons do ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda a, r: a.start("digits", TINY),
+        lambda a, r: a.start("digits", {"continue": r}),
+        lambda a, r: a.stop(r),
+        lambda a, r: a.delete(r),
+        lambda a, r: a.swap("digits", r),
+        lambda a, r: a.use(r),
+        lambda a, r: a.roll_back("digits"),
+    ],
+    ids=["start", "continue", "stop", "delete", "swap", "use", "roll back"],
+)
 def test_where_training_is_off_no_button_changes_anything(slots, ended, act):
     run = ended()
     with pytest.raises(gr.Error) as refused:
         act(Actions(slots, training=False), run.id)
-    assert refused.value.message == page.OFF and run.has_checkpoint and slots["digits"].active_id == "embedded-digits"
+    assert (
+        refused.value.message == page.OFF
+        and run.has_checkpoint
+        and slots["digits"].active_id == "embedded-digits"
+    )
 
 
 def test_a_run_that_answers_is_not_deleted_until_another_does(slots, ended):

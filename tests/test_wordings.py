@@ -1,4 +1,5 @@
-"""What callers say: enough of it, in tidy sentences, and nothing of what is measured on in what is trained on."""
+"""What callers say: enough of it, in tidy sentences, and nothing of what is measured on in what is
+trained on."""
 
 from __future__ import annotations
 
@@ -35,19 +36,30 @@ def runs_of_words(texts: list[str]) -> set[str]:
 
 def bodies(part: str, intent: str) -> list[str]:
     """All that an intent's own templates give, without frames; a slot is one word."""
-    return [text for kind in templates(part)[intent].values() for each in kind for text in expansions(each)]
+    return [
+        text
+        for kind in templates(part)[intent].values()
+        for each in kind
+        for text in expansions(each)
+    ]
 
 
 @pytest.fixture(scope="module")
 def words() -> dict[str, dict[str, set[str]]]:
     """Runs of words by part and intent."""
-    found = {part: {intent: runs_of_words(bodies(part, intent)) for intent in INTENTS} for part in MADE}
-    return found | {"judge": {intent: runs_of_words(judge_sentences()[intent]) for intent in INTENTS}}
+    found = {
+        part: {intent: runs_of_words(bodies(part, intent)) for intent in INTENTS} for part in MADE
+    }
+    return found | {
+        "judge": {intent: runs_of_words(judge_sentences()[intent]) for intent in INTENTS}
+    }
 
 
 def test_the_intents_are_minds14s_in_its_order() -> None:
     assert len(INTENTS) == 14 and list(INTENTS) == sorted(INTENTS)
-    assert INTENTS[0] == "abroad" and INTENTS[10] == "high_value_payment" and INTENTS[13] == "pay_bill"
+    assert (
+        INTENTS[0] == "abroad" and INTENTS[10] == "high_value_payment" and INTENTS[13] == "pay_bill"
+    )
 
 
 @pytest.mark.parametrize("part", MADE)
@@ -93,7 +105,10 @@ def test_no_template_and_no_six_words_in_a_row_are_in_two_parts(words) -> None:
 
 def test_the_frames_of_the_parts_differ() -> None:
     for kind in ("frame-do", "frame-ask", "open", "close"):
-        one, other = ({text for line in templates(part)["shared"][kind] for text in expansions(line)} for part in MADE)
+        one, other = (
+            {text for line in templates(part)["shared"][kind] for text in expansions(line)}
+            for part in MADE
+        )
         assert not one & other, kind
 
 
@@ -110,12 +125,16 @@ def test_sentences_are_tidy(part: str) -> None:
     for intent in INTENTS:
         for text in wordings(part, intent, 14 if part == "judge" else 150):
             assert re.fullmatch(r"[A-Z][A-Za-z' ,.?!éèç-]+[.?!]", text), text
-            assert not re.search(r"  | [,.?!]|,,|[.?!,][.?!]|\bi\b|\ba [aeio]|\ban [b-df-hj-np-tv-z]|\{", text), text
+            assert not re.search(
+                r"  | [,.?!]|,,|[.?!,][.?!]|\bi\b|\ba [aeio]|\ban [b-df-hj-np-tv-z]|\{", text
+            ), text
             assert 3 <= len(text.split()) <= 60, text
 
 
 def test_the_same_draw_says_the_same_and_another_does_not() -> None:
-    one, same, other = (sentence("train", "balance", np.random.default_rng(seed)) for seed in (3, 3, 4))
+    one, same, other = (
+        sentence("train", "balance", np.random.default_rng(seed)) for seed in (3, 3, 4)
+    )
     assert one == same != other
     assert wordings("train", "freeze", 20) == wordings("train", "freeze", 40)[:20]
     assert wordings("train", "freeze", 20) != wordings("train", "freeze", 20, seed=1)

@@ -2,11 +2,12 @@
 
     python -m training                              the recipes
     python -m training digits --help                a recipe's settings
-    python -m training digits --epochs 2            train in this terminal; Ctrl-C stops and publishes
+    python -m training digits --epochs 2    train in this terminal; Ctrl-C stops and publishes
     python -m training digits --continue RUN        go on where a run stopped
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
 """
+
 import argparse
 import os
 import signal
@@ -16,27 +17,45 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from training import device, job, recipe
-from training.card import card
-from training.checkpoint import CheckpointError, runs_dir
-from training.process import process_identity
-from training.run import Run
+from training import device, recipe
+from training.judge.card import card
+from training.runs import job
+from training.runs.checkpoint import CheckpointError, runs_dir
+from training.runs.process import process_identity
+from training.runs.run import Run
 
-DONE, FAILED, SETTINGS, STOPPED = 0, 1, 2, 130
+DONE = 0
+FAILED = 1
+SETTINGS = 2
+STOPPED = 130
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m training", description="Fine-tunes one of the models.",
-                                  epilog="Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.")
+    top = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Fine-tunes one of the models.",
+        epilog="Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.",
+    )
     commands = top.add_subparsers(dest="recipe", metavar="RECIPE")
     for name in recipe.names():
         made = recipe.load(name)
-        command = commands.add_parser(name, help=made.title, description=f"Fine-tunes {made.title}.")
+        command = commands.add_parser(
+            name, help=made.title, description=f"Fine-tunes {made.title}."
+        )
         recipe.add_flags(command, made.config)
-        command.add_argument("--runs", type=Path, default=argparse.SUPPRESS,
-                             help="where runs are kept [RUNS, or ./runs]")
-        command.add_argument("--continue", dest="continue_", metavar="RUN", default=argparse.SUPPRESS,
-                             help="go on where this run stopped, with its settings")
+        command.add_argument(
+            "--runs",
+            type=Path,
+            default=argparse.SUPPRESS,
+            help="where runs are kept [RUNS, or ./runs]",
+        )
+        command.add_argument(
+            "--continue",
+            dest="continue_",
+            metavar="RUN",
+            default=argparse.SUPPRESS,
+            help="go on where this run stopped, with its settings",
+        )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return top
 
@@ -46,8 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     if given["recipe"] is None:
         parser().print_help()
         return DONE
-    name, runs = given.pop("recipe"), Path(given.pop("runs", None) or runs_dir()).resolve()
-    spawned, continued = given.pop("run", None), given.pop("continue_", None)
+    name = given.pop("recipe")
+    runs = Path(given.pop("runs", None) or runs_dir()).resolve()
+    spawned = given.pop("run", None)
+    continued = given.pop("continue_", None)
     rank = int(os.environ.get("RANK", 0))
     try:
         made = recipe.load(name)
@@ -56,7 +77,11 @@ def main(argv: list[str] | None = None) -> int:
             if run is None:
                 raise recipe.SettingsError(f"There is no run {spawned!r} in {runs}.")
         elif rank == 0:
-            run = job.continued(runs, continued, given) if continued else job.create(runs, name, given)
+            run = (
+                job.continued(runs, continued, given)
+                if continued
+                else job.create(runs, name, given)
+            )
             made = recipe.load(run.recipe)
         else:
             run = Run(Path("."), main=False)
@@ -77,10 +102,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _obey_signals(run: Run) -> None:
     """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C ends at once."""
+
     def ask(number: int, frame: Any) -> None:
         if run.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
         run.interrupted = True
+
     signal.signal(signal.SIGINT, ask)
     signal.signal(signal.SIGTERM, ask)
 
@@ -95,7 +122,9 @@ def execute(made: recipe.Recipe, run: Run) -> int:
             return DONE
         if not run.staging.exists():
             run.say("Stopped before the first step: nothing was published.")
-            run.set_status("stopped", reason="stopped before the first step: nothing was published", stage="")
+            run.set_status(
+                "stopped", reason="stopped before the first step: nothing was published", stage=""
+            )
             return STOPPED
         text = card(made, recipe.parse(made.config, run.config), run, metrics, time.time() - began)
         (run.staging / "README.md").write_text(text, "utf-8")
@@ -108,10 +137,15 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         return SETTINGS
     except KeyboardInterrupt:
         run.discard()
-        run.set_status("stopped", reason="ended at once by a second Ctrl-C: nothing was published", stage="")
+        run.set_status(
+            "stopped", reason="ended at once by a second Ctrl-C: nothing was published", stage=""
+        )
         return STOPPED
-    except Exception as error:  # the last word on any failure: a reason in a sentence, the rest in the log
-        text, reason = traceback.format_exc(), job.explain(error)
+    except (
+        Exception
+    ) as error:  # the last word on any failure: a reason in a sentence, the rest in the log
+        text = traceback.format_exc()
+        reason = job.explain(error)
         run.discard()
         run.say(f"{text}\nfailed: {reason}", error=True)
         run.set_status("failed", reason=reason, stage="")
@@ -123,6 +157,7 @@ def _share(run: Run) -> None:
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         from accelerate import PartialState
         from accelerate.utils import broadcast_object_list
+
         PartialState(cpu=device.device() == "cpu")
         run.path = broadcast_object_list([run.path])[0]
 
@@ -131,11 +166,14 @@ def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
     """The log's last lines, then the status: who sees that a run has ended finds its log whole."""
     if metrics.get("stopped"):
         where = f"stopped at step {metrics['step']:,} of {metrics['total']:,}"
-        run.say(f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
-                f"Go on with: python -m training {run.recipe} --continue {run.id}")
+        run.say(
+            f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
+            f"Go on with: python -m training {run.recipe} --continue {run.id}"
+        )
         run.set_status("stopped", reason=where, stage="", step=metrics["step"], seconds=seconds)
         return STOPPED
-    from training.report import table
+    from training.judge.report import table
+
     run.say(f"\n{table(metrics)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
     run.set_status("done", reason="", stage="", seconds=seconds)
     return DONE

@@ -1,19 +1,22 @@
 """Where tensors live: cuda, then mps, then cpu, picked once; and when bf16 is worth using."""
+
 import functools
 import os
 from pathlib import Path
 
-# A thread that waits for its turn must not spin: with a job and the demo on the same few cores, libgomp's
-# default busy waiting took one prediction from 4 ms to 99 ms (2 cores, width-24 CNN). Read when torch loads.
+# A thread that waits for its turn must not spin: with a job and the demo on the same few cores,
+# libgomp's default busy waiting took one prediction from 4 ms to 99 ms (2 cores, width-24 CNN).
+# Read when torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# One thread loads a checkpoint, not four: each takes turns with the predictions that go on meanwhile (p99 during
-# swaps 40 ms in place of 53, 2 cores). Read by transformers at each load.
+# One thread loads a checkpoint, not four: each takes turns with the predictions that go on
+# meanwhile (p99 during swaps 40 ms in place of 53, 2 cores). Read by transformers at each load.
 os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
 
 
 @functools.cache
 def device() -> str:
     import torch
+
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -27,16 +30,21 @@ def cores() -> int:
 def describe() -> str:
     if device() == "cuda":
         import torch
+
         return torch.cuda.get_device_name()
     return {"mps": "Apple GPU", "cpu": f"CPU, {cores()} core{'s' if cores() > 1 else ''}"}[device()]
 
 
 @functools.cache
 def has_bf16(where: str = "") -> bool:
-    """Whether bf16 autocast is faster on a device, or on the one that was picked: on CUDA, and on CPUs with bf16
-    instructions."""
+    """Whether bf16 autocast is faster on a device, or on the one that was picked: on CUDA, and on
+    CPUs with bf16 instructions."""
     where = where or device()
-    return where == "cuda" or where == "cpu" and any(name in _processor() for name in ("amx_bf16", "avx512_bf16"))
+    return (
+        where == "cuda"
+        or where == "cpu"
+        and any(name in _processor() for name in ("amx_bf16", "avx512_bf16"))
+    )
 
 
 @functools.cache

@@ -1,9 +1,12 @@
-"""Speak the example inputs of the Audio intent tab into demos/examples/audio_intent/; needs espeak-ng.
+"""Speak the example inputs of the Audio intent tab into demos/examples/audio_intent/; needs
+espeak-ng.
 
     python -m demos.examples.make_audio_intent
 
-It is synthesised speech: voices and wordings that the embedded checkpoint was not trained on, and no person's voice.
+It is synthesised speech: voices and wordings that the embedded checkpoint was not trained on, and
+no person's voice.
 """
+
 from pathlib import Path
 
 import soundfile
@@ -13,7 +16,7 @@ from training.samples.wordings import INTENTS
 
 HERE = Path(__file__).parent / "audio_intent"
 CHOSEN = ("pay_bill", "freeze", "balance", "abroad", "app_error")
-LONGEST = 6.0   # seconds
+LONGEST = 6.0  # seconds
 
 
 def main() -> None:
@@ -21,7 +24,11 @@ def main() -> None:
     HERE.mkdir(parents=True, exist_ok=True)
     for clip in clips(30 * len(INTENTS), "held_out", "held_out", seed=7):
         path = HERE / f"{INTENTS[clip.label]}.mp3"
-        if INTENTS[clip.label] in CHOSEN and not path.exists() and len(clip.samples) < LONGEST * RATE:
+        if (
+            INTENTS[clip.label] in CHOSEN
+            and not path.exists()
+            and len(clip.samples) < LONGEST * RATE
+        ):
             soundfile.write(path, clip.samples, RATE)
             print(f"{path.name}: “{clip.text}” ({clip.voice})")
 

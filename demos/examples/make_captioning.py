@@ -2,15 +2,23 @@
 
     python -m demos.examples.make_captioning
 
-Nothing is downloaded and nothing is random: running it again writes the same pictures. They are scenes of another seed
-than the sample's, three times as large; no photo of another's is kept here.
+Nothing is downloaded and nothing is random: running it again writes the same pictures. They are
+scenes of another seed than the sample's, three times as large; no photo of another's is kept here.
 """
+
 from pathlib import Path
 
 from training.samples.scenes import Page, plan
 
 HERE = Path(__file__).parent / "captioning"
-CHOSEN = {"bird_over_house": 5, "girl_on_bicycle": 24, "boat": 30, "dogs_in_snow": 47, "boy_and_dog": 49, "cars": 40}
+CHOSEN = {
+    "bird_over_house": 5,
+    "girl_on_bicycle": 24,
+    "boat": 30,
+    "dogs_in_snow": 47,
+    "boy_and_dog": 49,
+    "cars": 40,
+}
 SEED = 1
 
 

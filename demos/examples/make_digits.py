@@ -19,10 +19,12 @@ Stroke = list[tuple[float, float]]
 SEVEN: list[Stroke] = [[(0.22, 0.2), (0.5, 0.18), (0.78, 0.2)],
                        [(0.78, 0.2), (0.62, 0.5), (0.48, 0.86)]]  # fmt: skip
 THREE: list[Stroke] = [[(0.27, 0.23), (0.5, 0.13), (0.7, 0.27), (0.6, 0.43), (0.44, 0.48)],
-                       [(0.44, 0.48), (0.67, 0.54), (0.73, 0.72), (0.54, 0.87), (0.26, 0.8)]]  # fmt: skip
+                       [(0.44, 0.48), (0.67, 0.54), (0.73, 0.72), (0.54, 0.87),
+                        (0.26, 0.8)]]  # fmt: skip
 FIVE: list[Stroke] = [[(0.7, 0.17), (0.5, 0.18), (0.33, 0.18)],
                       [(0.33, 0.18), (0.31, 0.3), (0.29, 0.44)],
-                      [(0.29, 0.44), (0.5, 0.39), (0.7, 0.52), (0.68, 0.75), (0.48, 0.86), (0.26, 0.8)],
+                      [(0.29, 0.44), (0.5, 0.39), (0.7, 0.52), (0.68, 0.75), (0.48, 0.86),
+                      (0.26, 0.8)],
                       ]  # fmt: skip
 
 
@@ -60,7 +62,13 @@ def smooth(stroke: Stroke, steps: int = 120) -> np.ndarray:
     points = np.array([stroke[0], *stroke, stroke[-1]])
     t = np.linspace(0, 1, steps)[:, None]
     pieces = [
-        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+        0.5
+        * (
+            2 * b
+            + (c - a) * t
+            + (2 * a - 5 * b + 4 * c - d) * t**2
+            + (3 * b - a - 3 * c + d) * t**3
+        )
         for a, b, c, d in zip(points, points[1:], points[2:], points[3:], strict=False)
     ]
     return np.concatenate(pieces)
@@ -69,7 +77,8 @@ def smooth(stroke: Stroke, steps: int = 120) -> np.ndarray:
 def on_paper(ink: Image.Image) -> Image.Image:
     """Blue pen on ruled paper, with the light from one side, a soft shadow and a camera's noise."""
     rng = np.random.default_rng(0)
-    tall, wide = 380, 500
+    tall = 380
+    wide = 500
     page = np.full((tall, wide, 3), (243, 240, 230), dtype=np.float64)
     for top in range(30, tall, 44):
         page[top : top + 2] = (176, 200, 226)
@@ -77,7 +86,9 @@ def on_paper(ink: Image.Image) -> Image.Image:
     cover[36 : 36 + ink.height, 130 : 130 + ink.width, 0] = np.asarray(ink) / 255
     page = page * (1 - cover) + cover * np.array([38, 48, 112])
     y, x = np.mgrid[0 : 1 : tall * 1j, 0 : 1 : wide * 1j]
-    shadow = Image.fromarray(np.uint8(255 * (x + 0.5 * y > 1.05))).filter(ImageFilter.GaussianBlur(14))
+    shadow = Image.fromarray(np.uint8(255 * (x + 0.5 * y > 1.05))).filter(
+        ImageFilter.GaussianBlur(14)
+    )
     light = (1 - 0.22 * x - 0.1 * y) * (1 - 0.35 * np.asarray(shadow) / 255)
     noisy = page * light[..., None] + rng.normal(0, 3, (tall, wide, 1))
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))

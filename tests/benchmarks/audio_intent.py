@@ -1,12 +1,15 @@
-"""Prints how fast the audio recipe and tab are, each as a ratio to a named baseline measured in the same run.
+"""Prints how fast the audio recipe and tab are, each as a ratio to a named baseline measured in the
+same run.
 
-    python tests/benchmarks/audio_intent.py                    all parts but judge, on the embedded sample
-    python tests/benchmarks/audio_intent.py predict decode     some parts: full, frozen, predict, decode, judge
-    python tests/benchmarks/audio_intent.py judge              the embedded checkpoint on another synthesiser (flite)
+    python tests/benchmarks/audio_intent.py    all parts but judge, on the embedded sample
+    python tests/benchmarks/audio_intent.py predict decode    some parts
+    python tests/benchmarks/audio_intent.py judge    on another synthesiser (flite)
 
-Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used: networks are built from
-their configs, with random weights. `judge` is the one figure that no setting may be chosen by.
+Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used:
+networks are built from their configs, with random weights. `judge` is the one figure that no
+setting may be chosen by.
 """
+
 import argparse
 import dataclasses
 import io
@@ -22,9 +25,19 @@ sys.path.insert(0, str(ROOT))
 from training import device  # noqa: E402  before torch
 
 # Wav2Vec2 of a quarter of the base's width: the same parts, in a size that two cores train.
-SMALL = dict(model_type="wav2vec2", conv_dim=(128,) * 7, hidden_size=192, num_hidden_layers=4, num_attention_heads=4,
-             intermediate_size=768, num_conv_pos_embeddings=32, num_conv_pos_embedding_groups=8,
-             classifier_proj_size=64, feat_extract_norm="layer", mask_time_length=4)
+SMALL = dict(
+    model_type="wav2vec2",
+    conv_dim=(128,) * 7,
+    hidden_size=192,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    intermediate_size=768,
+    num_conv_pos_embeddings=32,
+    num_conv_pos_embedding_groups=8,
+    classifier_proj_size=64,
+    feat_extract_norm="layer",
+    mask_time_length=4,
+)
 SECONDS, BATCH = 8.5, 8
 
 
@@ -42,7 +55,8 @@ def clips(count: int) -> Any:
     """So many of the sample's training clips."""
     import numpy as np
 
-    from training.audio_score import load
+    from training.recipes.audio_intent.score import load
+
     return load("", "sample", "", "en-US", 3000).train[np.arange(count)]
 
 
@@ -50,34 +64,47 @@ def network(arch: str, method: str = "scratch") -> tuple[Any, Any]:
     import torch
     from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
-    from training.audio_model import Ear
+    from training.recipes.audio_intent.model import Ear
     from training.samples.wordings import INTENTS
+
     torch.manual_seed(0)
     base = {} if arch == "base" else SMALL
-    config = AutoConfig.for_model(**{"model_type": "wav2vec2", **base}, num_labels=len(INTENTS),
-                                  use_weighted_layer_sum=method == "frozen", mask_time_prob=0.05)
-    return AutoModelForAudioClassification.from_config(config), Ear(Wav2Vec2FeatureExtractor(
-        return_attention_mask=True), "layer")
+    config = AutoConfig.for_model(
+        **{"model_type": "wav2vec2", **base},
+        num_labels=len(INTENTS),
+        use_weighted_layer_sum=method == "frozen",
+        mask_time_prob=0.05,
+    )
+    return AutoModelForAudioClassification.from_config(config), Ear(
+        Wav2Vec2FeatureExtractor(return_attention_mask=True), "layer"
+    )
 
 
-# -- training --------------------------------------------------------------------------------------------
-def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | None = None) -> list[float]:
+# -- training --------------------------------------------------------------------------------------
+def ours(
+    arch: str, part: Any, epochs: int, method: str = "full", runs: Path | None = None
+) -> list[float]:
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    from training import audio_score, audio_train, backbone, classify, loop
-    from training.audio_data import Heard
-    from training.audio_intent import Config
-    from training.run import Run
+    from training.learn import backbone, classify, loop
+    from training.recipes.audio_intent import score as audio_score
+    from training.recipes.audio_intent import train as audio_train
+    from training.recipes.audio_intent.config import Config
+    from training.recipes.audio_intent.data import Heard
+    from training.runs.run import Run
+
     model, ear = network(arch, method)
     config = Config(method=method, epochs=epochs, batch_size=BATCH, augmentation="light")
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "audio_intent", {})
-    AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
+    AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
     half = audio_train.AudioTask(config, run).half()
-    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if half else "no")
+    accelerator = Accelerator(
+        cpu=device.device() == "cpu", mixed_precision="bf16" if half else "no"
+    )
     heard, nothing = Heard(part, SECONDS), part[np.zeros(0, int)]
     stamps = [time.perf_counter()]
     if method == "frozen":
@@ -90,17 +117,27 @@ def ours(arch: str, part: Any, epochs: int, method: str = "full", runs: Path | N
         learner = model.to(accelerator.device)
         lesson = audio_train.lesson(learner, ear, heard, Heard(nothing, SECONDS), config, run)
     say = run.say
-    run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
-    loop.fit(accelerator.prepare(learner), lesson, backbone.optimizer(learner, config), config, run, accelerator)
+    run.say = lambda text, **_: (
+        (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
+    )
+    loop.fit(
+        accelerator.prepare(learner),
+        lesson,
+        backbone.optimizer(learner, config),
+        config,
+        run,
+        accelerator,
+    )
     return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
 
 
 def tutorial(arch: str, part: Any) -> float:
-    """Seconds of one epoch of the well-known recipe, hearing as much of each clip as ours does: Trainer, clips in any
-    order, each padded to the longest of its batch, in float32."""
+    """Seconds of one epoch of the well-known recipe, hearing as much of each clip as ours does:
+    Trainer, clips in any order, each padded to the longest of its batch, in float32."""
     import numpy as np
     import torch
     from transformers import Trainer, TrainingArguments
+
     model, ear = network(arch)
     model.freeze_feature_encoder()
     most = round(SECONDS * 16_000)
@@ -114,12 +151,23 @@ def tutorial(arch: str, part: Any) -> float:
             return {"sound": sounds[i], "label": int(part.labels[i])}
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        found = ear.extractor([row["sound"] for row in rows], sampling_rate=16_000, return_tensors="pt", padding=True)
+        found = ear.extractor(
+            [row["sound"] for row in rows], sampling_rate=16_000, return_tensors="pt", padding=True
+        )
         return {**found, "labels": torch.from_numpy(np.array([row["label"] for row in rows]))}
+
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(folder, per_device_train_batch_size=BATCH, num_train_epochs=1, report_to="none",
-                                      save_strategy="no", disable_tqdm=True, remove_unused_columns=False,
-                                      use_cpu=device.device() == "cpu", logging_strategy="no")
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=BATCH,
+            num_train_epochs=1,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            use_cpu=device.device() == "cpu",
+            logging_strategy="no",
+        )
         trainer = Trainer(model, arguments, train_dataset=Rows(), data_collator=collate)
         return timed(trainer.train)
 
@@ -130,9 +178,11 @@ def full(chosen: argparse.Namespace) -> None:
     base = tutorial(chosen.arch, part)
     first, *later = ours(chosen.arch, part, 3)
     took = median(later)
-    print(f"full, {chosen.arch}, batch {BATCH}, n {len(part)}: tutorial's Trainer {len(part) / base:.1f} clips/s; ours "
-          f"{len(part) / took:.1f} ({base / took:.2f} times; goal: at least 1.5), in the first epoch "
-          f"{base / first:.2f} times")
+    print(
+        f"full, {chosen.arch}, batch {BATCH}, n {len(part)}: tutorial's Trainer "
+        f"{len(part) / base:.1f} clips/s; ours {len(part) / took:.1f} ({base / took:.2f} times; "
+        f"goal: at least 1.5), in the first epoch {base / first:.2f} times"
+    )
 
 
 def frozen(chosen: argparse.Namespace) -> None:
@@ -141,29 +191,41 @@ def frozen(chosen: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         first, *later = ours(chosen.arch, part, 6, "frozen", Path(folder))
     took = median(later)
-    print(f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s the first "
-          f"({whole / first:.1f} times faster), {took * 1000:.0f} ms later ones ({whole / took:.0f} times; goal: at "
-          "least 100)")
+    print(
+        f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s "
+        f"the first ({whole / first:.1f} times faster), {took * 1000:.0f} ms later ones "
+        f"({whole / took:.0f} times; goal: at least 100)"
+    )
 
 
-# -- serving ---------------------------------------------------------------------------------------------
+# -- serving ---------------------------------------------------------------------------------------
 def predict(chosen: argparse.Namespace) -> None:
     from transformers import pipeline
 
     from demos import audio_intent as tab
-    from training.sounds import Sound
+    from training.media.sounds import Sound
+
     os.environ["RUNS"] = tempfile.mkdtemp()
     part = clips(40)
     sounds = [Sound(part.one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
-    base = pipeline("audio-classification", tab.SLOTS["audio"].find("embedded-audio").path, device="cpu",
-                    dtype="float32")   # half precision, in which it is stored, is slow on a CPU
+    base = pipeline(
+        "audio-classification",
+        tab.SLOTS["audio"].find("embedded-audio").path,
+        device="cpu",
+        dtype="float32",
+    )  # half precision, in which it is stored, is slow on a CPU
     theirs, mine = [], []
     for sound in sounds:
-        theirs.append(timed(lambda s=sound: base({"array": s.samples, "sampling_rate": 16_000}, top_k=5)))
+        theirs.append(
+            timed(lambda s=sound: base({"array": s.samples, "sampling_rate": 16_000}, top_k=5))
+        )
         mine.append(timed(lambda s=sound: tab.classify(s)))
-    print(f"prediction, embedded checkpoint, clips of {median([s.seconds for s in sounds]):.1f} s: ours "
-          f"{median(mine[5:]) * 1000:.1f} ms, transformers.pipeline on an array {median(theirs[5:]) * 1000:.1f} ms = "
-          f"{median(mine[5:]) / median(theirs[5:]):.2f} (n {len(mine) - 5}, medians; goal: no slower)")
+    print(
+        f"prediction, embedded checkpoint, clips of {median([s.seconds for s in sounds]):.1f} s: "
+        f"ours {median(mine[5:]) * 1000:.1f} ms, transformers.pipeline on an array "
+        f"{median(theirs[5:]) * 1000:.1f} ms = {median(mine[5:]) / median(theirs[5:]):.2f} (n "
+        f"{len(mine) - 5}, medians; goal: no slower)"
+    )
 
 
 def decode(chosen: argparse.Namespace) -> None:
@@ -172,48 +234,72 @@ def decode(chosen: argparse.Namespace) -> None:
     import soundfile
     import soxr
 
-    from training.sounds import from_bytes
+    from training.media.sounds import from_bytes
+
     sound = np.concatenate([clips(8).one(i) for i in range(8)])
-    for kind, subtype, rate in (("WAV", "PCM_16", 44_100), ("FLAC", "PCM_16", 48_000), ("OGG", "VORBIS", 44_100),
-                                ("MP3", "MPEG_LAYER_III", 44_100)):
+    for kind, subtype, rate in (
+        ("WAV", "PCM_16", 44_100),
+        ("FLAC", "PCM_16", 48_000),
+        ("OGG", "VORBIS", 44_100),
+        ("MP3", "MPEG_LAYER_III", 44_100),
+    ):
         high, buffer = soxr.resample(sound, 16_000, rate), io.BytesIO()
         soundfile.write(buffer, high, rate, format=kind, subtype=subtype)
         content = buffer.getvalue()
         whole = median([timed(lambda c=content: from_bytes(c)) for _ in range(7)])
-        plain = median([timed(lambda c=content: soundfile.read(io.BytesIO(c), dtype="float32")) for _ in range(7)])
-        again = median([timed(lambda h=high, r=rate: soxr.resample(h, r, 16_000)) for _ in range(7)])
-        print(f"{kind} of {len(sound) / 16_000:.0f} s at {rate:,}: loaded in {whole * 1000:.0f} ms; soundfile alone "
-              f"{plain * 1000:.0f} ms, soxr alone {again * 1000:.0f} ms: {whole / (plain + again):.2f} times their sum "
-              "(n 7)")
+        plain = median(
+            [
+                timed(lambda c=content: soundfile.read(io.BytesIO(c), dtype="float32"))
+                for _ in range(7)
+            ]
+        )
+        again = median(
+            [timed(lambda h=high, r=rate: soxr.resample(h, r, 16_000)) for _ in range(7)]
+        )
+        print(
+            f"{kind} of {len(sound) / 16_000:.0f} s at {rate:,}: loaded in {whole * 1000:.0f} ms; "
+            f"soundfile alone {plain * 1000:.0f} ms, soxr alone {again * 1000:.0f} ms: "
+            f"{whole / (plain + again):.2f} times their sum (n 7)"
+        )
 
 
 def judge(chosen: argparse.Namespace) -> None:
     """The embedded checkpoint on hand-written sentences that another synthesiser speaks."""
     import numpy as np
 
-    from training import checkpoint, report
-    from training.audio_data import Heard, _calls
-    from training.audio_score import opened, predict
+    from training.judge import report
+    from training.recipes.audio_intent.data import Heard, _calls
+    from training.recipes.audio_intent.score import opened, predict
+    from training.runs import checkpoint
     from training.samples.speech import clips as spoken
     from training.samples.wordings import INTENTS
+
     calls = list(spoken(196, "judge", "flite"))
     part = _calls(calls)
     model, ear = opened(checkpoint.embedded("audio").path)
     found = predict(model, Heard(part, model.config.seconds), ear)
     right = found.argmax(1) == part.labels
-    print(f"flite, {len(part)} hand-written sentences: {right.mean():.2%} right, 95% interval "
-          f"{report.interval(float(right.mean()), len(part))}")
+    print(
+        f"flite, {len(part)} hand-written sentences: {right.mean():.2%} right, 95% interval "
+        f"{report.interval(float(right.mean()), len(part))}"
+    )
     for voice in sorted({call.voice for call in calls}):
         own = np.array([call.voice == voice for call in calls])
         print(f"  {voice}: {right[own].mean():.0%} of {own.sum()}")
-    for pair in report.confused(report.classification(found, part.labels, INTENTS)["confusion"], INTENTS, 6):
+    for pair in report.confused(
+        report.classification(found, part.labels, INTENTS)["confusion"], INTENTS, 6
+    ):
         print(f"  {pair['truth']} taken for {pair['said']}: {pair['count']} of {pair['of']}")
 
 
 PARTS = {"full": full, "frozen": frozen, "predict": predict, "decode": decode, "judge": judge}
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["full", "frozen", "predict", "decode"], help=", ".join(PARTS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "parts", nargs="*", default=["full", "frozen", "predict", "decode"], help=", ".join(PARTS)
+    )
     parser.add_argument("--arch", choices=("small", "base"), default="small")
     parser.add_argument("--clips", type=int, default=112)
     options = parser.parse_args()

@@ -1,12 +1,15 @@
-"""Prints how fast the captioning recipe and tab are, each as a ratio to a named baseline measured in the same run.
+"""Prints how fast the captioning recipe and tab are, each as a ratio to a named baseline measured
+in the same run.
 
-    python tests/benchmarks/captioning.py                  all parts, on random pictures and random weights
+    python tests/benchmarks/captioning.py    all parts, on random pictures and random weights
     python tests/benchmarks/captioning.py full frozen      some parts: full, frozen, caption
     python tests/benchmarks/captioning.py full --arch vit-base --batch 32 --pictures 1024
 
-Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used: the networks are built
-from their configs, with random weights; the pictures are noise, the captions words drawn with Flickr8k's lengths.
+Nothing is asserted: machines are noisy, so quote the ratios, with their n. No network is used: the
+networks are built from their configs, with random weights; the pictures are noise, the captions
+words drawn with Flickr8k's lengths.
 """
+
 import argparse
 import dataclasses
 import sys
@@ -20,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 from training import device  # noqa: E402  before torch
 
 ARCHS = {
-    "small": None,           # the recipe's own small one, at 128 pixels, with 3,000 words
-    "vit-base": 224,         # ViT-B/16 and GPT-2, of the published sizes
+    "small": None,  # the recipe's own small one, at 128 pixels, with 3,000 words
+    "vit-base": 224,  # ViT-B/16 and GPT-2, of the published sizes
 }
 
 
@@ -30,8 +33,10 @@ def median(values: list[float]) -> float:
 
 
 def sentences(count: int) -> list[str]:
-    """Of 4 to 30 words, half of them under 12, as in Flickr8k; a few words are frequent and most are rare."""
+    """Of 4 to 30 words, half of them under 12, as in Flickr8k; a few words are frequent and most
+    are rare."""
     import numpy as np
+
     rng = np.random.default_rng(0)
     letters = np.array(list("abcdefghijklmnoprstuvw"))
     known = ["".join(rng.choice(letters, rng.integers(2, 9))) for _ in range(3000)]
@@ -43,34 +48,47 @@ def album(count: int) -> Any:
     import numpy as np
     from PIL import Image
 
-    from training.picture_store import Pictures
+    from training.data.pictures import Pictures
+
     rng = np.random.default_rng(0)
     small = [Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)) for _ in range(64)]
     shown = [each.resize((213, 160), Image.Resampling.BICUBIC) for each in small]
     said = sentences(5 * count)
-    return Pictures(lambda i: shown[i % 64], np.arange(count), np.zeros(count, np.int64), rng.random(count),
-                    [said[5 * i:5 * i + 5] for i in range(count)])
+    return Pictures(
+        lambda i: shown[i % 64],
+        np.arange(count),
+        np.zeros(count, np.int64),
+        rng.random(count),
+        [said[5 * i : 5 * i + 5] for i in range(count)],
+    )
 
 
 def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
     import torch
-    from transformers import GPT2Config, VisionEncoderDecoderConfig, VisionEncoderDecoderModel, ViTConfig
+    from transformers import (
+        GPT2Config,
+        VisionEncoderDecoderConfig,
+        VisionEncoderDecoderModel,
+        ViTConfig,
+    )
 
-    from training import caption_model
-    from training.looks import Looks
+    from training.media.looks import Looks
+    from training.recipes.captioning import model as caption_model
+
     texts = [text for place in part.places for text in part.texts[place]]
     if arch == "small":
         small = dataclasses.replace(config, method="scratch", arch="small")
         return caption_model.build(small, None, texts, Path())[:2]
     torch.manual_seed(0)
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(
-        ViTConfig(image_size=ARCHS[arch]), GPT2Config(is_decoder=True, add_cross_attention=True))
+        ViTConfig(image_size=ARCHS[arch]), GPT2Config(is_decoder=True, add_cross_attention=True)
+    )
     model, words = VisionEncoderDecoderModel(made), caption_model.new_words(texts)
     caption_model.configured(model, words, config)
     return model, caption_model.Eye(Looks(ARCHS[arch]), words)
 
 
-# -- training --------------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------------------
 def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[float]:
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
@@ -78,38 +96,57 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     from accelerate.state import AcceleratorState
     from torch import nn
 
-    from training import backbone, caption_score, caption_train, loop
-    from training.caption_model import Teller
-    from training.looks import Looks
-    from training.picture_store import MARGIN, Store
-    from training.run import Run
+    from training.data.pictures import MARGIN, Store
+    from training.learn import backbone, loop
+    from training.media.looks import Looks
+    from training.recipes.captioning import score as caption_score
+    from training.recipes.captioning import train as caption_train
+    from training.recipes.captioning.model import Teller
+    from training.runs.run import Run
+
     model, eye = captioner(arch, part, config)
     config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
-    AcceleratorState._reset_state(reset_partial_state=True)   # the baseline's, of another precision
-    accelerator = Accelerator(cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no")
+    AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
+    accelerator = Accelerator(
+        cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no"
+    )
     backbone.quicken(model, accelerator)
     stamps = [time.perf_counter()]
     if config.method == "frozen":
         given = caption_score.encodings(model, eye, part, run)
-        learner = Teller(nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model)
+        learner = Teller(
+            nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model
+        )
     else:
         given = Store(part, Looks(min(part.natural, round(MARGIN * eye.looks.size))), run.beat)
         learner = Teller(model, model)
     learner.to(accelerator.device)
-    lesson = caption_train.lesson(learner, model, eye, part, given, part[np.zeros(0, int)], None, config, run)
+    lesson = caption_train.lesson(
+        learner, model, eye, part, given, part[np.zeros(0, int)], None, config, run
+    )
     say = run.say
-    run.say = lambda text, **_: (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
-    loop.fit(accelerator.prepare(learner), lesson, backbone.optimizer(learner, config), config, run, accelerator)
+    run.say = lambda text, **_: (
+        (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
+    )
+    loop.fit(
+        accelerator.prepare(learner),
+        lesson,
+        backbone.optimizer(learner, config),
+        config,
+        run,
+        accelerator,
+    )
     return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
 
 
 def usual(arch: str, part: Any, config: Any, count: int) -> float:
-    """Pairs a second of Seq2SeqTrainer, each caption padded to the longest of all, pictures prepared one by one by the
-    library's processor, in float32."""
+    """Pairs a second of Seq2SeqTrainer, each caption padded to the longest of all, pictures
+    prepared one by one by the library's processor, in float32."""
     import torch
     from accelerate.state import AcceleratorState
     from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+
     AcceleratorState._reset_state(reset_partial_state=True)
     model, eye = captioner(arch, part, config)
     processor, first = eye.looks.processor(), [part.texts[place][0] for place in part.places]
@@ -122,11 +159,22 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
 
         def __getitem__(self, i: int) -> dict[str, Any]:
             pixels = processor(images=part.one(i), return_tensors="pt")["pixel_values"][0]
-            return {"pixel_values": pixels, "labels": torch.tensor(rows[i] + [-100] * (longest - len(rows[i])))}
+            return {
+                "pixel_values": pixels,
+                "labels": torch.tensor(rows[i] + [-100] * (longest - len(rows[i]))),
+            }
+
     with tempfile.TemporaryDirectory() as folder:
         arguments = Seq2SeqTrainingArguments(
-            folder, per_device_train_batch_size=config.batch_size, num_train_epochs=1, report_to="none",
-            save_strategy="no", disable_tqdm=True, use_cpu=device.device() == "cpu", logging_strategy="no")
+            folder,
+            per_device_train_batch_size=config.batch_size,
+            num_train_epochs=1,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+            use_cpu=device.device() == "cpu",
+            logging_strategy="no",
+        )
         trainer = Seq2SeqTrainer(model, arguments, train_dataset=Rows())
         began = time.perf_counter()
         trainer.train()
@@ -134,7 +182,8 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
 
 
 def settings(chosen: argparse.Namespace, **more: Any) -> Any:
-    from training.captioning import Config
+    from training.recipes.captioning.config import Config
+
     return Config(batch_size=chosen.batch, augmentation="light", **more)
 
 
@@ -144,29 +193,40 @@ def full(chosen: argparse.Namespace) -> None:
     base, n = usual(chosen.arch, part, settings(chosen), len(part)), len(part)
     one = n / median(ours(chosen.arch, part, settings(chosen, epochs=3))[1:])
     all_five = 5 * n / median(ours(chosen.arch, part, settings(chosen, epochs=3, each=5))[1:])
-    print(f"full, {chosen.arch}, batch {chosen.batch}, n {n}: Seq2SeqTrainer {base:.1f} pairs/s; ours {one:.1f} "
-          f"({one / base:.2f} times; goal: at least 1.5), with five captions a look {all_five:.1f} "
-          f"({all_five / base:.2f} times)", flush=True)
+    print(
+        f"full, {chosen.arch}, batch {chosen.batch}, n {n}: Seq2SeqTrainer {base:.1f} pairs/s; "
+        f"ours {one:.1f} ({one / base:.2f} times; goal: at least 1.5), with five captions a look "
+        f"{all_five:.1f} ({all_five / base:.2f} times)",
+        flush=True,
+    )
 
 
 def frozen(chosen: argparse.Namespace) -> None:
     part = album(chosen.pictures)
     whole = median(ours(chosen.arch, part, settings(chosen, epochs=3))[1:])
     with tempfile.TemporaryDirectory() as folder:
-        first, *later = ours(chosen.arch, part, settings(chosen, epochs=5, method="frozen"), Path(folder))
-    print(f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s the first, "
-          f"{median(later):.2f} s later ones ({whole / median(later):.1f} times faster; goal: at least 3)", flush=True)
+        first, *later = ours(
+            chosen.arch, part, settings(chosen, epochs=5, method="frozen"), Path(folder)
+        )
+    print(
+        f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s "
+        f"the first, {median(later):.2f} s later ones ({whole / median(later):.1f} times faster; "
+        "goal: at least 3)",
+        flush=True,
+    )
 
 
-# -- serving ---------------------------------------------------------------------------------------------
+# -- serving ---------------------------------------------------------------------------------------
 def caption(chosen: argparse.Namespace) -> None:
-    """The handler on the embedded captioner, against `generate` on the same model: the picture is opened for both."""
+    """The handler on the embedded captioner, against `generate` on the same model: the picture is
+    opened for both."""
     import torch
     from PIL import Image
     from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
 
     from demos import captioning
-    from training import checkpoint
+    from training.runs import checkpoint
+
     path = checkpoint.embedded("captions").path
     model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32).eval()
     processor, words = AutoImageProcessor.from_pretrained(path), AutoTokenizer.from_pretrained(path)
@@ -174,18 +234,24 @@ def caption(chosen: argparse.Namespace) -> None:
 
     def plain(picture: Any) -> str:
         with torch.inference_mode():
-            ids = model.generate(processor(images=picture, return_tensors="pt")["pixel_values"], num_beams=4)
+            ids = model.generate(
+                processor(images=picture, return_tensors="pt")["pixel_values"], num_beams=4
+            )
         return words.decode(ids[0], skip_special_tokens=True)
+
     mine, theirs = [], []
     for turn in range(chosen.turns):
         for picture in pictures:
             for act, into in ((plain, theirs), (captioning.caption, mine)):
                 began = time.perf_counter()
                 act(picture)
-                if turn:   # the first is to warm up
+                if turn:  # the first is to warm up
                     into.append(1000 * (time.perf_counter() - began))
-    print(f"caption, embedded, n {len(mine)}: generate {median(theirs):.0f} ms, ours {median(mine):.0f} ms "
-          f"({median(mine) / median(theirs):.2f} times; goal: at most 1.1)", flush=True)
+    print(
+        f"caption, embedded, n {len(mine)}: generate {median(theirs):.0f} ms, ours "
+        f"{median(mine):.0f} ms ({median(mine) / median(theirs):.2f} times; goal: at most 1.1)",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
@@ -197,6 +263,9 @@ if __name__ == "__main__":
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--turns", type=int, default=6)
     given = parser.parse_args()
-    print(f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}", flush=True)
+    print(
+        f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}",
+        flush=True,
+    )
     for name in given.parts:
         parts[name](given)

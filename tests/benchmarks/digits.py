@@ -1,10 +1,12 @@
-"""Prints how fast the digits recipe and tab are, each as a ratio to a named baseline measured in the same run.
+"""Prints how fast the digits recipe and tab are, each as a ratio to a named baseline measured in
+the same run.
 
-    python tests/benchmarks/digits.py                  all parts; MNIST comes from the Hub (HF_ENDPOINT)
+    python tests/benchmarks/digits.py    all parts; MNIST comes from the Hub (HF_ENDPOINT)
     python tests/benchmarks/digits.py handler start    some parts: train, handler, start, latency
 
 Nothing is asserted: machines are noisy, so quote the ratios, with their n.
 """
+
 import itertools
 import os
 import subprocess
@@ -31,10 +33,10 @@ def share(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
-# -- training --------------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------------------
 def tutorial(train: Any, test: Any, most: int = 30) -> tuple[float, int, float]:
-    """The classic: 784-100-10 without an activation, ToTensor for each sample, batch 100, SGD at 0.01.
-    Returns seconds, epochs and the accuracy reached."""
+    """The classic: 784-100-10 without an activation, ToTensor for each sample, batch 100, SGD at
+    0.01. Returns seconds, epochs and the accuracy reached."""
     import torch
     from PIL import Image
     from torch import nn
@@ -63,7 +65,11 @@ def tutorial(train: Any, test: Any, most: int = 30) -> tuple[float, int, float]:
             optimizer.step()
         with torch.no_grad():
             right = sum(int((model(x).argmax(1) == y).sum()) for x, y in held)
-        print(f"  tutorial, epoch {epoch}: {right / len(test):.2%}, {time.perf_counter() - began:.0f} s", flush=True)
+        print(
+            f"  tutorial, epoch {epoch}: {right / len(test):.2%}, "
+            f"{time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
         if right / len(test) >= TARGET:
             break
     return time.perf_counter() - began, epoch, right / len(test)
@@ -74,18 +80,23 @@ def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
     import torch
     from accelerate import Accelerator
 
-    from training import digits_train, loop, recipe
-    from training.data import stratified
-    from training.digits import Config
-    from training.digits_data import CLASSES, Data
-    from training.run import Run
+    from training import recipe
+    from training.data.splits import stratified
+    from training.learn import loop
+    from training.recipes.digits import train as digits_train
+    from training.recipes.digits.config import Config
+    from training.recipes.digits.data import CLASSES, Data
+    from training.runs.run import Run
+
     config = recipe.parse(Config, {"start": "scratch", "source": "hub", "holdout": 0, **settings})
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), "digits", {})
         began = time.perf_counter()
         part = train[stratified(train.labels, config.limit, config.seed)]
         accelerator = Accelerator(cpu=device.device() == "cpu")
-        model, _ = digits_train.build(config, Data(part, test, CLASSES["mnist"], "", ""), Path(folder))
+        model, _ = digits_train.build(
+            config, Data(part, test, CLASSES["mnist"], "", ""), Path(folder)
+        )
         lesson = digits_train.lesson(model, part, part[:0], config, run, accelerator.device)
         optimizer = torch.optim.AdamW(model.parameters())
         loop.fit(accelerator.prepare(model), lesson, optimizer, config, run, accelerator)
@@ -94,31 +105,52 @@ def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
 
 
 def train() -> None:
-    from training import digits_data
+    from training.recipes.digits import data as digits_data
+
     data = digits_data.load("mnist", "hub")
-    fast = dict(arch="mlp", augmentation="none", dropout=0, batch_size=128, learning_rate=0.005, limit=20_000, epochs=1)
+    fast = dict(
+        arch="mlp",
+        augmentation="none",
+        dropout=0,
+        batch_size=128,
+        learning_rate=0.005,
+        limit=20_000,
+        epochs=1,
+    )
     ours(data.train, data.test, **fast)  # warm-up, as the tutorial's first epoch warms it up
     results = [ours(data.train, data.test, **{**fast, "seed": seed}) for seed in range(5)]
     took, least = median([t for t, _ in results]), min(a for _, a in results)
-    print(f"ours (mlp, 20,000 pictures once): {took:.2f} s, accuracy at least {least:.2%} (n 5 seeds)")
-    took99, accuracy = ours(data.train, data.test, epochs=2, learning_rate=0.004, augmentation="none")
-    print(f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): the time to 99%" if accuracy >= 0.99 else
-          f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): not 99%")
+    print(
+        f"ours (mlp, 20,000 pictures once): {took:.2f} s, accuracy at least {least:.2%} (n 5 seeds)"
+    )
+    took99, accuracy = ours(
+        data.train, data.test, epochs=2, learning_rate=0.004, augmentation="none"
+    )
+    print(
+        f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): the time to 99%"
+        if accuracy >= 0.99
+        else f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): not 99%"
+    )
     base, epochs, reached = tutorial(data.train, data.test)
-    print(f"time to {TARGET:.2%}: tutorial {base:.0f} s ({epochs} epochs, {reached:.2%}, n 1) over ours {took:.2f} s "
-          f"= {base / took:.0f} times (goal: at least 100)")
+    print(
+        f"time to {TARGET:.2%}: tutorial {base:.0f} s ({epochs} epochs, {reached:.2%}, n 1) over "
+        f"ours {took:.2f} s = {base / took:.0f} times (goal: at least 100)"
+    )
 
 
-# -- serving ---------------------------------------------------------------------------------------------
+# -- serving ---------------------------------------------------------------------------------------
 def handler() -> None:
     import torch
     from PIL import Image
 
     from demos import digits
-    from training.digits_picture import to_28x28
-    from training.pictures import load_picture
+    from training.media.pictures import load_picture
+    from training.recipes.digits.picture import to_28x28
+
     picture = load_picture(digits.EXAMPLES / "seven.png")
-    ready = Image.fromarray(to_28x28(picture, "digit"))  # 28x28 already: preprocessing passes it through
+    ready = Image.fromarray(
+        to_28x28(picture, "digit")
+    )  # 28x28 already: preprocessing passes it through
     model = digits.SLOTS["digits"].get().predictor.model
     x = torch.from_numpy(to_28x28(ready, "digit"))[None, None].float() / 255
     forward, handled, passing, framing = [], [], [], []
@@ -130,9 +162,12 @@ def handler() -> None:
     for _ in range(50):
         framing.append(_timed(lambda: to_28x28(picture, "digit")))
     bare, whole, apart = median(forward), median(handled), median(passing)
-    print(f"handler, preprocessing apart: {whole - apart:.2f} ms over a bare forward pass of {bare:.2f} ms = "
-          f"{(whole - apart) / bare:.2f} (n 400, medians; goal: at most 1.5); preprocessing: {apart:.2f} ms for a "
-          f"28x28, {median(framing):.1f} ms for a drawing of {picture.width}x{picture.height} (n 50)")
+    print(
+        f"handler, preprocessing apart: {whole - apart:.2f} ms over a bare forward pass of "
+        f"{bare:.2f} ms = {(whole - apart) / bare:.2f} (n 400, medians; goal: at most 1.5); "
+        f"preprocessing: {apart:.2f} ms for a 28x28, {median(framing):.1f} ms for a drawing of "
+        f"{picture.width}x{picture.height} (n 50)"
+    )
 
 
 def _timed(call: Any) -> float:
@@ -149,8 +184,12 @@ def start() -> None:
         bare = time.perf_counter() - began
         with tempfile.TemporaryDirectory() as runs:
             began, port = time.perf_counter(), 7900 + number
-            app = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--runs", runs], cwd=ROOT,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            app = subprocess.Popen(
+                [sys.executable, "app.py", "--port", str(port), "--runs", runs],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             while True:
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
@@ -162,16 +201,20 @@ def start() -> None:
             app.wait()
         pairs.append((page / bare, page, bare))
     ratios = [ratio for ratio, _, _ in pairs[1:]]
-    print(f"page start: median {median(ratios):.2f} times a bare `import torch, gradio` ({min(ratios):.2f} to "
-          f"{max(ratios):.2f}, n 5 pairs; {median([p for _, p, _ in pairs[1:]]):.1f} s; goal: at most 1.5)")
+    print(
+        f"page start: median {median(ratios):.2f} times a bare `import torch, gradio` "
+        f"({min(ratios):.2f} to {max(ratios):.2f}, n 5 pairs; "
+        f"{median([p for _, p, _ in pairs[1:]]):.1f} s; goal: at most 1.5)"
+    )
 
 
 def latency() -> None:
     from demos import digits
-    from demos.model_slot import BESIDE
-    from training import job
-    from training.pictures import load_picture
-    from training.run import Run
+    from demos.serving.model_slot import BESIDE
+    from training.media.pictures import load_picture
+    from training.runs import job
+    from training.runs.run import Run
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RUNS"] = folder
         slot, runs = digits.SLOTS["digits"], Path(folder)
@@ -181,13 +224,22 @@ def latency() -> None:
             each.set_status("done")
         picture = load_picture(digits.EXAMPLES / "seven.png")
         quiet = _latencies(picture, 600)
-        print(f"latency, quiet: p50 {share(quiet, .5):.1f} ms, p99 {share(quiet, .99):.1f} ms (n 600)")
-        for name, ids in (("to and fro between two checkpoints", [made[0].id, "embedded-digits"]),
-                          ("to checkpoints that are not loaded", [each.id for each in made])):
+        print(
+            f"latency, quiet: p50 {share(quiet, 0.5):.1f} ms, p99 {share(quiet, 0.99):.1f} ms (n "
+            "600)"
+        )
+        for name, ids in (
+            ("to and fro between two checkpoints", [made[0].id, "embedded-digits"]),
+            ("to checkpoints that are not loaded", [each.id for each in made]),
+        ):
             count, busy = _while_swapping(slot, ids, picture)
             _print_ratio(f"with {count} swaps {name}", busy, quiet)
-        run = job.create(runs, "digits", {"start": "scratch", "source": "sample", "epochs": 100, "limit": 1000},
-                         local=False)
+        run = job.create(
+            runs,
+            "digits",
+            {"start": "scratch", "source": "sample", "epochs": 100, "limit": 1000},
+            local=False,
+        )
         job.pump(runs)
         while not run.status.get("step"):
             time.sleep(0.2)
@@ -215,17 +267,24 @@ def _while_swapping(slot: Any, ids: list[str], picture: Any) -> tuple[int, list[
 
 def _latencies(picture: Any, count: int) -> list[float]:
     from demos import digits
+
     return [_timed(lambda: digits.classify(picture, "digits")) for _ in range(count)]
 
 
 def _print_ratio(what: str, busy: list[float], quiet: list[float]) -> None:
-    print(f"latency {what}: p50 {share(busy, .5):.1f} ms ({share(busy, .5) / share(quiet, .5):.2f} times), "
-          f"p99 {share(busy, .99):.1f} ms ({share(busy, .99) / share(quiet, .99):.2f} times; goal with swaps: "
-          f"at most 1.5) (n {len(busy)})")
+    print(
+        f"latency {what}: p50 {share(busy, 0.5):.1f} ms "
+        f"({share(busy, 0.5) / share(quiet, 0.5):.2f} times), p99 {share(busy, 0.99):.1f} ms "
+        f"({share(busy, 0.99) / share(quiet, 0.99):.2f} times; goal with swaps: at most 1.5) (n "
+        f"{len(busy)})"
+    )
 
 
 if __name__ == "__main__":
     parts = {"start": start, "handler": handler, "latency": latency, "train": train}
-    print(f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}", flush=True)
+    print(
+        f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}",
+        flush=True,
+    )
     for name in sys.argv[1:] or parts:
         parts[name]()

@@ -1,9 +1,10 @@
-"""The canvas on which a garment is drawn: cloth, outlines, details, and Fashion-MNIST's framing at the end.
+"""The canvas on which a garment is drawn: cloth, outlines, details, and Fashion-MNIST's framing at
+the end.
 
-    from training.samples.sheet import Sheet, framed
-    sheet = Sheet(np.random.default_rng(0), patterned=0.5)
-    sheet.piece([(-0.3, 0), (0.3, 0), (0.3, 1), (-0.3, 1)])
-    pixels = framed(sheet.paint)             # uint8 (28, 28)
+from training.samples.sheet import Sheet, framed
+sheet = Sheet(np.random.default_rng(0), patterned=0.5)
+sheet.piece([(-0.3, 0), (0.3, 0), (0.3, 1), (-0.3, 1)])
+pixels = framed(sheet.paint)             # uint8 (28, 28)
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 28
-FINE = 4 * SIDE  # pixels of one unit of the drawings' coordinates, unless a larger drawing is asked for
+FINE = (
+    4 * SIDE
+)  # pixels of one unit of the drawings' coordinates, unless a larger drawing is asked for
 GRAIN = 76  # the cloth's own pixels on a side
 Points = list[tuple[float, float]]
 
@@ -36,18 +39,23 @@ def mirrored(points: Points) -> Points:
 def arc(left: float, right: float, top: float, height: float) -> Points:
     """Half an ellipse standing on y = top + height, in 13 points."""
     turn = np.linspace(np.pi, 0, 13)
-    middle, half = (left + right) / 2, (right - left) / 2
+    middle = (left + right) / 2
+    half = (right - left) / 2
     return [(middle + half * np.cos(t), top + height * (1 - np.sin(t))) for t in turn]
 
 
 class Sheet:
-    """A canvas for one garment. Coordinates: x from the middle, y downwards from the top, 1 is the height."""
+    """A canvas for one garment. Coordinates: x from the middle, y downwards from the top, 1 is the
+    height."""
 
     def __init__(self, rng: np.random.Generator, patterned: float, fine: int = FINE) -> None:
-        self.rng, self.fine = rng, fine
+        self.rng = rng
+        self.fine = fine
         self.side = fine + fine // 3  # room for rotation and for what sticks out
         angle = np.deg2rad(rng.normal(0, 1.6))
-        self.turn = fine * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        self.turn = fine * np.array(
+            [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+        )
         self.level = float(rng.uniform(70, 130) if rng.random() < 0.3 else rng.uniform(130, 225))
         size = (self.side, self.side)
         self.cloth = Image.fromarray(self._cloth(patterned)).resize(size, Image.Resampling.BILINEAR)
@@ -55,16 +63,28 @@ class Sheet:
         self.draw = ImageDraw.Draw(self.paint)
 
     def _cloth(self, patterned: float) -> np.ndarray:
-        """Plain, striped, checked, dotted or printed cloth with folds and grain: uint8 (GRAIN, GRAIN)."""
+        """Plain, striped, checked, dotted or printed cloth with folds and grain: uint8 (GRAIN,
+        GRAIN)."""
         rng = self.rng
         across = np.linspace(0, 4 / 3, GRAIN, dtype=np.float32)
         down = across[:, None]
-        folds = 0.07 * np.sin(across * rng.uniform(8, 20) + down * rng.uniform(-8, 8) + rng.uniform(0, 6))
-        shade = 1 + folds + rng.uniform(-0.2, 0.2) * (across - 0.6) + rng.uniform(-0.25, 0.25) * (down - 0.6)
+        folds = 0.07 * np.sin(
+            across * rng.uniform(8, 20) + down * rng.uniform(-8, 8) + rng.uniform(0, 6)
+        )
+        shade = (
+            1
+            + folds
+            + rng.uniform(-0.2, 0.2) * (across - 0.6)
+            + rng.uniform(-0.25, 0.25) * (down - 0.6)
+        )
         if rng.random() < patterned:
-            rate, depth = rng.uniform(30, 75), rng.choice([-0.45, -0.3, 0.35])
-            rows, columns = np.sin(down * rate) > rng.uniform(-0.3, 0.6), np.sin(across * rate) > 0.2
-            print_ = (down > 0.42) & (down < 0.62) & (np.abs(across - 0.68) < rng.uniform(0.07, 0.14))
+            rate = rng.uniform(30, 75)
+            depth = rng.choice([-0.45, -0.3, 0.35])
+            rows = np.sin(down * rate) > rng.uniform(-0.3, 0.6)
+            columns = np.sin(across * rate) > 0.2
+            print_ = (
+                (down > 0.42) & (down < 0.62) & (np.abs(across - 0.68) < rng.uniform(0.07, 0.14))
+            )
             weave = (rows, rows * 0.6 + columns * 0.6, rows & columns, print_, columns)
             shade = shade * (1 + depth * weave[rng.integers(len(weave))])
         grain = rng.standard_normal(shade.shape, dtype=np.float32) * 8
@@ -74,7 +94,9 @@ class Sheet:
         spots = np.array(points)
         for _ in range(rounded):  # Chaikin's corner cutting
             after = np.roll(spots, -1, axis=0)
-            spots = np.stack([0.75 * spots + 0.25 * after, 0.25 * spots + 0.75 * after], 1).reshape(-1, 2)
+            spots = np.stack([0.75 * spots + 0.25 * after, 0.25 * spots + 0.75 * after], 1).reshape(
+                -1, 2
+            )
         spots[:, 1] -= 0.5
         return (spots @ self.turn + self.side / 2).ravel().tolist()
 

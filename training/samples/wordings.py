@@ -1,11 +1,13 @@
-"""What people say to a bank: sentences for MInDS-14's 14 intents, in our own words, made from templates.
+"""What people say to a bank: sentences for MInDS-14's 14 intents, in our own words, made from
+templates.
 
     from training.samples.wordings import INTENTS, sentence, wordings
     sentence("train", "pay_bill", np.random.default_rng(0))     # one, as drawn
     wordings("held_out", "pay_bill", 150)                       # as many distinct ones
 
-Three parts that share no template: "train"; "held_out", to measure by while training; "judge", written by hand,
-to be measured by once. Their texts are in wordings/*.txt, which say how they are read.
+Three parts that share no template: "train"; "held_out", to measure by while training; "judge",
+written by hand, to be measured by once. Their texts are in wordings/*.txt, which say how they are
+read.
 """
 
 from __future__ import annotations
@@ -17,37 +19,47 @@ from pathlib import Path
 
 import numpy as np
 
-INTENTS = ("abroad address app_error atm_limit balance business_loan card_issues cash_deposit direct_debit freeze "
-           "high_value_payment joint_account latest_transactions pay_bill").split()  # in the data set's own order
+INTENTS = (
+    "abroad address app_error atm_limit balance business_loan card_issues cash_deposit "
+    "direct_debit freeze high_value_payment joint_account latest_transactions pay_bill"
+).split()  # in the data set's own order
 PARTS = ("train", "held_out", "judge")
 HERE = Path(__file__).with_name("wordings")
 SHAPES = (("say",), ("do",), ("ask",), ("say", "do"), ("say", "ask"))
 SHARES = (0.45, 0.22, 0.15, 0.1, 0.08)  # how often each shape is drawn
 GROUP = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"<(\w+)>")
-Templates = dict[str, list[str]]  # by kind: say, do, ask, and in "shared" open, close, pause, frame-do, frame-ask
+Templates = dict[
+    str, list[str]
+]  # by kind: say, do, ask, and in "shared" open, close, pause, frame-do, frame-ask
 
 
 def wordings(part: str, intent: str, count: int, seed: int = 0) -> list[str]:
-    """`count` distinct sentences of an intent, always the same. Raises ValueError if there are not as many."""
+    """`count` distinct sentences of an intent, always the same. Raises ValueError if there are not
+    as many."""
     if part == "judge":
         found = dict.fromkeys(judge_sentences()[intent][:count])
     else:
-        found, rng = {}, np.random.default_rng([seed, PARTS.index(part), INTENTS.index(intent)])
+        found = {}
+        rng = np.random.default_rng([seed, PARTS.index(part), INTENTS.index(intent)])
         for _ in range(20 * count):
             if len(found) == count:
                 break
             found[sentence(part, intent, rng)] = None
     if len(found) < count:
-        raise ValueError(f"There are no {count} wordings of {intent} in the part {part}, only {len(found)}.")
+        raise ValueError(
+            f"There are no {count} wordings of {intent} in the part {part}, only {len(found)}."
+        )
     return list(found)
 
 
 def sentence(part: str, intent: str, rng: np.random.Generator) -> str:
-    """One sentence or two as a caller says them, drawn with `rng`, with capitals and a mark at its end."""
+    """One sentence or two as a caller says them, drawn with `rng`, with capitals and a mark at its
+    end."""
     if part == "judge":
         return _pick(judge_sentences()[intent], rng)
-    shared, own = templates(part)["shared"], templates(part)[intent]
+    shared = templates(part)["shared"]
+    own = templates(part)[intent]
     said = []
     for kind in SHAPES[rng.choice(len(SHAPES), p=SHARES)]:
         body = filled(_pick(own[kind], rng), rng)
@@ -62,7 +74,9 @@ def sentence(part: str, intent: str, rng: np.random.Generator) -> str:
         text = f"{opening} {text}" if opening.endswith("?") else f"{opening}, {text}"
     if rng.random() < 0.3:
         closing = filled(_pick(shared["close"], rng), rng)
-        text = f"{text[:-1]}, please{text[-1]}" if closing == "please" else f"{text} {_ended(closing)}"
+        text = (
+            f"{text[:-1]}, please{text[-1]}" if closing == "please" else f"{text} {_ended(closing)}"
+        )
     return _written(text)
 
 
@@ -79,7 +93,10 @@ def templates(part: str) -> dict[str, Templates]:
 @cache
 def judge_sentences() -> dict[str, list[str]]:
     """The hand-written sentences by intent."""
-    return {intent: [line for section, line in _lines("judge") if section == intent] for intent in INTENTS}
+    return {
+        intent: [line for section, line in _lines("judge") if section == intent]
+        for intent in INTENTS
+    }
 
 
 @cache
@@ -91,7 +108,8 @@ def slots() -> dict[str, list[str]]:
 
 def filled(template: str, rng: np.random.Generator) -> str:
     """The template with one alternative of each choice, and one filling of each slot."""
-    text, count = f"({template})", 1
+    text = f"({template})"
+    count = 1
     while count:
         text, count = GROUP.subn(lambda match: _pick(match[1].split("|"), rng), text)
     return SLOT.sub(lambda match: _pick(slots()[match[1]], rng), text)
@@ -103,7 +121,10 @@ def expansions(template: str) -> Iterator[str]:
     while waiting:
         text = waiting.pop()
         if match := GROUP.search(text):
-            waiting += [text[: match.start()] + choice + text[match.end() :] for choice in match[1].split("|")]
+            waiting += [
+                text[: match.start()] + choice + text[match.end() :]
+                for choice in match[1].split("|")
+            ]
         else:
             yield re.sub(r"\s+", " ", text).strip()
 
@@ -127,7 +148,7 @@ def _hesitating(text: str, pause: str, rng: np.random.Generator) -> str:
     """The text with a pause in front of one of its words."""
     words = _closed(text).split()
     at = int(rng.integers(1, max(2, len(words) - 1)))
-    return " ".join([*words[:at - 1], words[at - 1].rstrip(",") + ",", f"{pause},", *words[at:]])
+    return " ".join([*words[: at - 1], words[at - 1].rstrip(",") + ",", f"{pause},", *words[at:]])
 
 
 def _ended(text: str) -> str:
@@ -139,7 +160,9 @@ def _written(text: str) -> str:
     """Tidy: single spaces, a or an, capitals, nothing twice."""
     text = _closed(re.sub(r"\s+", " ", text.strip()))
     text = re.sub(r"\b(for me|please),? \1\b", r"\1", text)
-    text = re.sub(r"\ban? (?=(\w+))", lambda match: "an " if _starts_with_vowel(match[1]) else "a ", text)
+    text = re.sub(
+        r"\ban? (?=(\w+))", lambda match: "an " if _starts_with_vowel(match[1]) else "a ", text
+    )
     text = re.sub(r"\bi\b", "I", text)
     return re.sub(r"(^|[.?!] )([a-z])", lambda match: match[1] + match[2].upper(), text)
 

@@ -1,0 +1,113 @@
+"""What happens to a run when it ends: the gate decides whether its checkpoint is swapped in.
+
+One thread of the app looks once a second: it starts what is queued and lands what has ended.
+Everything it acts on is on disk, so it makes no difference whether the app was up when the run
+ended.
+"""
+
+import logging
+import threading
+
+from demos.serving.model_slot import ModelSlot, SwapError
+from training.judge import scores
+from training.recipe import SettingsError
+from training.runs import job
+from training.runs.checkpoint import runs_dir
+from training.runs.run import Run, lock
+
+EVERY = 1.0
+log = logging.getLogger(__name__)
+
+
+def decide(run: Run, active_id: str) -> tuple[str, str]:
+    """(`swap` | `kept` | `offered`, why), from the run's setting and the scores that its job
+    measured."""
+    wish = run.config.get("swap", "better")
+    metrics = run.metrics
+    gate = metrics.get("active", {})
+    if wish == "never":
+        return "offered", "it was started with “never” swap in"
+    if wish == "always":
+        return "swap", "it was started with “always” swap in"
+    if not gate:
+        return "offered", "it was stopped before it was scored"
+    if gate["id"] != active_id:
+        return "offered", f"it was compared with {gate['id']}, which no longer answers"
+    if not gate["same_labels"]:
+        return "offered", "it knows other classes than the one that answers now"
+    if gate["score"] is None:
+        return "offered", "the one that answers now could not be scored"
+    new = scores.value(metrics["after"])
+    old = gate["score"]
+    scale = scores.scale(metrics["after"])
+    what = f"{scale.text(new)} against {scale.text(old)} on {metrics['held_out']}"
+    return ("swap", f"better: {what}") if new > old else ("kept", f"not better: {what}")
+
+
+def land(run: Run, slot: ModelSlot) -> None:
+    """Decides, swaps, and writes down what was done and why."""
+    outcome, why = decide(run, slot.active_id)
+    if outcome == "swap":
+        try:
+            slot.swap(run.id)
+            outcome = "swapped"
+        except SwapError as error:
+            outcome = "refused"
+            why = str(error)
+    run.set_swap(outcome, why)
+
+
+def pending(runs: list[Run]) -> list[Run]:
+    return [
+        r
+        for r in runs
+        if r.swap is None and r.status["state"] in ("done", "stopped") and r.has_checkpoint
+    ]
+
+
+class Landing(threading.Thread):
+    """Starts what is queued (where training is on) and lands what has ended, until the app ends."""
+
+    def __init__(self, slots: dict[str, ModelSlot], training: bool):
+        super().__init__(name="landing", daemon=True)
+        self.slots = slots
+        self.training = training
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        told = ""
+        while not self.ended.wait(EVERY):
+            try:
+                self.look()
+                told = ""
+            # whatever it is (a full disk, a run half deleted): the next look may succeed
+            except Exception as error:
+                if told != (told := f"{type(error).__name__}: {error}"):
+                    log.exception("could not look after the runs this time")
+
+    def look(self) -> None:
+        if not runs_dir().exists():
+            return
+        if self.training:
+            job.pump(runs_dir())
+        else:
+            with lock(runs_dir()):
+                job.reconcile(runs_dir())
+        for run in pending(Run.all(runs_dir())):
+            try:
+                slot = self.slots.get(run.slot)
+                if slot is None:
+                    run.set_swap("offered", f"this version has no place for {run.slot or 'it'}")
+                else:
+                    land(run, slot)
+            except (
+                SettingsError,
+                KeyError,
+            ) as error:  # made by another version: the runs behind it still land
+                run.set_swap(
+                    "offered", f"this version cannot read its settings or its scores ({error})"
+                )
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.join()

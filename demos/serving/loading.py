@@ -1,0 +1,148 @@
+"""The network of a checkpoint, checked while it is loaded; a few milliseconds where one like it is
+loaded already.
+
+`from_pretrained` takes 30 ms of Python for the smallest network, and whoever asks meanwhile waits
+for them. Checkpoints of a slot mostly differ in their weights alone: then the network in use is
+copied, with the other weights in it.
+"""
+
+import copy
+import json
+import time
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from training.runs import checkpoint
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
+TOLD = (
+    "label2id",
+    "trained_on",
+    "mirrored",
+)  # of a checkpoint, beside id2label: a config's words not on its network
+_loaded: WeakValueDictionary[tuple[str, str], Any] = (
+    WeakValueDictionary()
+)  # networks in use, by what they are
+
+
+class SwapError(ValueError):
+    """A checkpoint was refused; the text says why. The one before still answers."""
+
+
+def load_checked(model_class: Any, path: Path) -> Any:
+    """`from_pretrained`, float32, that refuses what it would only warn of. Raises SwapError with
+    the reason."""
+    from safetensors import SafetensorError
+
+    try:
+        config = checkpoint.config(path)
+    except checkpoint.CheckpointError as error:
+        raise SwapError(str(error)) from error
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        pickled = [p.name for p in path.iterdir() if p.suffix in PICKLES]
+        raise SwapError(
+            f"it holds {pickled[0]}, which could run code when loaded; only safetensors are "
+            "accepted"
+            if pickled
+            else "its weights (model.safetensors) are missing"
+        )
+    network = {
+        name: value
+        for name, value in config.items()
+        if name not in (*TOLD, "id2label", "dtype", "transformers_version")
+    }
+    network |= {
+        "labels": len(config.get("id2label") or ()),
+        "told": [name for name in TOLD if name in config],
+    }
+    kind = f"{model_class.__module__}.{model_class.__name__}", json.dumps(network, sort_keys=True)
+    try:
+        model = _copied(_loaded.get(kind), weights, config) or _opened(model_class, path, weights)
+    except SwapError:  # a sentence already, though a ValueError too
+        raise
+    except SafetensorError as error:
+        raise SwapError(f"its weights are damaged or cut off ({error})") from error
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise SwapError(
+            f"its weights do not fit its config: {str(error).splitlines()[0][:200]}"
+        ) from error
+    if not all(p.sum().isfinite() for p in model.parameters()):
+        raise SwapError(
+            "some of its weights are not finite numbers: the training diverged (lower the learning "
+            "rate)"
+        )
+    _loaded[kind] = model
+    return model.eval()
+
+
+def _opened(model_class: Any, path: Path, weights: list[Path]) -> Any:
+    import torch
+    from safetensors import safe_open
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    for file in weights:  # the header names every tensor's place: a truncated file fails here
+        with safe_open(file, "pt") as f:
+            f.keys()
+    model, info = model_class.from_pretrained(
+        path,
+        use_safetensors=True,
+        local_files_only=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )  # told below, in our words
+    wrong = [
+        f"{name} is {tuple(its)} instead of {tuple(due)}"
+        for name, its, due in sorted(info["mismatched_keys"])
+    ]
+    wrong += [f"{name} is missing" for name in sorted(info["missing_keys"])]
+    wrong += [f"{name} has no place in it" for name in sorted(info["unexpected_keys"])]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise SwapError(f"its weights do not fit its config: {wrong[0]}{more}")
+    return model
+
+
+def _copied(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
+    """A network like `other` with these weights; None where there is none, or they are not exactly
+    its own. (Some networks, such as ViTs, are saved by other names than they have: these are loaded
+    as if nothing was there.)"""
+    from safetensors import safe_open
+    from torch import nn
+
+    if other is None:
+        return None
+    own = other.state_dict(keep_vars=True)
+    memo = {}
+    for file in weights:
+        with safe_open(file, "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118  (it is no dict)
+                if name not in own or (tensor := stored.get_tensor(name)).shape != own[name].shape:
+                    return None
+                fresh = tensor.to(own[name].dtype, copy=True)
+                memo[id(own[name])] = (
+                    nn.Parameter(fresh) if isinstance(own[name], nn.Parameter) else fresh
+                )
+                _let_requests_through()
+    if any(
+        id(tensor) not in memo for tensor in own.values()
+    ):  # those that are tied stand in the file once
+        return None
+    for module in reversed(list(other.modules())):  # the innermost first, the whole last
+        made = copy.deepcopy(module, memo)
+        _let_requests_through()
+    for told in set(TOLD) & set(config):
+        setattr(made.config, told, config[told])
+    made.name_or_path = made.config._name_or_path = str(weights[0].parent)
+    if config.get("id2label"):
+        made.config.id2label = {int(number): label for number, label in config["id2label"].items()}
+    return made
+
+
+def _let_requests_through() -> None:
+    """Python's lock is held for a millisecond at a time at most: a request that comes meanwhile
+    needs it many times."""
+    time.sleep(0.0005)

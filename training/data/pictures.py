@@ -1,0 +1,112 @@
+"""Coloured pictures to learn from: read, framed for a network, and kept.
+
+They stay as they are stored (files, or what a data set holds) until they are framed, by
+`Looks.framed`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+from torch import Tensor
+
+from training.data.examples import Examples, Kind
+from training.device import cores, device
+from training.media.looks import Looks
+from training.media.pictures import PictureError, load_picture
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+TINY = 32  # side of the thumbnail that tells a picture's content
+SHOWN = 224  # of a picture in a report
+# training pictures are kept so much larger than the network sees, so that crops stay sharp
+MARGIN = 1.15
+
+
+class Pictures(Examples):
+    """Examples that are read as PIL pictures."""
+
+    def pixels(
+        self,
+        indices: np.ndarray,
+        looks: Looks,
+        beat: Callable[[], Any] = int,
+        aspects: np.ndarray | None = None,
+    ) -> Any:
+        """(n, 3, size, size) uint8, or for pictures in their own shape a list of n (3, h, w). Width
+        over height of each is written into `aspects`, (N,). Decoding lets Python's lock go, so
+        threads help."""
+        count = len(indices)
+        size = looks.size
+        out: Any = [None] * count if looks.longest else np.empty((count, 3, size, size), np.uint8)
+
+        def fill(row: int) -> None:
+            picture = self.one(indices[row])
+            out[row] = looks.framed(picture).transpose(2, 0, 1)
+            if aspects is not None:
+                aspects[indices[row]] = picture.width / picture.height
+
+        with ThreadPoolExecutor(cores()) as pool:
+            for i, _ in enumerate(pool.map(fill, range(count), chunksize=64)):
+                if i % 256 == 0:
+                    beat()
+        return out
+
+    @property
+    def natural(self) -> int:
+        """The usual short side of the pictures, in pixels."""
+        some = np.linspace(0, len(self) - 1, min(50, len(self))).astype(int)
+        return int(np.median([min(self.one(i).size) for i in some]))
+
+
+KIND = Kind(
+    "pictures",
+    Pictures,
+    PICTURES,
+    "Image",
+    lambda source, _: load_picture(source),
+    lambda picture: Looks(TINY).framed(picture).tobytes(),
+    PictureError,
+)
+
+
+def thumbnail(picture: Image.Image, stem: Path) -> str:
+    """Writes a small one for a report; its name."""
+    picture = picture.convert("RGB")
+    picture.thumbnail((SHOWN, SHOWN))
+    picture.save(stem.with_suffix(".jpg"), quality=88)
+    return stem.name + ".jpg"
+
+
+class Store:
+    """Pictures as uint8, (N, 3, size, size) or each in its own shape: in memory where they fit into
+    a third of it, else decoded when asked."""
+
+    def __init__(self, pictures: Pictures, looks: Looks, beat: Callable[[], Any] = int):
+        self.pictures = pictures
+        self.looks = looks
+        self.packed = None
+        self.aspects = np.ones(
+            len(pictures), np.float32
+        )  # width over height, once a picture was read
+        largest = looks.size * max(looks.size, looks.longest)
+        if 3 * largest * len(pictures) * 3 < psutil.virtual_memory().available:
+            self.packed = pictures.pixels(np.arange(len(pictures)), looks, beat, self.aspects)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, indices: np.ndarray) -> Any:
+        if self.packed is None:
+            return self.pictures.pixels(indices, self.looks, aspects=self.aspects)
+        return [self.packed[i] for i in indices] if self.looks.longest else self.packed[indices]
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """(n, 3, size, size) uint8, of pictures pressed into squares, where a GPU can fetch them
+        itself: from other memory a copy waits until it has done all that it was asked for."""
+        pixels = torch.from_numpy(self[indices.numpy()])
+        return pixels.pin_memory() if device() == "cuda" else pixels

@@ -1,0 +1,340 @@
+"""What is known of a run's result: its scores, its report, and where its checkpoint came from.
+
+These are the typed forms of what `report/metrics.json` and `config.json` hold. Nothing here assumes
+classes or labels: what a recipe wants to show beside its scores it says in sections, each of a kind
+that the page, the terminal and the card know how to draw.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any  # what json.loads returns
+
+
+class ReportError(ValueError):
+    """A stored report does not have the form of one; the text says what is wrong."""
+
+
+# -- scores ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Metric:
+    """What a recipe is judged by, and how it is written. Higher is better."""
+
+    key: str  # in a stored score
+    title: str
+    share: bool = True  # of 1, written in percent; else a plain number
+    interval: str = "Wilson"  # how its 95% interval is made
+
+    def text(self, value: float, places: int = 1) -> str:
+        return f"{value:.{places}%}" if self.share else f"{value:.{places + 2}f}"
+
+    def difference(self, value: float) -> str:
+        """Without its sign."""
+        return f"{abs(value) * 100:.1f} points" if self.share else f"{abs(value):.3f}"
+
+
+ACCURACY = Metric("accuracy", "Accuracy")
+CIDER = Metric("cider_d", "CIDEr-D", share=False, interval="bootstrap")
+OLD_METRICS = (ACCURACY, CIDER)  # of reports that do not say what they were judged by
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a checkpoint scores on some examples. `more` are further figures, which a recipe names."""
+
+    metric: Metric
+    value: float
+    interval: tuple[float, float]  # 95%
+    n: int  # examples
+    more: Mapping[str, Json] = field(default_factory=dict)
+
+    def text(self, places: int = 1) -> str:
+        return self.metric.text(self.value, places)
+
+    def with_interval(self, places: int = 1) -> str:
+        low, high = (self.metric.text(end, places) for end in self.interval)
+        return f"{self.text(places)} ({low} to {high}, n = {self.n:,})"
+
+    def to_json(self) -> dict[str, Json]:
+        own = {self.metric.key: self.value, "interval": list(self.interval), "n": self.n}
+        return own | dict(self.more)
+
+    @classmethod
+    def from_json(cls, stored: Json, metric: Metric) -> "Score":
+        """Raises ReportError."""
+        try:
+            low, high = stored.get("interval", (0.0, 1.0))
+            own = (metric.key, "interval", "n")
+            return cls(
+                metric,
+                float(stored[metric.key]),
+                (float(low), float(high)),
+                int(stored.get("n", 0)),
+                {name: value for name, value in stored.items() if name not in own},
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ReportError(f"a score lacks its {metric.key} or its interval") from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Before and after on some other examples, such as those of an earlier data set."""
+
+    data: str
+    before: Score
+    after: Score
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What answered in the slot when the run ended, on the same examples."""
+
+    id: str
+    comparable: bool  # whether its answers mean the same
+    score: float | None  # None where it could not be scored
+
+
+# -- sections --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Table:
+    """Rows under a heading. A number in a column of `shares` is a share of 1, drawn as a bar."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str | float | None]]
+    shares: list[int] = field(default_factory=list)
+    folded_after: int = 0  # rows that are shown at once; 0: all
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture or a sound of a report, by its file's name. In `text`, **words** are bold."""
+
+    file: str
+    alt: str
+    text: str
+    more_title: str = ""
+    more: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    title: str
+    items: list[Item]
+    empty: str = ""  # what is said where there are none
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A picture of a matrix, such as a confusion matrix, and what is most to be seen in it."""
+
+    title: str
+    file: str
+    alt: str
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences in a list."""
+
+    title: str
+    lines: list[str]
+
+
+Section: TypeAlias = Table | Gallery | Matrix | Text
+KINDS: dict[str, type[Section]] = {
+    "table": Table,
+    "gallery": Gallery,
+    "matrix": Matrix,
+    "text": Text,
+}
+
+
+def section_to_json(section: Section) -> dict[str, Json]:
+    kind = next(name for name, made in KINDS.items() if isinstance(section, made))
+    return {"kind": kind, **asdict(section)}
+
+
+def section_from_json(stored: Json) -> Section:
+    """Raises ReportError."""
+    try:
+        fields = dict(stored)
+        kind = KINDS[fields.pop("kind")]
+        if kind is Gallery:
+            fields["items"] = [Item(**item) for item in fields["items"]]
+        return kind(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReportError(f"a section of the report cannot be read ({error})") from error
+
+
+# -- the report ------------------------------------------------------------------------------------
+@dataclass
+class Report:
+    """The result of a run, or of an exam of any checkpoint.
+
+    `after` is None where a run was stopped before its test examples were read. `facts` are further
+    keys of metrics.json, which programs read through the API.
+    """
+
+    metric: Metric
+    data: str = ""  # in a few words: "digits (hub)"
+    held_out: str = ""  # "the 10,000 test pictures of ylecun/mnist"
+    before: Score | None = None
+    after: Score | None = None
+    other: Comparison | None = None
+    active: Gate | None = None
+    chance: float | None = None
+    sections: list[Section] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # of the data
+    facts: dict[str, Json] = field(default_factory=dict)
+    step: int = 0
+    total: int = 0
+    stopped: bool = False
+    held_out_score: float | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """As metrics.json holds it. The keys are a promise: `/run_status` gives them to programs."""
+        found: dict[str, Json] = {}
+        if self.after is not None:
+            found = {
+                "data": self.data,
+                "held_out": self.held_out,
+                "before": self.before.to_json() if self.before else None,
+                "after": self.after.to_json(),
+                "problems": self.problems,
+                "metric": asdict(self.metric),
+                "sections": [section_to_json(section) for section in self.sections],
+                **self.facts,
+            }
+        if self.chance is not None:
+            found["chance"] = self.chance
+        if self.active is not None:
+            found["active"] = {
+                "id": self.active.id,
+                "same_labels": self.active.comparable,
+                "score": self.active.score,
+            }
+        if self.other is not None:
+            found["other"] = {
+                "data": self.other.data,
+                "before": self.other.before.to_json(),
+                "after": self.other.after.to_json(),
+            }
+        progress = {"step": self.step, "total": self.total, "stopped": self.stopped}
+        return found | progress | {"held_out_score": self.held_out_score}
+
+    @classmethod
+    def from_json(cls, stored: Json) -> "Report":
+        """Of a stored report, also of one that was written before there were sections (its sections
+        are then empty: `judge.old_reports` makes them). Raises ReportError."""
+        if not isinstance(stored, dict):
+            raise ReportError("it is no table of figures")
+        metric = _metric(stored)
+
+        def score(part: Json) -> Score | None:
+            return Score.from_json(part, metric) if part else None
+
+        try:
+            report = cls(
+                metric,
+                str(stored.get("data", "")),
+                str(stored.get("held_out", "")),
+                score(stored.get("before")),
+                score(stored.get("after")),
+                chance=stored.get("chance"),
+                sections=[section_from_json(each) for each in stored.get("sections", [])],
+                problems=list(stored.get("problems") or []),
+                step=int(stored.get("step", 0)),
+                total=int(stored.get("total", 0)),
+                stopped=bool(stored.get("stopped", False)),
+                held_out_score=stored.get("held_out_score"),
+            )
+            if gate := stored.get("active"):
+                report.active = Gate(str(gate["id"]), bool(gate["same_labels"]), gate["score"])
+            if other := stored.get("other"):
+                before = Score.from_json(other["before"], metric)
+                after = Score.from_json(other["after"], metric)
+                report.other = Comparison(str(other["data"]), before, after)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ReportError(f"it does not have the form of a report ({error})") from error
+        known = report.to_json().keys()
+        report.facts = {name: value for name, value in stored.items() if name not in known}
+        return report
+
+
+def _metric(stored: dict[str, Json]) -> Metric:
+    if "metric" in stored:
+        try:
+            return Metric(**stored["metric"])
+        except TypeError as error:
+            raise ReportError("it does not say what it was judged by") from error
+    after = stored.get("after") or {}
+    return next((metric for metric in OLD_METRICS if metric.key in after), ACCURACY)
+
+
+# -- where a checkpoint came from ------------------------------------------------------------------
+@dataclass(frozen=True)
+class Provenance:
+    """What a run resolved when it started, and what it was made with: the model card tells it."""
+
+    base: str = ""  # what it starts from: a checkpoint's id, a name on the Hub, or an architecture
+    base_revision: str = ""
+    data: str = ""  # what its test examples are
+    revision: str = ""  # of the data
+    learning_rate: float | None = None
+    method: str = ""
+    things: str = ""  # what its examples are: "pictures"
+    counts: Mapping[str, int] = field(default_factory=dict)  # {"train": 120, "held out": 10, ...}
+    parts: Mapping[str, str] = field(
+        default_factory=dict
+    )  # that it was joined of: name -> revision
+    teachers: Mapping[str, str] = field(default_factory=dict)  # name -> revision
+    continues: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """The keys that a run adds to its config.json once it has resolved them."""
+        own = {
+            "base": self.base,
+            "base_revision": self.base_revision,
+            "data": self.data,
+            "revision": self.revision,
+            "learning_rate": self.learning_rate,
+            "method": self.method,
+            "things": self.things,
+            self.things: dict(self.counts),
+            "parts": dict(self.parts),
+            "teachers": dict(self.teachers),
+        }
+        return {name: value for name, value in own.items() if name and value not in (None, "", {})}
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Json]) -> "Provenance":
+        """Of a run's config.json, whichever version wrote it."""
+        things = str(settings.get("things") or "")
+        if not things:  # before it was said, pictures and clips were all that there was
+            things = next((name for name in ("pictures", "clips") if name in settings), "")
+
+        def table(name: str) -> dict[str, Json]:
+            found = settings.get(name)
+            return found if isinstance(found, dict) else {}
+
+        rate = settings.get("learning_rate")
+        return cls(
+            base=str(settings.get("base") or ""),
+            base_revision=str(settings.get("base_revision") or ""),
+            data=str(settings.get("data") or ""),
+            revision=str(settings.get("revision") or ""),
+            learning_rate=float(rate) if isinstance(rate, int | float) else None,
+            method=str(settings.get("method") or ""),
+            things=things,
+            counts=table(things),
+            parts=table("parts"),
+            teachers=table("teachers"),
+            continues=str(settings.get("continues") or ""),
+            versions=table("versions"),
+            commit=str(settings.get("commit") or ""),
+        )

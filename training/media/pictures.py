@@ -1,0 +1,170 @@
+"""The one loader for a person's picture: every image tab and every own-folder training go through
+it.
+
+    from training.pictures import load_picture, flatten
+    picture = flatten(load_picture("holiday.jpg"))
+
+Phones, scanners and drawing programs write pictures that a plain Image.open shows rotated, clipped
+to white or with a black background. What comes out here is upright, 8 bits, RGB (or RGBA where
+something really is transparent) and no larger than asked for. What it does not do: colour profiles
+are ignored, HEIC is not read.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from training.media.uploads import called, first_bytes
+
+# Pillow warns from 89 megapixels on, at import sites that we do not control, and a warning filter
+# is not thread-safe. This module checks the size itself, before anything is decoded, so Pillow's
+# own check is off.
+Image.MAX_IMAGE_PIXELS = None
+
+MAX_PIXELS = 200_000_000
+# Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a
+# second, unchecked picture inside (ICO).
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used. The text is a sentence for the person: what was wrong, what to
+    do."""
+
+
+def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image:
+    """Read a picture file, or what one holds, upright, with its long side at most `longest` pixels.
+
+    Returns mode "RGB", or "RGBA" where some pixel is transparent; of an animation, the first frame.
+    Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
+    """
+    if isinstance(source, bytes):
+        name = "The picture"
+        head = source[:1024]
+        file = io.BytesIO(source)
+    else:
+        file = Path(source)
+        name = called(file)
+        head = first_bytes(file, "picture", "picture", PictureError)
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Exception as error:  # a damaged header can raise almost anything, by format
+        raise PictureError(_why_not(name, head)) from error
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise PictureError(
+                f"{name} is too large: {image.width} × {image.height} pixels. The limit is "
+                f"{MAX_PIXELS // 1_000_000} megapixels; make it smaller and try again."
+            )
+        try:
+            return _decode(image, longest)
+        except Exception as error:  # likewise: zlib.error, struct.error, OSError, SyntaxError ...
+            raise PictureError(
+                f"{name} could not be read to its end: the file is damaged or incomplete. Open it "
+                "in a picture program, save it again as PNG or JPEG, and try that file."
+            ) from error
+
+
+def flatten(
+    picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)
+) -> Image.Image:
+    """The picture as RGB, with what is transparent laid over `background`."""
+    if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    under = Image.new("RGBA", layer.size, (*background, 255))
+    return Image.alpha_composite(under, layer).convert("RGB")
+
+
+def _why_not(name: str, head: bytes) -> str:
+    """The sentence for a file that no decoder accepts, by its first bytes."""
+    again = "Save it as JPEG or PNG and try again."
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        return f"{name} is a HEIC photo, which cannot be read here. {again}"
+    if b"<svg" in head.lower():
+        return f"{name} is an SVG drawing, which has no pixels. Export it as PNG and try again."
+    if head.startswith(b"%PDF"):
+        return f"{name} is a PDF document, not a picture. {again}"
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")):
+        return f"{name} starts like a picture but is damaged or incomplete. {again}"
+    return (
+        f"{name} is not a picture that can be read here. Use a JPEG, PNG, WebP, GIF, BMP or TIFF "
+        "file."
+    )
+
+
+def _decode(image: Image.Image, longest: int) -> Image.Image:
+    """Decode, shrink, bring to RGB or RGBA, turn upright."""
+    size = _within(image.size, longest)
+    if image.format in ("JPEG", "MPO"):
+        image.draft(
+            None, size
+        )  # the decoder skips detail: a 50-megapixel photo in a fraction of the time
+    image.load()
+    turn = _orientation(image)
+    picture = _eight_bits(image)
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if picture.mode != "RGBA" or picture.getextrema()[3][0] == 255:
+        picture = picture.convert("RGB")
+    return picture.transpose(turn) if turn is not None else picture
+
+
+def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height with the long side at most `longest`, never below one pixel."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """How the camera's orientation mark says to turn the picture; None where it says nothing
+    sensible."""
+    try:
+        return TURNS.get(image.getexif().get(0x0112))
+    except (SyntaxError, ValueError, KeyError, TypeError, OSError, struct.error):
+        # a broken EXIF block says nothing about the pixels, which are good: keep them as stored
+        return None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """8 bits a channel, in a mode that can be resized; deep greys are scaled, not clipped."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_deep_grey(np.asarray(image)))
+    if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert(
+            "L"
+        )  # a third of the memory that RGB takes, which counts in a large plan
+    return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
+
+
+def _deep_grey(values: np.ndarray) -> np.ndarray:
+    """(h, w) of 16 or 32 bits, or float, as uint8: by the type's range for 16 bits, else the
+    values'."""
+    if values.dtype.itemsize == 2:
+        return np.rint(np.arange(65536) / 257).astype(np.uint8)[values]  # 257 is 65535 / 255
+    values = np.nan_to_num(values.astype(np.float64))
+    low = min(0.0, float(values.min()))
+    high = float(values.max())
+    # 32-bit integers and floats have no agreed white: take the smallest usual one that holds the
+    # values.
+    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
+    white = next((top for top in usual if high <= top), high) if low >= 0 else high
+    scaled = (values - low) * (255.0 / max(white - low, 1e-12))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

@@ -1,0 +1,189 @@
+"""The data of the audio recipe: clips and their classes, from the Hub, from the sample or from a
+folder.
+
+A clip is read as one channel, 16,000 samples a second. The first seconds of it are kept, up to the
+length limit.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from training.data.examples import Data, Examples, Kind, of_folder, of_hub
+from training.data.splits import bucket
+from training.device import cores
+from training.media.sounds import SoundError, from_bytes, load_sound
+from training.recipe import SettingsError
+
+RATE = 16_000
+SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
+SAMPLE = "calls to a bank, synthesised speech"
+USUAL_PART = "en-US"  # of MInDS-14, and the setting's default
+TESTED = 700  # clips that a checkpoint of spoken calls is scored on
+# the length limit: as long as this share of the clips are, in seconds at most
+USUAL = 0.95
+MOST = 30.0
+
+
+class Clips(Examples):
+    """Examples that are read as float32 (n,), RATE a second."""
+
+
+def _decode(source: Any, name: str) -> np.ndarray:
+    sound = (
+        from_bytes(source, name, RATE) if isinstance(source, bytes) else load_sound(source, RATE)
+    )
+    return sound.samples
+
+
+KIND = Kind(
+    "clips",
+    Clips,
+    SOUNDS,
+    "Audio",
+    _decode,
+    lambda samples: np.rint(samples * 4095).astype("<i2").tobytes(),
+    SoundError,
+    "transcription",
+)
+
+
+class Heard:
+    """The first `seconds` of each clip as int16 (n,): in memory where they fit into a third of it,
+    else decoded when asked. What cannot be read is told in `problems`, and is a moment of silence.
+    """
+
+    def __init__(self, clips: Clips, seconds: float, beat: Callable[[], Any] = int):
+        self.clips = clips
+        self.most = round(seconds * RATE)
+        self.lengths = np.zeros(len(clips), np.int64)  # samples that are heard
+        self.whole = np.zeros(len(clips), np.int64)  # samples that there are
+        self.problems: list[str] = []
+        self.packed: list[np.ndarray] | None = []
+        room = psutil.virtual_memory().available / 3
+        with ThreadPoolExecutor(cores()) as pool:
+            for i, samples in enumerate(pool.map(self._read, range(len(clips)))):
+                self.whole[i], self.lengths[i] = (
+                    len(samples),
+                    min(len(samples), self.most or len(samples)),
+                )
+                room -= 2 * self.lengths[i]
+                if self.packed is not None:
+                    self.packed.append(samples[: self.lengths[i]])
+                    self.packed = self.packed if room > 0 else None
+                if i % 64 == 0:
+                    beat()
+
+    def _read(self, index: int) -> np.ndarray:
+        try:
+            return np.rint(self.clips.one(index) * 32767).astype(np.int16)
+        except SoundError as error:
+            self.problems.append(f"clip {self.clips.places[index]}: {error}")
+            return np.zeros(RATE // 10, np.int16)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """float32 (n,), at most as long as the limit."""
+        found = self.packed[index] if self.packed is not None else self._read(index)
+        return found[: self.lengths[index]].astype(np.float32) / 32767
+
+    def cut(self, seconds: float) -> "Heard":
+        """Shortens all to a new limit."""
+        self.most = round(seconds * RATE)
+        self.lengths = np.minimum(self.whole, self.most)
+        if self.packed is not None:
+            self.packed = [samples[: self.most] for samples in self.packed]
+        return self
+
+
+def limit(whole: np.ndarray) -> float:
+    """Seconds that are as long as nearly all of these clips are, (N,) samples."""
+    return float(min(MOST, max(1.0, np.ceil(np.quantile(whole, USUAL) / RATE * 2) / 2)))
+
+
+def lengths(whole: np.ndarray, seconds: float) -> str:
+    """What a report says of the clips' lengths, and of the limit."""
+    low, middle, usual, high = np.quantile(whole, [0, 0.5, USUAL, 1]) / RATE
+    cut = int((whole > seconds * RATE).sum())
+    return (
+        f"clips are {low:.1f} to {high:.1f} s long, half of them under {middle:.1f} s, {USUAL:.0%} "
+        f"under {usual:.1f} s; {seconds:g} s of each are heard, which cuts {cut:,} of "
+        f"{len(whole):,}"
+    )
+
+
+def load(dataset: str, source: str, folder: str = "", language: str = "", count: int = 0) -> Data:
+    """Everything but the test part is train; `holdout` parts it again. Raises SettingsError."""
+    if source == "folder":
+        return of_folder(Path(folder), KIND)
+    if source == "hub":
+        return of_hub(dataset, KIND, _part(dataset, language))
+    return _spoken(count) if source == "espeak" else _sample()
+
+
+def _part(dataset: str, language: str) -> str | None:
+    """The part of a data set that has several. Raises SettingsError."""
+    from training.data import hub
+
+    parts = hub.configs(dataset)
+    if language in parts:
+        return language
+    if len(parts) == 1 and language in ("", USUAL_PART):  # what nobody chose need not be there
+        return None
+    raise SettingsError(
+        f"{dataset} has no part named {language!r}. Its parts are: {', '.join(parts[:30])}."
+    )
+
+
+def _calls(calls: list[Any]) -> Clips:
+    """Clips of the synthesised calls, from a telephone's rate."""
+    import soxr
+
+    from training.samples.speech import RATE as TELEPHONE
+
+    def read(index: int) -> np.ndarray:
+        return soxr.resample(
+            calls[index].samples.astype(np.float32) / 32768, TELEPHONE, RATE, quality="MQ"
+        )
+
+    return Clips(
+        read,
+        np.arange(len(calls)),
+        np.array([call.label for call in calls]),
+        np.array([bucket(call.samples.tobytes()) for call in calls]),
+        [call.phones or call.text for call in calls],
+    )
+
+
+def _sample() -> Data:
+    from training.samples.calls import load_calls
+    from training.samples.wordings import INTENTS
+
+    test = _calls(load_calls("test"))
+    about = (
+        f"the {len(test)} test clips of the sample, synthesised speech of other voices and wordings"
+    )
+    return Data(
+        _calls(load_calls("train")), test, INTENTS, SAMPLE, about, "espeak-ng 1.51, seed 14"
+    )
+
+
+def _spoken(count: int) -> Data:
+    from training.samples.speech import SpeechError, clips
+    from training.samples.wordings import INTENTS
+
+    try:
+        train = _calls(list(clips(count, voices="varied")))
+        test = _calls(list(clips(TESTED, "held_out", "held_out")))
+    except SpeechError as error:
+        raise SettingsError(
+            f"{error} Or choose the source 'sample', which needs no program."
+        ) from error
+    about = f"{TESTED} clips of synthesised speech, of other voices and wordings"
+    return Data(train, test, INTENTS, f"{count:,} {SAMPLE}", about, "espeak-ng, seed 0")

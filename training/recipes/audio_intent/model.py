@@ -1,0 +1,216 @@
+"""The networks of the audio recipe: opened from a checkpoint or the Hub, or small ones made anew;
+and how they hear.
+
+Wav2Vec2 and its kin take the wave, Wav2Vec2-BERT, Whisper and AST log-mel spectra: a checkpoint's
+own feature extractor says which. Where that is Wav2Vec2-BERT's, its spectra are computed here in
+one pass over a clip, the same numbers in a fraction of the time, and nothing in them is more than
+60 dB under the loudest (Whisper has 80): otherwise a file's digital silence would weigh more than
+its speech, and clips of 16 and of 32 bits would be heard differently.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
+)
+
+from training.learn import backbone
+from training.runs.checkpoint import Checkpoint, CheckpointError
+
+# Small networks for method scratch: at most 6 million weights, so that half precision is under 12
+# MB.
+ARCHS: dict[str, dict[str, Any]] = {
+    "conformer": dict(
+        model_type="wav2vec2-bert",
+        feature_projection_input_dim=320,
+        hidden_size=144,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=432,
+        conv_depthwise_kernel_size=15,
+        position_embeddings_type=None,  # the convolutions tell the order
+        classifier_proj_size=144,
+        hidden_dropout=0.0,
+        activation_dropout=0.0,
+        attention_dropout=0.0,
+        conformer_conv_dropout=0.0,
+        feat_proj_dropout=0.0,
+        layerdrop=0.0,
+        mask_time_length=8,
+    ),
+    "wav2vec2": dict(
+        model_type="wav2vec2",
+        conv_dim=(48, 64, 96, 128, 160, 160, 160),
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        hidden_size=160,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=512,
+        num_conv_pos_embeddings=32,
+        num_conv_pos_embedding_groups=8,
+        classifier_proj_size=160,
+        layerdrop=0.0,
+        mask_time_length=8,
+    ),
+}
+FLOOR = math.log(1e-6)  # of the power of a clip's loudest part
+SHORTEST = (
+    8_000  # samples: shorter batches are padded, since SpecAugment's stretches must fit in them
+)
+
+
+class Ear:
+    """How a network hears: waves in, its input out."""
+
+    def __init__(self, extractor: Any, norm: str = ""):
+        self.extractor = extractor
+        self.rate = int(extractor.sampling_rate)
+        self.alone = norm == "group"  # a clip padded in a batch would be heard otherwise than alone
+        self.fixed = not isinstance(
+            extractor, Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor
+        )
+        self._mel: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> "Ear":
+        """As a checkpoint says. Raises CheckpointError."""
+        try:
+            extractor = AutoFeatureExtractor.from_pretrained(path, local_files_only=True)
+            config = AutoConfig.from_pretrained(path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{path.name} does not say how sounds are prepared for it "
+                "(preprocessor_config.json is missing or damaged)"
+            ) from error
+        return cls(extractor, getattr(config, "feat_extract_norm", ""))
+
+    def processor(self) -> Any:
+        return self.extractor
+
+    def inputs(self, clips: list[np.ndarray]) -> dict[str, Tensor]:
+        """Padded to the longest of these float32 (n,) clips, with the mask that says what is
+        padding."""
+        if isinstance(self.extractor, SeamlessM4TFeatureExtractor):
+            return self._spectra(clips)
+        if self.fixed:  # Whisper hears 30 seconds, AST 10: whatever there is, silence behind it
+            return dict(self.extractor(clips, sampling_rate=self.rate, return_tensors="pt"))
+        least = max(SHORTEST, *(len(clip) for clip in clips))
+        return dict(
+            self.extractor(
+                clips,
+                sampling_rate=self.rate,
+                return_tensors="pt",
+                padding="max_length",
+                max_length=least,
+                return_attention_mask=True,
+            )
+        )
+
+    def _spectra(self, clips: list[np.ndarray]) -> dict[str, Tensor]:
+        """What SeamlessM4TFeatureExtractor gives, above FLOOR, padded to whole steps, (N, T, stride
+        * mels)."""
+        if self._mel is None:
+            self._mel = tuple(
+                torch.tensor(np.asarray(v), dtype=torch.float32)
+                for v in (self.extractor.window, self.extractor.mel_filters)
+            )
+        window, filters = self._mel
+        stride = self.extractor.stride
+        spectra = []
+        for clip in clips:
+            wave = torch.from_numpy(np.pad(clip, (0, max(0, 400 - len(clip)))))
+            frames = (wave * 2.0**15).unfold(0, 400, 160)
+            frames = frames - frames.mean(1, keepdim=True)
+            before = torch.cat([frames[:, :1], frames[:, :-1]], 1)
+            power = torch.fft.rfft((frames - 0.97 * before) * window, 512).abs().square()
+            level = (power @ filters).clamp(min=1.192092955078125e-07).log()
+            level = level.clamp(min=level.max() + FLOOR)
+            spectra.append(
+                (level - level.mean(0))
+                / (level.var(0, correction=min(1, len(level) - 1)) + 1e-7).sqrt()
+            )
+        longest = max(16, *(len(s) for s in spectra))
+        steps = -(-longest // stride)
+        out = torch.zeros(len(clips), steps * stride, filters.shape[1])
+        mask = torch.zeros(len(clips), steps * stride, dtype=torch.long)
+        for row, level in enumerate(spectra):
+            out[row, : len(level)], mask[row, : len(level)] = level, 1
+        # A step counts if its second frame is there, as the library has it; a clip of one frame
+        # still counts.
+        heard = mask[:, min(1, stride - 1) :: stride]
+        heard[:, 0] = 1
+        return {"input_features": out.reshape(len(clips), steps, -1), "attention_mask": heard}
+
+
+def build(config: Any, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Ear]:
+    """The network to train, float32. A head for as many classes is kept, another one is new."""
+    torch.manual_seed(config.seed)
+    labels = backbone.naming(classes)
+    if base is None:
+        made = AutoConfig.for_model(**ARCHS[config.arch], **labels)
+        ear = Ear(
+            Wav2Vec2FeatureExtractor(return_attention_mask=True)
+            if made.model_type == "wav2vec2"
+            else SeamlessM4TFeatureExtractor(stride=4)
+        )
+    else:
+        ear = Ear.of(base.path)
+        made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
+    if hasattr(made, "mask_time_prob"):
+        made.apply_spec_augment = config.spec_augment > 0
+        made.mask_time_prob = config.spec_augment
+    if config.method == "frozen" and hasattr(made, "use_weighted_layer_sum"):
+        made.use_weighted_layer_sum = True
+    model = backbone.network(AutoModelForAudioClassification, made, config, base, "sounds")
+    if (
+        config.encoder == "frozen"
+        and config.method != "scratch"
+        and hasattr(model, "freeze_feature_encoder")
+    ):
+        model.freeze_feature_encoder()
+    return model, ear
+
+
+class LayersHead(nn.Module):
+    """What `frozen` trains where a network has it: how much each layer counts, the projection, the
+    classifier. Its parts are the network's own. It takes the mean of every layer: pooling commutes
+    with a weighted sum."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.layer_weights = model.layer_weights
+        self.projector = model.projector
+        self.classifier = model.classifier
+
+    def forward(self, means: Tensor) -> Tensor:
+        """(N, labels) of (N, layers, width)."""
+        shares = self.layer_weights.softmax(0)
+        return self.classifier(self.projector((means * shares[:, None]).sum(1)))
+
+
+@torch.no_grad()
+def layer_means(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """(N, layers, width): the mean over time of what every layer gives."""
+    body = (
+        getattr(model, "encoder", None)
+        if model.config.model_type == "whisper"
+        else model.base_model
+    )
+    states = torch.stack(body(**inputs, output_hidden_states=True).hidden_states, 1)
+    mask = inputs.get("attention_mask")
+    if mask is None or model.config.model_type == "whisper":
+        return states.mean(2)
+    heard = model._get_feature_vector_attention_mask(states.shape[2], mask).to(states.dtype)[
+        :, None, :, None
+    ]
+    return (states * heard).sum(2) / heard.sum(2)

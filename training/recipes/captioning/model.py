@@ -1,0 +1,315 @@
+"""The networks of the captioning recipe: an encoder and a decoder joined, a whole captioner opened,
+a small one made.
+
+Joined or whole, it is transformers' VisionEncoderDecoderModel: the encoder makes a row of numbers
+for each place of the picture, and the decoder attends to them for every word.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    VisionEncoderDecoderConfig,
+    VisionEncoderDecoderModel,
+)
+from transformers.modeling_outputs import BaseModelOutput
+
+from training.data import hub
+from training.learn import backbone
+from training.learn.architectures import ARCHS
+from training.media.looks import Looks
+from training.recipe import SettingsError
+from training.recipes.captioning.config import BEAMS, NEW, WORDS, Config
+from training.runs import checkpoint
+from training.runs.checkpoint import Checkpoint, CheckpointError
+
+# Small parts: together at most 12 million weights, so that half precision is under 25 MB.
+ENCODER: dict[str, Any] = ARCHS["swin"]
+DECODER: dict[str, Any] = dict(model_type="gpt2", n_embd=256, n_layer=4, n_head=4, n_positions=128)
+SIZE = 128
+VOCABULARY = 3000
+END = "<|endoftext|>"
+DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+
+
+@dataclass
+class Eye:
+    """How a captioner sees, and its words."""
+
+    looks: Looks
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def of(cls, path: Path) -> "Eye":
+        """Raises CheckpointError."""
+        return cls(Looks.of(path), words_of(path))
+
+    def save_pretrained(self, path: Path) -> None:
+        self.looks.processor().save_pretrained(path)
+        self.tokenizer.save_pretrained(path)
+
+    def processor(self) -> "Eye":
+        return self
+
+    def spelled(self, texts: list[str], most: int) -> list[list[int]]:
+        """Each sentence as the decoder's numbers, the last one END."""
+        found = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return [ids[: most - 1] + [self.tokenizer.eos_token_id] for ids in found]
+
+
+def words_of(path: Path) -> PreTrainedTokenizerBase:
+    """A checkpoint's tokenizer, with an end and a padding. Raises CheckpointError."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path.name} does not hold its words (tokenizer.json is missing or damaged)"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token = END
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return tokenizer
+
+
+def new_words(texts: list[str]) -> PreTrainedTokenizerBase:
+    """Byte pairs learned from these sentences, in lower case."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    made.decoder = decoders.ByteLevel()
+    made.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            min_frequency=2,
+            special_tokens=[END],
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, bos_token=END, eos_token=END, pad_token=END
+    )
+
+
+def is_captioner(path: Path) -> bool:
+    return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
+
+
+def build(
+    config: Config, base: Checkpoint | None, texts: list[str], runs: Path
+) -> tuple[nn.Module, Eye, dict[str, str]]:
+    """The network to train, float32, how it sees, and the parts that it is joined of, with the
+    revisions of those of the Hub ("" for others). Raises SettingsError, CheckpointError."""
+    torch.manual_seed(config.seed)
+    if config.parts:
+        model, eye, revisions = _joined(config, *config.parts, texts, runs)
+    else:
+        model, eye, revisions = *_opened(config, base), {}
+    configured(model, eye.tokenizer, config)
+    return model, eye, revisions
+
+
+def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
+    if not is_captioner(base.path):
+        raise SettingsError(
+            f"{base.name} is no captioner of an encoder and a decoder: choose another start, or "
+            "start parts, and name it as the encoder."
+        )
+    eye = Eye.of(base.path)
+    try:
+        made = AutoConfig.from_pretrained(base.path, local_files_only=True)
+        eye.looks = backbone.resized(made.encoder, eye.looks, config, base.name)
+        made.decoder.is_decoder = made.decoder.add_cross_attention = True
+        if config.method == "scratch":
+            model = VisionEncoderDecoderModel(made).float()
+        else:
+            with backbone.quiet():
+                model = VisionEncoderDecoderModel.from_pretrained(
+                    base.path,
+                    config=made,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    dtype=torch.float32,
+                )
+    except SettingsError:  # a sentence already, though a ValueError too
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise SettingsError(
+            f"{base.name} cannot be used to write captions: {str(error).splitlines()[0][:200]}"
+        ) from error
+    return model, eye
+
+
+# -- parts -----------------------------------------------------------------------------------------
+def _joined(
+    config: Config, sees: str, writes: str, texts: list[str], runs: Path
+) -> tuple[nn.Module, Eye, dict[str, str]]:
+    encoder, looks, seeing = _encoder(config, sees, runs)
+    decoder, tokenizer, writing = _decoder(config, writes, texts)
+    made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder.config)
+    model = VisionEncoderDecoderModel(config=made, encoder=encoder, decoder=decoder)
+    return model, Eye(looks, tokenizer), {sees: seeing, writes: writing}
+
+
+def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, str]:
+    if name == NEW:
+        looks = Looks(config.image_size or SIZE)
+        return (
+            AutoModel.from_config(AutoConfig.for_model(**ENCODER, image_size=looks.size)),
+            looks,
+            "",
+        )
+    found, revision = backbone.named(name, runs, "food")
+    path = found.path
+    looks = Looks.of(found.path)
+    made = AutoConfig.from_pretrained(path, local_files_only=True)
+    looks = backbone.resized(made, looks, config, name)
+    encoder = _part(AutoModel, path, made, name, config)
+    with torch.no_grad():
+        try:
+            states = encoder(pixel_values=torch.zeros(1, 3, looks.size, looks.size))[0]
+            fits = states.ndim == 3 and hasattr(encoder.config, "hidden_size")
+        except (TypeError, ValueError, RuntimeError):
+            fits = False
+    if not fits:
+        raise SettingsError(
+            f"{name} ({made.model_type}) does not give a row of numbers for each place of a "
+            "picture, which the decoder attends to. Choose a ViT, DeiT or Swin as the encoder."
+        )
+    return encoder, looks, revision
+
+
+def _decoder(
+    config: Config, name: str, texts: list[str]
+) -> tuple[nn.Module, PreTrainedTokenizerBase, str]:
+    as_decoder = dict(is_decoder=True, add_cross_attention=True)
+    if name == NEW:
+        tokenizer = new_words(texts)
+        end = tokenizer.eos_token_id
+        made = AutoConfig.for_model(
+            **DECODER, **as_decoder, vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end
+        )
+        return AutoModelForCausalLM.from_config(made), tokenizer, ""
+    path, revision = hub.model(name)
+    made = AutoConfig.from_pretrained(path, local_files_only=True, **as_decoder)
+    decoder = _part(AutoModelForCausalLM, path, made, name, config)
+    if not any("crossattention" in part for part, _ in decoder.named_modules()):
+        raise SettingsError(
+            f"{name} ({made.model_type}) cannot attend to a picture. Choose GPT-2 or one of its "
+            "kin as the decoder."
+        )
+    return decoder, words_of(path), revision
+
+
+def _part(auto: Any, path: Path, made: Any, name: str, config: Config) -> nn.Module:
+    if config.method == "scratch":
+        return auto.from_config(made)
+    try:
+        with backbone.quiet():  # a head that is dropped and cross-attention that is new are no news
+            return auto.from_pretrained(
+                path, config=made, use_safetensors=True, local_files_only=True, dtype=torch.float32
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(
+            f"{name} cannot be used in a captioner: {str(error).splitlines()[0][:200]}"
+        ) from error
+
+
+def configured(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
+    """Start, end and padding where transformers looks for them, and the dropout asked for."""
+    end = tokenizer.eos_token_id
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else end
+    for holder in (model.config, model.generation_config):
+        holder.decoder_start_token_id = start
+        holder.eos_token_id = end
+        holder.pad_token_id = tokenizer.pad_token_id
+        holder.bos_token_id = start
+    model.generation_config.max_length = None
+    model.generation_config.max_new_tokens = config.words
+    model.generation_config.num_beams = BEAMS
+    model.config.tie_word_embeddings = (
+        False  # that of encoder and decoder, which have none in common
+    )
+    for part in (model.config.encoder, model.config.decoder):
+        part._name_or_path = ""  # where it lay on this machine, which is published otherwise
+    for module in model.decoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = config.dropout
+    for name in DROPOUTS:
+        if hasattr(model.config.decoder, name):
+            setattr(model.config.decoder, name, config.dropout)
+            setattr(model.decoder.config, name, config.dropout)
+
+
+# -- what a forward pass is made of ----------------------------------------------------------------
+def seen(model: nn.Module, pixels: Tensor) -> Tensor:
+    """(N, places, width) of (N, 3, S, S)."""
+    return model.encoder(pixel_values=pixels)[0]
+
+
+def bridged(model: nn.Module, states: Tensor) -> Tensor:
+    """The same in the decoder's width, where it has another."""
+    return model.enc_to_dec_proj(states) if hasattr(model, "enc_to_dec_proj") else states
+
+
+def for_generate(model: nn.Module, states: Tensor) -> dict[str, Any]:
+    """What `generate` takes in place of a picture, every place of which counts; and an end, where
+    the checkpoint does not say how long its captions may be."""
+    own = model.generation_config
+    return {
+        "encoder_outputs": BaseModelOutput(states),
+        "attention_mask": torch.ones(states.shape[:2], dtype=torch.long, device=states.device),
+        **({} if own.max_new_tokens or own.max_length else {"max_new_tokens": WORDS}),
+    }
+
+
+def padded(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of N sentences what the decoder reads, what it is to write, (N, L), and where that is a
+    word."""
+    longest = max(map(len, rows))
+    write = torch.tensor([ids + [pad] * (longest - len(ids)) for ids in rows])
+    real = torch.arange(longest)[None] < torch.tensor([len(ids) for ids in rows])[:, None]
+    return torch.cat([torch.full_like(write[:, :1], start), write[:, :-1]], 1), write, real
+
+
+class Teller(nn.Module):
+    """A captioner as training runs it: a picture's captions share its encoding, and words are
+    guessed only where a caption has one. With `naming`, a second head names the captions' words
+    from the encoder alone."""
+
+    def __init__(self, model: nn.Module, net: nn.Module, names: tuple[str, ...] = ()):
+        super().__init__()
+        self.names = names
+        # the captioner itself, inside what LoRA puts around it
+        self.model = model
+        self.net = [net]
+        self.config = net.config
+        self.namer = nn.Linear(net.config.encoder.hidden_size, len(names)) if names else None
+
+    def forward(
+        self, given: Tensor, ids: Tensor, real: Tensor, each: int, encoded: bool
+    ) -> tuple[Tensor, Any]:
+        """`given`: pixels or, with `encoded`, what the encoder made of them; `ids`: (N * each, L);
+        `real`: where there is a next word, as wide. Returns logits of those places, and of the
+        names, (N, names), or None."""
+        net = self.net[0]
+        states = given if encoded else seen(net, given)
+        named = self.namer(states.mean(1)) if self.namer is not None else None
+        attended = bridged(net, states).repeat_interleave(each, 0)
+        decoder = net.decoder
+        hidden = decoder.base_model(
+            input_ids=ids, encoder_hidden_states=attended, use_cache=False
+        ).last_hidden_state
+        return decoder.get_output_embeddings()(hidden[real]), named

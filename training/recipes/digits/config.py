@@ -1,0 +1,92 @@
+"""The digits recipe: a small network of our own on handwritten digits or garments, 28x28.
+
+    python -m training digits --dataset fashion_mnist --start embedded --source sample --epochs 2
+    torchrun --standalone --nproc-per-node 2 -m -- training digits --source sample
+
+A plain PyTorch loop with Accelerate. Every random draw (order, augmentation, dropout) is a function
+of (seed, epoch, index), so that a continued run gives the losses of an unbroken one: exactly on the
+CPU. (The `--` keeps torchrun from taking --start for its own --start-method.)
+"""
+
+from dataclasses import dataclass
+
+from training import settings
+from training.recipe import SettingsError, setting
+
+
+@dataclass(frozen=True)
+class Config:
+    dataset: str = setting(
+        "mnist",
+        "Which pictures: handwritten digits, or garments.",
+        choices=("mnist", "fashion_mnist"),
+        label="Data set",
+        lasting=True,
+    )
+    source: str = setting(
+        "sample",
+        "sample: small, comes with the app, needs no network. hub: the whole data set, 70,000 "
+        "pictures, downloaded once. folder: your own pictures, one subfolder a class (command line "
+        "only).",
+        choices=("sample", "hub", "folder"),
+        lasting=True,
+    )
+    folder: str = settings.folder()
+    start: str = setting(
+        "embedded",
+        "The checkpoint to start from: embedded (the digits one), embedded-fashion, a run's id, or "
+        "scratch.",
+        label="Start from",
+        lasting=True,
+        offers=(("scratch: random weights", "scratch"),),
+    )
+    method: str = setting(
+        "full",
+        "full: every weight learns. frozen: only the last layer learns, on the features that the "
+        "start has.",
+        choices=("full", "frozen"),
+        lasting=True,
+    )
+    epochs: int = settings.epochs(3)
+    learning_rate: float = settings.learning_rate(0.002)
+    batch_size: int = settings.batch_size(128)
+    name: str = settings.name()
+    swap: str = settings.swap()
+    arch: str = setting(
+        "cnn",
+        "The network, when starting from scratch.",
+        choices=("cnn", "mlp"),
+        rare=True,
+        label="Network",
+        lasting=True,
+    )
+    schedule: str = settings.schedule()
+    warmup: float = settings.warmup()
+    weight_decay: float = settings.weight_decay(0.02)
+    dropout: float = setting(
+        0.1,
+        "Share of the features switched off at random before the last layer.",
+        low=0,
+        high=0.9,
+        rare=True,
+    )
+    label_smoothing: float = settings.label_smoothing()
+    augmentation: str = setting(
+        "light",
+        "How far each picture is varied: turned, shifted, scaled; garments also mirrored.",
+        choices=("none", "light", "strong"),
+        rare=True,
+    )
+    early_stopping: int = settings.early_stopping()
+    accumulate: int = settings.accumulate()
+    holdout: float = settings.holdout()
+    limit: int = settings.limit()
+    seed: int = settings.seed()
+
+    def check(self, local: bool) -> None:
+        settings.check_folder(self, local)
+        if self.start == "scratch" and self.method == "frozen":
+            raise SettingsError(
+                "method 'frozen' needs a trained start: random features learn nothing. Choose "
+                "start 'embedded', or method 'full'."
+            )

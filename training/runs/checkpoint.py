@@ -1,0 +1,118 @@
+"""The checkpoints that a slot can hold: embedded, and every finished run. And which one is active.
+
+An id is `embedded-<slot>` or a run's id; never a path. `runs/active.json` keeps each slot's choice
+over a restart; it is written under the lock of `runs/`.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.runs.run import Run, lock, read_json, write_json
+
+EMBEDDED = Path(__file__).parents[2] / "demos" / "checkpoints"
+HISTORY = 10  # how many earlier choices Roll back can walk through
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    id: str
+    name: str
+    path: Path
+
+
+def runs_dir() -> Path:
+    """Where runs are kept: RUNS, or `runs` in the working directory."""
+    return Path(os.environ.get("RUNS") or "runs").resolve()
+
+
+def embedded(slot: str) -> Checkpoint:
+    return Checkpoint(f"embedded-{slot}", "embedded", EMBEDDED / slot)
+
+
+def of_run(run: Run) -> Checkpoint:
+    from training import recipe
+
+    try:
+        made = recipe.load(run.recipe)
+        name = run.config.get("name") or made.describe(recipe.parse(made.config, run.config))
+    except recipe.SettingsError:  # made by another version, whose recipes or settings were others
+        name = run.recipe
+    return Checkpoint(run.id, f"{name} · {run.id[-4:]}", run.checkpoint)
+
+
+def listing(runs: Path, slot: str) -> Iterator[Checkpoint]:
+    """The embedded one, then the runs that landed here, newest first."""
+    yield embedded(slot)
+    for run in reversed(Run.all(runs)):
+        if run.has_checkpoint and run.slot == slot:
+            yield of_run(run)
+
+
+def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
+    """By id; `embedded` alone means the one of `slot`. Raises CheckpointError."""
+    if checkpoint_id == "embedded" and slot:
+        checkpoint_id = f"embedded-{slot}"
+    known = {p.name for p in EMBEDDED.iterdir() if p.is_dir()} if EMBEDDED.exists() else set()
+    if checkpoint_id.removeprefix("embedded-") in known and checkpoint_id.startswith("embedded-"):
+        return embedded(checkpoint_id.removeprefix("embedded-"))
+    run = Run.find(runs, checkpoint_id)
+    if run is None:
+        raise CheckpointError(
+            f"There is no checkpoint {checkpoint_id!r}. It may have been deleted."
+        )
+    if not run.has_checkpoint:
+        raise CheckpointError(f"{checkpoint_id} published no checkpoint (its state: {run.state}).")
+    return of_run(run)
+
+
+def active(runs: Path, slot: str) -> list[str]:
+    """Ids, the active one last; those before it are what Roll back returns to."""
+    chosen = (read_json(runs / "active.json", {}) or {}).get(slot)
+    return chosen if isinstance(chosen, list) and chosen else [f"embedded-{slot}"]
+
+
+def set_active(runs: Path, slot: str, history: list[str]) -> None:
+    with lock(runs):
+        choices: dict[str, Any] = read_json(runs / "active.json", {}) or {}
+        write_json(runs / "active.json", {**choices, slot: history[-HISTORY:]})
+
+
+def config(path: Path) -> dict[str, Any]:
+    """What a checkpoint's config.json says. Raises CheckpointError where it is missing or
+    damaged."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise CheckpointError("its config.json is missing, so it cannot be loaded")
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"its config.json is damaged ({error})") from error
+    if not isinstance(found, dict) or not isinstance(found.get("id2label") or {}, dict):
+        raise CheckpointError(
+            "its config.json is damaged (it holds no table of settings, or none of labels)"
+        )
+    return found
+
+
+def usable(found: Checkpoint) -> Checkpoint:
+    """The same. Raises CheckpointError, with its name, where its config.json is missing or
+    damaged."""
+    try:
+        config(found.path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{found.name} cannot be used: {error}") from error
+    return found
+
+
+def labels(path: Path) -> list[str]:
+    """The names of a checkpoint's classes, in the order of its outputs. Raises CheckpointError."""
+    names = config(path).get("id2label") or {}
+    return [names[key] for key in sorted(names, key=int)]

@@ -1,0 +1,307 @@
+"""Jobs: the processes that execute runs. Starts, supervises, stops, queues and finds them again.
+
+    python -m training.runs.job RUNS/RUN_ID    the supervisor; the queue starts it
+
+Nothing here remembers anything: the queue, the processes and their states are read from `runs/`,
+under its lock, so that an app that is killed and started again, a second app, and the terminal
+agree.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from training import recipe
+from training.runs.process import is_alive, process_identity
+from training.runs.run import ENDED, Run, lock
+
+ROOT = Path(__file__).parents[2]
+# seconds: after the stop file; then without a heartbeat
+TERM_AFTER = 15.0
+KILL_AFTER = 10.0
+POLL = 0.2
+MEMORY = "Lower the batch size, raise the gradient accumulation, or limit the samples."
+_children: list[subprocess.Popen] = []  # kept so that ended supervisors are reaped
+
+
+# -- making runs -----------------------------------------------------------------------------------
+def create(runs: Path, name: str, settings: dict[str, Any], local: bool = True, **more: Any) -> Run:
+    """A queued run from loose settings. `local`: the caller is this machine's command line, which
+    waits for its own turn; otherwise the app starts it. Raises SettingsError."""
+    config = recipe.parse(recipe.load(name).config, settings, local)
+    with lock(runs):
+        return _queue_up(runs, name, config, local, **more)
+
+
+def _queue_up(runs: Path, name: str, config: Any, local: bool, **more: Any) -> Run:
+    run = Run.create(
+        runs,
+        name,
+        dataclasses.asdict(config),
+        slot=recipe.load(name).slot(config),
+        versions=_versions(),
+        commit=_commit(),
+        **more,
+    )
+    if local:
+        run.set_status("queued", worker=process_identity(), terminal=True)
+    return run
+
+
+def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = True) -> Run:
+    """A new run seeded with what `run_id` left. A finished one goes on for as many epochs again,
+    unless `changes` names its epochs. Raises SettingsError."""
+    old = Run.find(runs, run_id)
+    if old is None:
+        raise recipe.SettingsError(f"There is no run {run_id!r} to continue.")
+    if old.state not in ENDED:
+        raise recipe.SettingsError(
+            f"{run_id} is {old.state}: it can be continued when it has ended."
+        )
+    if not old.saved:
+        raise recipe.SettingsError(f"{run_id} ended before it saved anything: start it anew.")
+    settings = {**old.config, **changes}
+    if old.state == "done" and "epochs" not in changes and "epochs" in settings:
+        settings["epochs"] = 2 * settings["epochs"]
+    made = recipe.load(old.recipe)
+    config = recipe.parse(made.config, settings, local)
+    _refuse_changed(run_id, recipe.parse(made.config, old.config, local), config)
+    with lock(runs):
+        run = _queue_up(runs, old.recipe, config, local, continues=run_id)
+        for path in old.saved:
+            # A save replaces the file, so the two runs may share it until one of them saves.
+            try:
+                os.link(path, run.resume / path.name)
+            except OSError:
+                shutil.copy2(path, run.resume / path.name)
+    return run
+
+
+def _refuse_changed(run_id: str, old: Any, new: Any) -> None:
+    """A step's place in its epoch, and the shapes of what was saved, hang on the lasting
+    settings."""
+    for f in dataclasses.fields(old):
+        before = getattr(old, f.name)
+        after = getattr(new, f.name)
+        if f.metadata["lasting"] and before != after:
+            raise recipe.SettingsError(
+                f"{f.name} cannot change from {before!r} to {after!r} while {run_id} is continued. "
+                f"Start a new run from its checkpoint: start {run_id}."
+            )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("torch", "transformers", "accelerate")},
+    }
+
+
+def _commit() -> str:
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, timeout=5
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""  # no git here: a Space, or a downloaded copy
+
+
+# -- the queue -------------------------------------------------------------------------------------
+def running(runs: Path) -> Run | None:
+    return next((r for r in Run.all(runs) if r.status["state"] == "running"), None)
+
+
+def queue(runs: Path) -> list[Run]:
+    """Queued runs in the order in which they will start."""
+    waiting = [
+        (r.status.get("queued", 0), r.id, r) for r in Run.all(runs) if r.status["state"] == "queued"
+    ]
+    return [r for _, _, r in sorted(waiting, key=lambda w: w[:2])]
+
+
+def reconcile(runs: Path) -> None:
+    """No state sticks: runs whose processes all died without a word are lost."""
+    _children[:] = [child for child in _children if child.poll() is None]
+    for run in Run.all(runs):
+        status = run.status
+        if status["state"] == "running" or (status["state"] == "queued" and status.get("terminal")):
+            dead = not is_alive(status.get("worker")) and not is_alive(status.get("supervisor"))
+            # Read again: between the two looks its last word may have been written, and now no
+            # other can come.
+            if dead and run.status["state"] == status["state"]:
+                run.set_status(
+                    "lost", reason="its processes ended without a word (was the machine restarted?)"
+                )
+
+
+def pump(runs: Path) -> None:
+    """Starts the first queued run if none is running. Called by the app every second, and by a
+    terminal that waits for its turn."""
+    with lock(runs):
+        reconcile(runs)
+        waiting = queue(runs)
+        if not waiting or running(runs) or waiting[0].status.get("terminal"):
+            return
+        run = waiting[0]
+        if run.stop_requested:
+            run.set_status("stopped", reason="taken out of the queue")
+            return
+        with open(run.log_file, "ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "training.runs.job", str(run.path)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _children.append(child)
+        deadline = time.time() + 20
+        while run.status["state"] == "queued" and child.poll() is None and time.time() < deadline:
+            time.sleep(0.02)
+        if run.status["state"] == "queued":
+            child.kill()
+            run.set_status("failed", reason="its supervisor did not start: see its log")
+
+
+def wait_for_turn(run: Run) -> bool:
+    """For a run of the terminal: returns when it may run here; False if it was stopped before."""
+    runs = run.path.parent
+    told = False
+    while not run.should_stop():
+        with lock(runs):
+            reconcile(runs)
+            now = running(runs)
+            waiting = queue(runs)
+            if now is None and waiting and waiting[0].id == run.id:
+                run.set_status("running", worker=process_identity())
+                return True
+        if not told:
+            before = now.id if now else waiting[0].id
+            run.say(f"{before} comes first; waiting for its end (Ctrl-C leaves the queue)")
+            told = True
+        pump(runs)  # no app may be up to start the runs that come first
+        time.sleep(0.5)
+    run.set_status("stopped", reason="taken out of the queue")
+    return False
+
+
+def stop(run: Run) -> str:
+    """Asks a run to stop, or takes it out of the queue; returns its state."""
+    with lock(run.path.parent):
+        run.request_stop()
+        status = run.status
+        if status["state"] == "queued" and not status.get("terminal"):
+            run.set_status("stopped", reason="taken out of the queue")
+    return run.state
+
+
+# -- the supervisor --------------------------------------------------------------------------------
+def supervise(run: Run, term_after: float = TERM_AFTER, kill_after: float = KILL_AFTER) -> None:
+    """Runs the worker, stops it by degrees when asked, and writes the last word that it could
+    not."""
+    signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
+    run.set_status("running", supervisor=process_identity(), stage="starting")
+    _give_way()
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "training",
+        run.recipe,
+        "--run",
+        run.id,
+        "--runs",
+        str(run.path.parent),
+    ]
+    with open(run.log_file, "ab") as log:
+        worker = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TRANSFER_LAB_JOB": run.id},
+            process_group=0,
+        )
+    while worker.poll() is None:
+        _escalate(run, worker, term_after, kill_after)
+        time.sleep(POLL)
+    last_word(run, worker.returncode)
+
+
+def _give_way() -> None:
+    """The demo keeps answering. Linux weighs whole sessions against each other, and there `nice`
+    counts only within this job's own; its session's weight is in /proc (sched(7), autogroup)."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    autogroup = Path("/proc/self/autogroup")
+    if autogroup.exists():
+        with contextlib.suppress(OSError):  # not to be had in every container
+            autogroup.write_text("10")
+
+
+def _escalate(run: Run, worker: subprocess.Popen, term_after: float, kill_after: float) -> None:
+    """The stop file, then SIGTERM, then SIGKILL only if it no longer shows any sign of life."""
+    age = run.stop_age
+    sent = run.escalation
+    if age > term_after and not sent:
+        run.escalate("SIGTERM")
+        worker.terminate()
+    elif (
+        sent == "SIGTERM"
+        and time.time() - run.status.get("heartbeat", 0) > kill_after
+        and age > term_after + kill_after
+    ):
+        run.escalate("SIGKILL")
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def last_word(run: Run, code: int) -> None:
+    """The status of a worker that ended without writing one."""
+    if run.status["state"] in ENDED:
+        return
+    if code < 0:
+        reason = f"killed by signal {-code}"
+        if run.escalation:
+            run.set_status(
+                "stopped", reason="did not answer, so it was ended by force: nothing was published"
+            )
+            return
+        if -code == signal.SIGKILL:
+            reason += f". The system does that most often when memory runs out. {MEMORY}"
+    else:
+        reason = f"ended with code {code}. " + (run.log_tail(1) or "Its log is empty.")
+    run.set_status("failed", reason=reason, stage="")
+
+
+def explain(error: BaseException) -> str:
+    """An error as a sentence that says what to do."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in text.lower()
+        or "can't allocate memory" in text.lower()
+    ):
+        return f"Memory ran out. {MEMORY}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in text:
+        free = shutil.disk_usage(ROOT).free / 2**20
+        return (
+            f"The disk is full ({free:.0f} MB free). Delete runs that you no longer need, then "
+            "continue this one."
+        )
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+if __name__ == "__main__":
+    supervise(Run(Path(sys.argv[1])))

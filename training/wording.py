@@ -1,0 +1,21 @@
+"""How names, numbers and times are written for a person: one way each, on the page, in the terminal
+and in model cards.
+"""
+
+
+def in_words(label: str) -> str:
+    """A data set's own name as a person writes it: `hot_dog` is "hot dog". For the eye alone: two
+    labels may read alike, so nothing is keyed by this."""
+    return " ".join(label.replace("_", " ").split())
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min` or `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 epoch`, `3 epochs`."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
