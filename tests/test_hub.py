@@ -23,7 +23,7 @@ from training.runs import job
 CHOOSE = """
 import json, time
 import datasets, huggingface_hub, requests  # the wait is measured, not the imports
-from training import digits_data
+from training.recipes.digits import data as digits_data
 from training.recipe import SettingsError
 began = time.monotonic()
 try:

@@ -58,7 +58,7 @@ def supervise(workshop):
 
     def start(run: Run, kill_after: float = 0.5):
         code = (
-            "import sys; from pathlib import Path; from training import job; from "
+            "import sys; from pathlib import Path; from training.runs import job; from "
             "training.runs.run import Run; job.supervise(Run(Path(sys.argv[1])), term_after=0.3, "
             "kill_after=float(sys.argv[2]))"
         )

@@ -79,7 +79,7 @@ def test_a_model_is_the_files_that_adding_one_names():
     for name in app.DEMOS:
         demo, recipe = (
             importlib.import_module(f"demos.{name}"),
-            importlib.import_module(f"training.{name}").RECIPE,
+            importlib.import_module(f"training.recipes.{name}.recipe").RECIPE,
         )
         named = {
             "TITLE": demo.TITLE,

@@ -41,7 +41,7 @@ OLD_METRICS = (ACCURACY, CIDER)  # of reports that do not say what they were jud
 
 @dataclass(frozen=True)
 class Score:
-    """What a checkpoint scores on some examples. `more` are further figures, which a recipe names."""
+    """What a checkpoint scores on some examples. `more`: further figures, which a recipe names."""
 
     metric: Metric
     value: float
@@ -195,7 +195,7 @@ class Report:
     held_out_score: float | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """As metrics.json holds it. The keys are a promise: `/run_status` gives them to programs."""
+        """As metrics.json holds it. The keys are a promise: programs get them by `/run_status`."""
         found: dict[str, Json] = {}
         if self.after is not None:
             found = {
