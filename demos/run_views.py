@@ -3,47 +3,82 @@ Run."""
 
 import base64
 import html
+import itertools
+import mimetypes
+import re
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from demos import page
 from training import recipe
-from training.judge import scores
+from training.judge.records import (
+    ACCURACY,
+    Gallery,
+    Item,
+    Matrix,
+    Metric,
+    Report,
+    ReportError,
+    Score,
+    Section,
+    Table,
+    Text,
+    find_metric,
+)
+from training.judge.report import file_of, read_report
 from training.runs import checkpoint, job
 from training.runs.run import ENDED, Run
+from training.wording import duration
 
-COLUMNS = ["Run", "State", "Before", "After", "In its slot", "Disk", "Started", "id"]
-KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp3": "audio/mpeg"}
-MANY = 12  # classes, beyond which the rest is folded away
-FIGURES = [
-    *((f"bleu{n}", f"BLEU-{n}", "{:.1f}") for n in (1, 2, 3, 4)),
-    ("rouge_l", "ROUGE-L", "{:.3f}"),
-    ("distinct", "Different captions", "{:,}"),
-    ("length", "Words a caption", "{:.1f}"),
-]
+COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "id"]
+STATES = {
+    "queued": "Queued",
+    "running": "Running",
+    "stopping": "Stopping",
+    "done": "Done",
+    "stopped": "Stopped early",
+    "failed": "Failed",
+    "lost": "Interrupted",
+}
+# What became of a run's checkpoint when it ended, unless it is in use now.
+OUTCOMES = {
+    "swapped": "Was in use",
+    "offered": "Ready",
+    "kept": "Not used",
+    "refused": "Could not be loaded",
+}
+ESCALATIONS = {"SIGTERM": "asked to stop again", "SIGKILL": "did not stop, so it was killed"}
+NONE = "–"
 SMOOTH = 0.8  # of the loss curve: share of the value before
+LISTED = 50  # problems of the data, at most
 
 
-def share(part: dict[str, Any] | None) -> str:
-    return scores.text(part) if part else "–"
+def score_text(score: Score | None) -> str:
+    return score.text() if score else NONE
 
 
-def _scale(run: Run | None) -> scores.Scale:
-    known = (
-        run is not None and run.recipe in recipe.names()
-    )  # another version's recipe may be another one
-    return (
-        scores.SCALES.get(recipe.load(run.recipe).metric, scores.ACCURACY)
-        if known
-        else scores.ACCURACY
-    )
+def _report(run: Run) -> Report | None:
+    """None where there is none, or one that cannot be read."""
+    try:
+        return read_report(run)
+    except ReportError:
+        return None
+
+
+def _metric(run: Run | None) -> Metric:
+    """What a run is judged by, also before it has a score."""
+    if run is None:
+        return ACCURACY
+    if run.recipe in recipe.names():
+        return find_metric(recipe.load(run.recipe).metric)
+    report = _report(run)  # of another version's recipe
+    return report.metric if report else ACCURACY
 
 
 def score_title(run: Run | None) -> str:
-    return "Held-out score" + ", %" * _scale(run).share
+    return "Held-out score" + ", %" * _metric(run).share
 
 
 def status(run: Run | None) -> str:
@@ -62,17 +97,15 @@ def status(run: Run | None) -> str:
         f"step {step:,} of {total:,}" if total else "",
         f"epoch {now['epoch']} of {run.config.get('epochs', '?')}" if now.get("epoch") else "",
         page.progress(run) if state in ("running", "stopping") else "",
-        f"took {page.duration(now['seconds'])}" if now.get("seconds") else "",
-        {"SIGTERM": "asked again (SIGTERM)", "SIGKILL": "ended by force (SIGKILL)"}.get(
-            run.escalation, ""
-        ),
+        f"took {duration(now['seconds'])}" if now.get("seconds") else "",
+        ESCALATIONS.get(run.escalation, ""),
         f"continues {run.settings['continues']}" if run.settings.get("continues") else "",
     ]
     told = now.get("reason") or (now.get("note", "") if state not in ENDED else "")
     reason = page.notice(html.escape(told), "bad" if state in ("failed", "lost") else "note")
     return (
         f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state '
-        f'{state}">{state}'
+        f'{state}">{STATES.get(state, state)}'
         f'</span><div class="bar" role="progressbar" aria-valuenow="{done:.0%}"><i '
         f'style="width:{done:.1%}"></i>'
         "</div><div "
@@ -93,7 +126,7 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     losses = []
     held = []
     smooth = None
-    unit = 100 if _scale(run).share else 1
+    unit = 100 if _metric(run).share else 1
     for event in run.events() if run else ():
         if "loss" in event:
             smooth = (
@@ -113,213 +146,191 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def history(runs: list[Run]) -> pd.DataFrame:
     """All runs, newest first."""
-    rows = []
-    for run in reversed(runs):
-        metrics = run.metrics
-        swap = run.swap or {}
-        rows.append(
-            [
-                checkpoint.of_run(run).name,
-                run.state,
-                share(metrics.get("before")),
-                share(metrics.get("after")),
-                swap.get("outcome", ""),
-                f"{run.size() / 2**20:.1f} MB",
-                time.strftime("%d %b %H:%M", time.localtime(run.settings.get("created", 0))),
-                run.id,
-            ]
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    folders = {run.path.parent for run in runs}
+    slots = {run.slot for run in runs}
+    in_use = {checkpoint.active(folder, slot)[-1] for folder in folders for slot in slots}
+    return pd.DataFrame([_row(run, run.id in in_use) for run in reversed(runs)], columns=COLUMNS)
 
 
+def _row(run: Run, in_use: bool) -> list[str]:
+    report = _report(run)
+    outcome = OUTCOMES.get((run.swap or {}).get("outcome", ""), "")
+    return [
+        checkpoint.of_run(run).name,
+        STATES.get(run.state, run.state),
+        score_text(report.before if report else None),
+        score_text(report.after if report else None),
+        "In use" if in_use else outcome,
+        f"{run.size() / 2**20:.1f} MB",
+        time.strftime("%d %b %H:%M", time.localtime(run.settings.get("created", 0))),
+        run.id,
+    ]
+
+
+# -- the report ------------------------------------------------------------------------------------
 def report(run: Run | None) -> str:
-    """Before and after; of classes each one, the confusion and the surest mistakes; of captions the
-    best and worst."""
-    if run is None or not (metrics := run.metrics):
+    """Before and after, what it means, and each section by its kind."""
+    if run is None:
         return ""
-    if "after" not in metrics:
-        held = metrics.get("held_out_score")
-        return page.notice(
-            "This run was stopped before its test examples were read, so it has no score"
-            + (
-                f"; on its held-out part of train it reached {_scale(run).text(held)}."
-                if held
-                else "."
-            )
-        )
-    parts = [_before_and_after(metrics)]
-    if "captions" in metrics:
-        parts += [_figures(metrics), _captions(run, metrics)]
-    else:
-        parts += [_classes(run, metrics), _mistakes(run, metrics)]
-    if metrics.get("problems"):
-        listed = "".join(f"<li>{html.escape(p)}</li>" for p in metrics["problems"][:50])
-        parts.append(f"<h4>Left out of the data</h4><ul>{listed}</ul>")
+    try:
+        found = read_report(run)
+    except ReportError as error:
+        why = html.escape(str(error))
+        return page.notice(f"The report of this run is damaged: {why}.", "bad")
+    if found is None:
+        return ""
+    if found.after is None:
+        return page.notice(_unscored(found, _metric(run)))
+    sections = list(found.sections)
+    if found.problems:
+        sections.append(Text("Left out of the data", found.problems[:LISTED]))
+    parts = [_before_and_after(found, found.after), f"<p>{_story(found, found.after)}</p>"]
+    # What is narrow stands side by side: a table and the matrix beside it are read together.
+    for narrow, group in itertools.groupby(sections, lambda s: isinstance(s, Table | Matrix)):
+        drawn = [draw_section(section, run) for section in group]
+        if narrow and len(drawn) > 1:
+            columns = "".join(f"<div>{text}</div>" for text in drawn)
+            parts.append(f"<div class='cols'>{columns}</div>")
+        else:
+            parts += drawn
     return f'<div class="report">{"".join(parts)}</div>'
 
 
-def _inline(path: Path) -> str:
-    """A file of a report, in the page itself: nothing is served from a path."""
-    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _classes(run: Run, metrics: dict[str, Any]) -> str:
-    confusion = run.report / "confusion.png"
-    shown = ""
-    if confusion.exists():
-        shown = (
-            '<h4>What it takes for what</h4><img class="confusion" alt="Confusion of the classes" '
-            f'src="{_inline(confusion)}"><ul>{_confused(metrics)}</ul>'
-        )
-    return f"<div class='cols'><div>{_per_class(metrics)}</div><div>{shown}</div></div>"
-
-
-def _figures(metrics: dict[str, Any]) -> str:
-    """Of captions, the other scores that are usual, before and after."""
-    before = metrics.get("before") or {}
-    after = metrics["after"]
-
-    def cell(part: dict[str, Any], key: str, shown: str) -> str:
-        return shown.format(part[key]) if key in part else "–"
-
-    rows = "".join(
-        f"<tr><td>{name}</td><td>{cell(before, key, shown)}</td>"
-        f"<td>{cell(after, key, shown)}</td></tr>"
-        for key, name, shown in FIGURES
-    )
-    head = "<tr><th>Also</th><th>Before</th><th>After</th></tr>"
-    return f"<div class='wide'><table>{head}{rows}</table></div>"
-
-
-def _captions(run: Run, metrics: dict[str, Any]) -> str:
-    parts = []
-    for kind, title in (("best", "Its best captions"), ("worst", "Its worst captions")):
-        figures = []
-        for told in metrics["captions"][kind]:
-            path = run.report / told["picture"]
-            if path.exists():
-                people = "".join(f"<li>{html.escape(text)}</li>" for text in told["references"])
-                figures.append(
-                    '<figure><img alt="" '
-                    f'src="{_inline(path)}"><figcaption><b>{html.escape(told["said"])}'
-                    f"</b>, {told['score']:.2f}<details><summary>people "
-                    f"said</summary><ul>{people}</ul>"
-                    "</details></figcaption></figure>"
-                )
-        parts.append(f"<h4>{title}, by CIDEr-D</h4><div class='mistakes'>{''.join(figures)}</div>")
-    return "".join(parts)
-
-
-def _scored(part: dict[str, Any] | None) -> str:
-    if not part:
-        return "none: it did not know these classes"
-    scale = scores.scale(part)
-    low, high = (scale.text(end) for end in part["interval"])
-    return (
-        f'<span class="meter"><i style="width:{min(1, scores.value(part)):.1%}"></i></span>'
-        f"<b>{scores.text(part)}</b> ({low} to {high})"
-        + (f"; top 5 {part['top5']:.1%}" if "top5" in part else "")
-    )
-
-
-def _before_and_after(metrics: dict[str, Any]) -> str:
-    rows = [(metrics["data"], metrics.get("before"), metrics["after"])]
-    if other := metrics.get("other"):
-        rows.append((other["data"], other["before"], other["after"]))
-    body = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{_scored(before)}</td><td>{_scored(after)}</td></tr>"
-        for name, before, after in rows
-    )
-    title = scores.scale(metrics["after"]).title
-    return (
-        f"<div class='wide'><table><tr><th>{title} "
-        f"on</th><th>Before</th><th>After</th></tr>{body}</table></div>"
-        f"<p>{_story(metrics)}</p>"
-    )
-
-
-def _story(metrics: dict[str, Any]) -> str:
-    """What was gained and what was forgotten, in a sentence, with what chance would give."""
-    after = metrics["after"]
-    before = metrics.get("before")
-    other = metrics.get("other")
-    chance = f"chance is {metrics['chance']:.0%}, " if "chance" in metrics else ""
-    text = f"Measured on {html.escape(metrics['held_out'])}; {chance}intervals are 95%. "
-    if before:
-        gain = scores.value(after) - scores.value(before)
-        text += f"It {'gained' if gain >= 0 else 'lost'} {scores.scale(after).difference(gain)}. "
-    text += scores.confidence(before, after)
-    if other and other["before"]["accuracy"] > 2 * metrics["chance"]:
-        lost = other["before"]["accuracy"] - other["after"]["accuracy"]
-        text += (
-            f"On {html.escape(other['data'])}, which it knew before, it forgot {lost * 100:.1f} "
-            "points."
-            if lost > 0
-            else f"On {html.escape(other['data'])}, which it knew before, it forgot nothing."
-        )
+def _unscored(found: Report, metric: Metric) -> str:
+    text = "This run was stopped before it was tested, so it has no test score."
+    if found.held_out_score is not None:
+        held_out = metric.text(found.held_out_score)
+        text += f" On the examples held out of its training data it reached {held_out}."
     return text
 
 
-def _per_class(metrics: dict[str, Any]) -> str:
-    """Each class; of many, the weakest first and the rest folded away."""
-    before = (metrics.get("before") or {}).get("per_class", {})
-    shares = metrics["after"]["per_class"]
-    crowd = len(shares) > MANY
-    names = sorted(shares, key=lambda name: shares[name] or 0) if crowd else list(shares)
+def _before_and_after(found: Report, after: Score) -> str:
+    rows = [(found.data, found.before, after)]
+    if other := found.other:
+        rows.append((other.data, other.before, other.after))
+    body = [[html.escape(data), _scored(old), _scored(new)] for data, old, new in rows]
+    return _table([f"{html.escape(found.metric.title)} on", "Before", "After"], body)
+
+
+def _scored(score: Score | None) -> str:
+    if score is None:
+        return "none: what it started from could not be tested on this"
+    low, high = (score.metric.text(end) for end in score.interval)
+    meter = _meter(score.value) if score.metric.share else ""
+    return f"{meter}<b>{score.text()}</b> ({low} to {high})"
+
+
+def _story(found: Report, after: Score) -> str:
+    """What was gained and what was forgotten, in sentences, with what chance would give."""
+    chance = "" if found.chance is None else f" Chance is {found.chance:.0%}."
+    text = f"Measured on {html.escape(found.held_out)}.{chance} Intervals are 95%."
+    if found.before:
+        gain = after.value - found.before.value
+        verb = "rose" if gain >= 0 else "fell"
+        text += f" {html.escape(found.metric.title)} {verb} by {found.metric.difference(gain)}."
+    text += "".join(f" {html.escape(note)}" for note in found.notes)
+    other = found.other
+    # Nothing can be forgotten where it was hardly better than guessing.
+    if other and (found.chance is None or other.before.value > 2 * found.chance):
+        lost = other.before.value - other.after.value
+        what = found.metric.difference(lost) if lost > 0 else "nothing"
+        text += f" On {html.escape(other.data)}, which it knew before, it forgot {what}."
+    return text
+
+
+# -- sections, each by its kind --------------------------------------------------------------------
+def draw_section(section: Section, run: Run) -> str:
+    """Its heading, and what it shows."""
+    match section:
+        case Table():
+            body = draw_table(section)
+        case Gallery():
+            body = draw_gallery(section, run)
+        case Matrix():
+            body = draw_matrix(section, run)
+        case Text():
+            body = _list(section.lines)
+    return f"<h4>{html.escape(section.title)}</h4>{body}"
+
+
+def draw_table(table: Table) -> str:
+    header = [html.escape(name) for name in table.header]
     rows = [
-        f"<tr><td>{html.escape(name)}</td><td>{_percent(before.get(name))}</td><td><span "
-        "class='meter'>"
-        f"<i style='width:{(shares[name] or 0):.1%}'></i></span>{_percent(shares[name])}</td></tr>"
-        for name in names
+        [_cell(cell, column in table.shares) for column, cell in enumerate(row)]
+        for row in table.rows
     ]
-    head = "<tr><th>Class</th><th>Before</th><th>After</th></tr>"
-    shown = f"<div class='wide'><table>{head}{''.join(rows[:MANY])}</table></div>"
-    if crowd:
-        shown += (
-            f"<details><summary>the other {len(rows) - MANY}</summary><div "
-            f"class='wide'><table>{head}"
-            f"{''.join(rows[MANY:])}</table></div></details>"
-        )
-    return f"<h4>Each class: share found{', the weakest first' if crowd else ''}</h4>{shown}"
+    shown = table.folded_after or len(rows)
+    text = _table(header, rows[:shown])
+    if folded := rows[shown:]:
+        summary = f"<summary>the other {len(folded)}</summary>"
+        text += f"<details>{summary}{_table(header, folded)}</details>"
+    return text
 
 
-def _confused(metrics: dict[str, Any]) -> str:
-    """The pairs that are taken for each other most, where the picture cannot show all classes."""
-    pairs = metrics.get("confused", []) if len(metrics["classes"]) > MANY else []
-    return "".join(
-        f"<li>{p['count']} of {p['of']} <b>{html.escape(p['truth'])}</b> were taken for "
-        f"<b>{html.escape(p['said'])}</b></li>"
-        for p in pairs[:6]
-    )
+def _cell(cell: str | float | None, share: bool) -> str:
+    if cell is None:
+        return NONE
+    if isinstance(cell, str):
+        return html.escape(cell)
+    return f"{_meter(cell)}{cell:.0%}" if share else f"{cell:,g}"
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
+def draw_gallery(gallery: Gallery, run: Run) -> str:
+    if not gallery.items:
+        return f"<p>{html.escape(gallery.empty)}</p>"
+    return f"<div class='mistakes'>{''.join(_figure(item, run) for item in gallery.items)}</div>"
 
 
-def _mistakes(run: Run, metrics: dict[str, Any]) -> str:
-    figures = []
-    for mistake in metrics.get("mistakes", []):
-        path = run.report / mistake["picture"]
-        if path.exists():
-            what = f'src="{_inline(path)}"'
-            truth = html.escape(mistake["truth"])
-            shown = (
-                f'<audio controls preload="none" aria-label="{truth}" {what}></audio>'
-                if path.suffix == ".mp3"
-                else f'<img alt="{truth}" {what}>'
-            )
-            figures.append(
-                f"<figure>{shown}<figcaption>"
-                f"said <b>{html.escape(mistake['said'])}</b>, {mistake['confidence']:.0%} sure; it "
-                "is "
-                f"<b>{truth}</b></figcaption></figure>"
-            )
-    if not figures:
-        return "<h4>Mistakes</h4><p>None on the test examples.</p>"
-    return f"<h4>Its surest mistakes</h4><div class='mistakes'>{''.join(figures)}</div>"
+def _figure(item: Item, run: Run) -> str:
+    caption = _bold(item.text)
+    if item.more:
+        summary = f"<summary>{html.escape(item.more_title)}</summary>"
+        caption += f"<details>{summary}{_list(item.more)}</details>"
+    shown = _inline(file_of(run, item.file), item.alt)
+    return f"<figure>{shown}<figcaption>{caption}</figcaption></figure>"
 
 
+def draw_matrix(matrix: Matrix, run: Run) -> str:
+    picture = _inline(file_of(run, matrix.file), matrix.alt, look="confusion")
+    return picture + _list(matrix.notes)
+
+
+def _inline(path: Path, alt: str, look: str = "shown") -> str:
+    """A picture or a sound in the page itself: nothing is served from a path. Empty where the file
+    is gone."""
+    if not path.is_file():
+        return ""
+    kind = mimetypes.guess_type(path.name)[0]
+    what = f'src="data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"'
+    words = html.escape(alt)
+    if kind and kind.startswith("audio/"):
+        return f'<audio controls preload="none" aria-label="{words}" {what}></audio>'
+    return f'<img class="{look}" alt="{words}" {what}>'
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    """Of cells that are HTML already; wide ones scroll."""
+    head = "".join(f"<th>{cell}</th>" for cell in header)
+    body = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+    lines = "".join(f"<tr>{line}</tr>" for line in [head, *body])
+    return f"<div class='wide'><table>{lines}</table></div>"
+
+
+def _meter(share: float) -> str:
+    return f"<span class='meter'><i style='width:{min(1, max(0, share)):.1%}'></i></span>"
+
+
+def _list(lines: list[str]) -> str:
+    items = "".join(f"<li>{_bold(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _bold(text: str) -> str:
+    """Escaped, and what stands between two pairs of stars in bold."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(text))
+
+
+# -- which run, and what can be done with it -------------------------------------------------------
 def can(run: Run | None) -> dict[str, bool]:
     """Which buttons make sense for a run."""
     if run is None:
@@ -338,7 +349,7 @@ def signature(runs: list[Run]) -> str:
     return repr([(r.id, r.state, (r.swap or {}).get("outcome")) for r in runs])
 
 
-def listed(runs_path: Any) -> list[Run]:
+def listed(runs_path: Path) -> list[Run]:
     return Run.all(runs_path) if runs_path.exists() else []
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -141,13 +142,23 @@ def trained_cnn(lab) -> Run:
     return train(lab, arch="cnn")
 
 
+@pytest.fixture(scope="session")
+def old_runs(tmp_path_factory) -> Path:
+    """Runs that an earlier version made, of each recipe; old_runs/expected.json says which."""
+    runs = tmp_path_factory.mktemp("old") / "runs"
+    for packed in Path(__file__).parent.glob("old_runs/*.zip"):
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(runs)
+    return runs
+
+
 @pytest.fixture
 def quick_picture(monkeypatch):
-    """Drawing the confusion takes longer than two steps; tests/test_report.py draws it, and the
-    command's tests."""
-    from training.judge import report
+    """Drawing the confusion takes longer than two steps; tests/test_classification.py draws it, and
+    the command's tests."""
+    from training.judge import classification
 
-    monkeypatch.setattr(report, "confusion_picture", lambda path, *_: path.write_bytes(b""))
+    monkeypatch.setattr(classification, "confusion_picture", lambda path, *_: path.write_bytes(b""))
 
 
 @pytest.fixture(scope="session")

@@ -306,7 +306,7 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
     page.wait_for_selector("#status .state.done")
     page.wait_for_selector("#report .confusion")
     assert "forgot" in page.locator("#report").inner_text()
-    assert "done" in page.locator("#history").inner_text()
+    assert "Done" in page.locator("#history").inner_text()
     shot(page, "report.png")
 
     page.get_by_role("tab", name="Digits & fashion").click()

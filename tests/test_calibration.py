@@ -6,7 +6,7 @@ import torch
 from sklearn.calibration import calibration_curve
 from torch import nn
 
-from training.judge import calibration, scores
+from training.judge import calibration
 
 
 def drawn(count: int, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -80,13 +80,3 @@ def test_a_head_that_ends_in_something_else_is_left_alone():
     before = {name: t.clone() for name, t in head.state_dict().items()}
     assert not calibration.cool(head, 2.5) and not calibration.cool(nn.Identity(), 2.5)
     assert all(torch.equal(t, before[name]) for name, t in head.state_dict().items())
-
-
-def test_it_is_told_in_a_sentence_where_there_are_enough_examples():
-    assert scores.confidence(
-        {"calibration_error": 0.0881}, {"calibration_error": 0.0238}
-    ).startswith("Its confidence is off by 2.4 points, 8.8 before (")
-    assert scores.confidence(None, {"calibration_error": 0.05}).startswith(
-        "Its confidence is off by 5.0 points ("
-    )
-    assert scores.confidence({}, {}) == ""

@@ -32,7 +32,7 @@ FUNCTION = 100
 TABS = {f"demos.{name}" for name in app.DEMOS}
 # What stands higher may import what stands lower, and never the other way round.
 STOREYS = [
-    ("training.recipe", "training.device"),
+    ("training.recipe", "training.device", "training.wording"),
     ("training.settings", "training.samples"),
     ("training.runs",),
     ("training.media",),

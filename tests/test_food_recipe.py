@@ -176,7 +176,7 @@ def test_confidence_is_fitted_to_what_was_held_out_and_no_answer_changes(
         )
     assert torch.allclose(two, one / 0.5, atol=1e-4)
     assert run.metrics["after"]["accuracy"] == plain.metrics["after"]["accuracy"]
-    assert "Its confidence is off by" in (run.checkpoint / "README.md").read_text()
+    assert "Calibration error " in (run.checkpoint / "README.md").read_text()
 
 
 def test_a_network_whose_head_is_not_known_is_published_as_sure_as_it_is(

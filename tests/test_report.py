@@ -1,92 +1,182 @@
-"""Figures of a report, against known values and against scikit-learn."""
+"""A run's report: what is read is what was written, by whichever version; and as text."""
 
-import numpy as np
+import json
+from pathlib import Path
+
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from training.judge import report
-
-
-@pytest.mark.parametrize(
-    "right, n, low, high",
-    [
-        (0, 10, 0.0, 0.27753),
-        (10, 10, 0.72247, 1.0),
-        (5, 10, 0.23659, 0.76341),
-        (81, 263, 0.2553, 0.3662),
-    ],
+from training.judge.classification import MANY
+from training.judge.records import (
+    ACCURACY,
+    CIDER,
+    Comparison,
+    Gallery,
+    Gate,
+    Item,
+    Matrix,
+    Metric,
+    Report,
+    ReportError,
+    Score,
+    Table,
+    Text,
+    find_metric,
 )
-def test_the_interval_is_wilsons(right, n, low, high):
-    # The last: Newcombe 1998, Statistics in Medicine 17, table I, 81 of 263: 0.2553 to 0.3662.
-    found = report.interval(right / n, n)
-    assert found == pytest.approx([low, high], abs=3e-5) and not str(found[0]).startswith("-")
+from training.judge.report import file_of, parse_report, read_report, table, write_report
+from training.runs.run import Run, write_json
 
-
-def test_the_interval_of_nothing_is_everything():
-    assert report.interval(0.0, 0) == [0.0, 1.0]
+OLD = Path(__file__).parent / "old_runs"
+EXPECTED = json.loads((OLD / "expected.json").read_text())
+ERROR = Metric("r2", "R²", share=False, interval="bootstrap")  # neither classes nor captions
 
 
 @pytest.fixture
-def answers():
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet(np.ones(6), 400)
-    labels = np.where(rng.random(400) < 0.6, probabilities.argmax(1), rng.integers(0, 5, 400))
-    labels[labels == 5] = 0  # the last class is in the names only, though it is often said
-    return probabilities, labels
+def run(runs) -> Run:
+    return Run.create(runs, "digits", {})
 
 
-def test_figures_are_those_of_scikit_learn(answers):
-    probabilities, labels = answers
-    found, said = (
-        report.classification(probabilities, labels, list("abcdef")),
-        probabilities.argmax(1),
+def whole() -> Report:
+    """A report with something in every field."""
+    before = Score(ERROR, 0.25, (0.2, 0.3), 50)
+    after = Score(ERROR, 0.75, (0.7, 0.8), 50, {"mean_error": 2.5})
+    return Report(
+        ERROR,
+        "rents (folder)",
+        "the 50 flats held out",
+        before,
+        after,
+        Comparison("other rents", before, before),
+        Gate("embedded-rents", True, 0.5),
+        0.0,
+        [
+            Table("Errors", ["Part", "After"], [["north", 0.25], ["south", None]], [1], 1),
+            Gallery("Far off", [Item("a.png", "a flat", "**900** for 400", "Why", ["large"])]),
+            Matrix("Where to where", "m.png", "a matrix", ["**north** for **south**"]),
+            Text("Remarks", ["few flats"]),
+        ],
+        ["one has no rent"],
+        {"unit": "euro"},
+        9,
+        9,
+        False,
+        0.5,
+        ["Mean error 2.5."],
     )
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, said), abs=1e-5)
-    assert found["confusion"] == confusion_matrix(labels, said, labels=range(6)).tolist()
-    assert found["macro_f1"] == pytest.approx(
-        f1_score(labels, said, average="macro", labels=range(5)), abs=1e-5
-    ), "over the classes that there are"
-    assert found["n"] == 400 and found["interval"][0] < found["accuracy"] < found["interval"][1]
 
 
-def test_a_class_that_the_test_part_lacks_has_no_figure(answers):
-    found = report.classification(*answers, list("abcdef"))
-    assert found["per_class"]["f"] is None and 0 < found["per_class"]["a"] <= 1
+def test_what_is_read_is_what_was_written(run):
+    assert read_report(run) is None and not (run.path / "report").exists(), "reading makes nothing"
+    write_report(run, whole())
+    assert read_report(run) == whole()
+    assert run.metrics["after"] == {"r2": 0.75, "interval": [0.7, 0.8], "n": 50, "mean_error": 2.5}
 
 
-def test_the_worst_mistakes_are_the_surest_ones():
-    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.01, 0.99], [0.3, 0.7]])
-    labels = np.array([0, 1, 0, 0, 1])
-    assert report.worst(probabilities, labels) == [3, 2, 1]
-    assert report.worst(probabilities, labels, count=2) == [3, 2]
+def test_only_the_first_of_several_processes_writes(run):
+    write_report(Run(run.path, main=False), whole())
+    assert read_report(run) is None
 
 
-def test_the_confusion_picture_can_be_drawn_for_any_number_of_classes(tmp_path):
-    from PIL import Image
+@pytest.mark.parametrize("name", EXPECTED)
+def test_reports_of_earlier_versions_are_read_with_sections_and_lose_no_key(old_runs, name):
+    run = Run.find(old_runs, EXPECTED[name]["done"])
+    stored = run.metrics
+    report = read_report(run)
+    assert report.after.value == EXPECTED[name]["score"] and report.after.n > 80
+    again = report.to_json()
+    assert {key: again[key] for key in stored} == stored
+    assert parse_report(json.loads(json.dumps(again))) == report
+    titles = [section.title.split(",")[0] for section in report.sections]
+    if name == "captioning":
+        assert report.metric == CIDER
+        assert titles == ["Other metrics", "Best captions", "Worst captions"]
+        assert ["BLEU-1", "0.0", "20.8"] in report.sections[0].rows
+        assert report.sections[1].items[0].more_title == "References"
+    else:
+        assert report.metric == ACCURACY
+        assert titles == ["Recall per class", "Confusion matrix", "Most confident mistakes"]
+        assert len(report.sections[0].rows) == len(stored["classes"])
+    shown = [item for section in report.sections for item in getattr(section, "items", [])]
+    assert shown and all(file_of(run, item.file).is_file() for item in shown)
 
-    for count in (2, 30):
-        path = tmp_path / f"{count}.png"
-        names = [f"a very long name for class {i}" for i in range(count)]
-        report.confusion_picture(path, np.eye(count, dtype=int).tolist(), names, "all right")
-        with Image.open(path) as picture:
-            assert min(picture.size) > 300
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_run_of_an_earlier_version_that_was_stopped_has_no_score(old_runs, name):
+    run = Run.find(old_runs, EXPECTED[name]["stopped"])
+    report = read_report(run)
+    assert report.after is None and report.stopped and not report.sections
+    assert (report.step, report.total) == (3, 4) and report.to_json() == run.metrics
 
 
-def test_the_final_table_holds_before_after_and_what_was_forgotten():
+def test_of_many_classes_the_weakest_come_first_and_in_words(old_runs):
+    report = read_report(Run.find(old_runs, EXPECTED["audio_intent"]["done"]))
+    recall, matrix, _ = report.sections
+    assert len(recall.rows) == 14 and recall.folded_after == MANY
+    shares = [row[2] for row in recall.rows]
+    assert shares == sorted(shares) and "high value payment" in [row[0] for row in recall.rows]
+    assert matrix.notes and "_" not in " ".join(matrix.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        '{"after": 7}',
+        '{"after": {"accuracy": "high"}}',
+        '{"after": {"accuracy": 0.5}, "chance": []}',
+        '{"after": {"accuracy": 0.5, "per_class": [1]}}',
+        '{"after": {"accuracy": 0.5, "per_class": {"a": 1}}, "mistakes": [{"truth": "a"}]}',
+        '{"after": {"cider_d": 0.5}, "captions": {"best": []}}',
+        '{"active": {"id": "x", "same_labels": true}}',
+        '{"metric": "accuracy"}',
+        '{"metric": {"key": "a", "title": 5}}',
+        '{"sections": [{"kind": "hologram"}]}',
+        '{"sections": [{"kind": "text", "title": "T", "lines": "abc"}]}',
+        '{"sections": [{"kind": "text", "title": "T", "lines": [1]}]}',
+        '{"sections": [{"kind": "table", "title": "T", "header": ["a"], "rows": [[1, 2]]}]}',
+        '{"sections": [{"kind": "table", "title": "T", "header": ["a"], "rows": [[{}]]}]}',
+        '{"sections": [{"kind": "gallery", "title": "T", "items": [{"file": "a"}]}]}',
+    ],
+)
+def test_a_damaged_report_is_told_apart_from_none(run, text):
+    (run.report / "metrics.json").write_text(text)
+    with pytest.raises(ReportError, match="."):
+        read_report(run)
+
+
+def test_a_file_of_a_report_lies_in_it_whatever_its_name_says(run):
+    assert file_of(run, "../../config.json") == run.path / "report" / "config.json"
+
+
+def test_a_recipe_may_say_what_it_is_judged_by_as_a_metric_or_as_its_key():
+    assert find_metric("cider_d") is CIDER and find_metric(ERROR) is ERROR
+    assert find_metric("f1").key == "f1"
+
+
+def test_the_final_table_holds_before_after_and_what_was_forgotten(run):
     def part(accuracy):
         return {"accuracy": accuracy, "interval": [accuracy - 0.01, accuracy + 0.01], "n": 1000}
 
-    text = report.table(
+    write_json(
+        run.report / "metrics.json",
         {
             "data": "digits",
             "before": None,
-            "after": part(0.9),
+            "after": part(0.9) | {"calibration_error": 0.014},
             "chance": 0.1,
             "held_out": "1,000 of x",
             "other": {"data": "garments", "before": part(0.5), "after": part(0.4)},
-        }
+        },
     )
-    lines = text.splitlines()
+    lines = table(read_report(run)).splitlines()
     assert lines[2].split() == "digits - 90.00% (89.0% to 91.0%, n 1,000)".split()
     assert lines[3].startswith("garments") and "50.00%" in lines[3] and "40.00%" in lines[3]
     assert lines[4] == "chance 10.0%; 95% intervals; 1,000 of x"
+    assert lines[5] == "Calibration error 1.4%."
+
+
+def test_a_plain_number_is_written_without_percent():
+    text = table(whole())
+    assert "R² on" in text and "0.7500 (0.700 to 0.800, n 50)" in text and "Mean error 2.5." in text

@@ -1,9 +1,30 @@
 """What the Train tab draws of a run."""
 
+import json
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from demos import run_views
+from training.judge.records import (
+    Comparison,
+    Gallery,
+    Item,
+    Matrix,
+    Metric,
+    Report,
+    Score,
+    Table,
+    Text,
+)
+from training.judge.report import write_report
+from training.runs.checkpoint import set_active
 from training.runs.run import Run
+
+OLD = Path(__file__).parent / "old_runs"
+EXPECTED = json.loads((OLD / "expected.json").read_text())
+FIT = Metric("r2", "R²", share=False)
 
 
 @pytest.fixture
@@ -37,3 +58,136 @@ def test_a_long_run_is_drawn_with_few_points_and_its_last(run):
 def test_curves_without_points_are_numbers_too():
     for curve in run_views.curves(None):
         assert curve.empty and set(curve.dtypes.astype(str)) == {"float64"}
+
+
+# -- reports ---------------------------------------------------------------------------------------
+def fit(value: float) -> Score:
+    return Score(FIT, value, (value - 0.1, value + 0.1), 50)
+
+
+def draw(run: Run, *sections, **more) -> str:
+    """The report, as the page shows it, of a run that tells neither classes apart nor writes
+    captions."""
+    report = Report(FIT, "rents", "50 flats", fit(0.2), fit(0.7), sections=list(sections), **more)
+    write_report(run, report)
+    return run_views.report(run)
+
+
+def test_before_and_after_are_told_with_intervals_and_in_sentences(run):
+    shown = draw(run, notes=["Mean error 2.5."], problems=["flat <7> has no rent"])
+    assert "R² on" in shown and "<b>0.700</b> (0.600 to 0.800)" in shown
+    assert "R² rose by 0.500." in shown and "Mean error 2.5." in shown
+    assert shown.count("%") == 1, "of the intervals"
+    assert "Left out of the data" in shown and "flat &lt;7&gt; has no rent" in shown
+
+
+def test_what_was_forgotten_is_told_where_there_was_something_to_forget(run):
+    other = Comparison("houses", fit(0.6), fit(0.5))
+    assert "On houses, which it knew before, it forgot 0.100." in draw(run, other=other)
+    assert "forgot nothing" in draw(run, other=Comparison("houses", fit(0.6), fit(0.6)))
+    assert "forgot" not in draw(run, other=other, chance=0.5)
+
+
+def test_a_table_draws_shares_as_bars_and_folds_what_is_too_much(run):
+    rows = [["<a>", 0.5, 2.5], ["b", None, 1000.0], ["c", 1.5, None]]
+    shown = draw(run, Table("Parts", ["Part", "Share", "Error"], rows, [1], folded_after=2))
+    assert "<td>&lt;a&gt;</td>" in shown and "width:50.0%" in shown and "50%</td>" in shown
+    assert "<td>2.5</td>" in shown and "<td>1,000</td>" in shown and "<td>–</td>" in shown
+    assert "the other 1" in shown and "width:100.0%" in shown, "no bar is wider than its place"
+    assert shown.index("<details>") < shown.index("<td>c</td>")
+
+
+def test_a_gallery_shows_pictures_and_sounds_in_the_page_itself(run):
+    Image.new("RGB", (4, 4)).save(run.report / "a.png")
+    (run.report / "b.mp3").write_bytes(b"sound")
+    items = [
+        Item("a.png", 'a "flat"', "**<near>** the *lake*", "References", ["one", "<two>"]),
+        Item("b.mp3", "a voice", "said **this**"),
+        Item("gone.png", "", "its file is gone"),
+    ]
+    shown = draw(run, Gallery("Best", items))
+    assert 'alt="a &quot;flat&quot;" src="data:image/png;base64,' in shown
+    assert "<audio" in shown and 'src="data:audio/mpeg;base64,c291bmQ="' in shown
+    assert "<b>&lt;near&gt;</b> the *lake*" in shown
+    assert "<summary>References</summary>" in shown and "<li>&lt;two&gt;</li>" in shown
+    assert shown.count("<figure>") == 3 and shown.count("data:") == 2
+    assert "nothing to show" in draw(run, Gallery("Best", [], "nothing to show"))
+
+
+def test_no_file_outside_of_the_report_is_shown(run):
+    (run.path / "secret.png").write_bytes(b"secret")
+    assert "data:" not in draw(run, Gallery("Best", [Item("../secret.png", "", "")]))
+
+
+def test_a_matrix_stands_beside_the_table_before_it_with_its_notes(run):
+    Image.new("RGB", (4, 4)).save(run.report / "m.png")
+    matrix = Matrix("Confusion matrix", "m.png", "who is who", ["3 of 4 **a** were **b**"])
+    shown = draw(run, Table("Parts", ["Part"], [["a"]]), matrix, Text("Remarks", ["few flats"]))
+    assert shown.count("class='cols'") == 1 and 'class="confusion" alt="who is who"' in shown
+    assert "<li>3 of 4 <b>a</b> were <b>b</b></li>" in shown and "<li>few flats</li>" in shown
+    assert shown.index("Remarks") > shown.index("who is who")
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_reports_of_earlier_versions_are_drawn(old_runs, name):
+    shown = run_views.report(Run.find(old_runs, EXPECTED[name]["done"]))
+    assert "Measured on" in shown and "data:" in shown
+    words = {
+        "digits": ["Recall per class", "Confusion matrix", "Calibration error 30.2%."],
+        "food": ["hot dog", "Top-5 accuracy", "Most confident mistakes", "Chance is 12%."],
+        "audio_intent": ["<audio", "Recall per class, weakest first", "high value payment"],
+        "captioning": ["CIDEr-D on", "BLEU-4", "Best captions", "<summary>References</summary>"],
+    }
+    assert [word for word in words[name] if word not in shown] == []
+    for label in ("hot_dog", "high_value_payment", "people said", "What it takes for what"):
+        assert label not in shown
+    stopped = run_views.report(Run.find(old_runs, EXPECTED[name]["stopped"]))
+    assert "stopped before it was tested" in stopped and "it reached" in stopped
+
+
+def test_a_score_that_is_no_share_is_written_as_it_is(old_runs):
+    stopped = run_views.report(Run.find(old_runs, EXPECTED["captioning"]["stopped"]))
+    assert "it reached 0.000." in stopped
+    assert run_views.score_title(Run.find(old_runs, EXPECTED["captioning"]["done"])) == (
+        "Held-out score"
+    )
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"after": {"accuracy": "<high>"}}'])
+def test_a_damaged_report_is_said_so_and_keeps_no_other_run_from_being_shown(run, text):
+    assert run_views.report(run) == ""
+    (run.report / "metrics.json").write_text(text)
+    assert "The report of this run is damaged: " in run_views.report(run)
+    assert run_views.history([run])["After"].tolist() == ["–"]
+
+
+# -- history ---------------------------------------------------------------------------------------
+def test_the_history_says_what_became_of_each_checkpoint(runs):
+    made = {}
+    for outcome in ("kept", "offered", "swapped", "refused", "pending", "rolled back"):
+        made[outcome] = Run.create(runs, "digits", {}, slot="digits")
+        if outcome != "pending":
+            made[outcome].set_swap("swapped" if outcome == "rolled back" else outcome, "why")
+    set_active(runs, "digits", ["embedded-digits", made["swapped"].id])
+    shown = run_views.history(list(made.values()))
+    assert dict(zip(shown["id"], shown["Model"], strict=True)) == {
+        made["kept"].id: "Not used",
+        made["offered"].id: "Ready",
+        made["swapped"].id: "In use",
+        made["refused"].id: "Could not be loaded",
+        made["pending"].id: "",
+        made["rolled back"].id: "Was in use",
+    }
+    set_active(runs, "digits", ["embedded-digits", made["kept"].id])
+    shown = run_views.history(list(made.values()))
+    assert shown["Model"].tolist().count("In use") == 1, "by a person's choice, too"
+
+
+@pytest.mark.parametrize("state, words", run_views.STATES.items())
+def test_a_state_is_written_in_words(run, state, words):
+    run.set_status("running" if state == "stopping" else state, seconds=5400)
+    if state == "stopping":
+        run.request_stop()
+    assert run_views.history([run])["State"].tolist() == [words]
+    assert f'class="state {state}">{words}</span>' in run_views.status(run)
+    assert "took 1.5 h" in run_views.status(run)

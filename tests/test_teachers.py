@@ -56,7 +56,7 @@ def test_who_taught_is_recorded_with_its_revision(school, known, monkeypatch):
     )
     assert run.settings["teachers"] == {"somebody/dishes": "c0ffee", known["swin"]: ""}
     card = (run.checkpoint / "README.md").read_text()
-    assert f"| Taught by | somebody/dishes (revision c0ffee), {known['swin']} |" in card
+    assert f"| Teachers | somebody/dishes (revision c0ffee), {known['swin']} |" in card
 
 
 def test_who_is_taught_by_itself_alone_has_nothing_to_learn(school, known):

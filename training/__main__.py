@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from training import device, recipe
-from training.judge.card import card
+from training.judge.card import write_card
+from training.judge.records import Provenance, Report
+from training.judge.report import parse_report, table
 from training.runs import job
 from training.runs.checkpoint import CheckpointError, runs_dir
 from training.runs.process import process_identity
@@ -117,7 +119,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     began = time.time()
     try:
         _share(run)
-        metrics = made.train(recipe.parse(made.config, run.config), run)
+        config = recipe.parse(made.config, run.config)
+        report = parse_report(made.train(config, run))
         if not run.main:
             return DONE
         if not run.staging.exists():
@@ -126,10 +129,11 @@ def execute(made: recipe.Recipe, run: Run) -> int:
                 "stopped", reason="stopped before the first step: nothing was published", stage=""
             )
             return STOPPED
-        text = card(made, recipe.parse(made.config, run.config), run, metrics, time.time() - began)
+        seconds = time.time() - began
+        text = write_card(made, config, Provenance.from_json(run.settings), report, seconds)
         (run.staging / "README.md").write_text(text, "utf-8")
         run.publish()
-        return _finish(run, metrics, time.time() - began)
+        return _finish(run, report, time.time() - began)
     except (recipe.SettingsError, CheckpointError) as error:
         run.discard()
         run.say(f"error: {error}", error=True)
@@ -162,19 +166,17 @@ def _share(run: Run) -> None:
         run.path = broadcast_object_list([run.path])[0]
 
 
-def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
+def _finish(run: Run, report: Report, seconds: float) -> int:
     """The log's last lines, then the status: who sees that a run has ended finds its log whole."""
-    if metrics.get("stopped"):
-        where = f"stopped at step {metrics['step']:,} of {metrics['total']:,}"
+    if report.stopped:
+        where = f"stopped at step {report.step:,} of {report.total:,}"
         run.say(
             f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
             f"Go on with: python -m training {run.recipe} --continue {run.id}"
         )
-        run.set_status("stopped", reason=where, stage="", step=metrics["step"], seconds=seconds)
+        run.set_status("stopped", reason=where, stage="", step=report.step, seconds=seconds)
         return STOPPED
-    from training.judge.report import table
-
-    run.say(f"\n{table(metrics)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
+    run.say(f"\n{table(report)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
     run.set_status("done", reason="", stage="", seconds=seconds)
     return DONE
 

@@ -9,7 +9,8 @@ import logging
 import threading
 
 from demos.serving.model_slot import ModelSlot, SwapError
-from training.judge import scores
+from training.judge.records import ReportError
+from training.judge.report import read_report
 from training.recipe import SettingsError
 from training.runs import job
 from training.runs.checkpoint import runs_dir
@@ -23,25 +24,27 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     """(`swap` | `kept` | `offered`, why), from the run's setting and the scores that its job
     measured."""
     wish = run.config.get("swap", "better")
-    metrics = run.metrics
-    gate = metrics.get("active", {})
     if wish == "never":
-        return "offered", "it was started with “never” swap in"
+        return "offered", "“Swap in when it ends” was set to “never”"
     if wish == "always":
-        return "swap", "it was started with “always” swap in"
-    if not gate:
+        return "swap", "“Swap in when it ends” was set to “always”"
+    try:
+        report = read_report(run)
+    except ReportError as error:
+        return "offered", f"its report is damaged ({error})"
+    if report is None or report.after is None or report.active is None:
         return "offered", "it was stopped before it was scored"
-    if gate["id"] != active_id:
-        return "offered", f"it was compared with {gate['id']}, which no longer answers"
-    if not gate["same_labels"]:
-        return "offered", "it knows other classes than the one that answers now"
-    if gate["score"] is None:
-        return "offered", "the one that answers now could not be scored"
-    new = scores.value(metrics["after"])
-    old = gate["score"]
-    scale = scores.scale(metrics["after"])
-    what = f"{scale.text(new)} against {scale.text(old)} on {metrics['held_out']}"
-    return ("swap", f"better: {what}") if new > old else ("kept", f"not better: {what}")
+    gate = report.active
+    if gate.id != active_id:
+        return "offered", f"it was compared with {gate.id}, which is no longer in use"
+    if not gate.comparable:
+        return "offered", "it cannot be compared with the model in use, which has other labels"
+    if gate.score is None:
+        return "offered", "the model in use could not be scored"
+    new = report.after.value
+    metric = report.metric
+    what = f"{metric.text(new)} against {metric.text(gate.score)} on {report.held_out}"
+    return ("swap", f"better: {what}") if new > gate.score else ("kept", f"not better: {what}")
 
 
 def land(run: Run, slot: ModelSlot) -> None:

@@ -267,7 +267,7 @@ def judge(chosen: argparse.Namespace) -> None:
     """The embedded checkpoint on hand-written sentences that another synthesiser speaks."""
     import numpy as np
 
-    from training.judge import report
+    from training.judge import classification
     from training.recipes.audio_intent.data import Heard, _calls
     from training.recipes.audio_intent.score import opened, predict
     from training.runs import checkpoint
@@ -281,13 +281,13 @@ def judge(chosen: argparse.Namespace) -> None:
     right = found.argmax(1) == part.labels
     print(
         f"flite, {len(part)} hand-written sentences: {right.mean():.2%} right, 95% interval "
-        f"{report.interval(float(right.mean()), len(part))}"
+        f"{classification.interval(float(right.mean()), len(part))}"
     )
     for voice in sorted({call.voice for call in calls}):
         own = np.array([call.voice == voice for call in calls])
         print(f"  {voice}: {right[own].mean():.0%} of {own.sum()}")
-    for pair in report.confused(
-        report.classification(found, part.labels, INTENTS)["confusion"], INTENTS, 6
+    for pair in classification.confused(
+        classification.classification(found, part.labels, INTENTS)["confusion"], INTENTS, 6
     ):
         print(f"  {pair['truth']} taken for {pair['said']}: {pair['count']} of {pair['of']}")
 

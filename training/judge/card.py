@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from training import device
-from training.judge import scores
-from training.recipe import Metrics, Recipe
-from training.runs.run import Run
+from training.judge.records import Provenance, Report, Score
+from training.recipe import Recipe
+from training.wording import duration
 
 
-def command(made: Recipe, config: Any) -> str:
+def command(recipe: Recipe, config: Any) -> str:
     """The command that makes this run again: what differs from the defaults. An own folder by its
     name only."""
-    words = ["python", "-m", "training", made.name]
+    words = ["python", "-m", "training", recipe.name]
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if value != f.default and f.name not in ("name", "swap"):
@@ -39,28 +39,22 @@ def machine() -> str:
     return device.describe() + (f" ({cpu})" if device.device() == "cpu" and cpu else "")
 
 
-def _at(name: str, revision: str | None) -> str:
+def _at(name: str, revision: str) -> str:
     """A checkpoint, and the revision of one of the Hub."""
     return f"{name} (revision {revision})" if revision else name
 
 
-def _score(part: dict[str, Any] | None) -> str:
-    if not part:
-        return "none"
-    text = scores.with_interval(part, 2)
-    if "top5" in part:
-        low, high = part["top5_interval"]
-        text += f", top 5 {part['top5']:.2%} ({low:.2%} to {high:.2%})"
-    return text
+def _score(score: Score | None) -> str:
+    return score.with_interval(2) if score else "none"
 
 
-def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) -> str:
-    """Markdown, with the front matter that the Hub reads."""
-    settings = run.settings
-    versions = run.settings.get("versions", {})
+def write_card(
+    recipe: Recipe, config: Any, provenance: Provenance, report: Report, seconds: float
+) -> str:
+    """Markdown, with the front matter that the Hub reads. `config` is an instance of
+    `recipe.config`, `seconds` how long the run took."""
     # A checkpoint of the Hub is a base that the Hub can show; a run or an embedded one is not.
-    base = settings.get("base", "")
-    bases = [name for name in base.split(" + ") if "/" in name]
+    bases = [name for name in provenance.base.split(" + ") if "/" in name]
     lines = [
         "---",
         "library_name: transformers",
@@ -68,55 +62,53 @@ def card(made: Recipe, config: Any, run: Run, metrics: Metrics, seconds: float) 
         *(["base_model:", *(f"- {name}" for name in bases)] if bases else []),
         "---",
         "",
-        f"# {made.title}: {made.describe(config)}",
+        f"# {recipe.title}: {recipe.describe(config)}",
         "",
-        f"Published by Transfer Lab's `{made.name}` recipe on {time.strftime('%Y-%m-%d')}.",
+        f"Published by Transfer Lab's `{recipe.name}` recipe on {time.strftime('%Y-%m-%d')}.",
         "",
-    ]
-    if "after" in metrics:
-        scale = scores.scale(metrics["after"])
-        lines += [
-            f"| {scale.title} on | before | after |",
-            "| --- | --- | --- |",
-            f"| {metrics['data']} | {_score(metrics.get('before'))} | {_score(metrics['after'])} |",
-        ]
-        if other := metrics.get("other"):
-            lines.append(
-                f"| {other['data']} | {_score(other['before'])} | {_score(other['after'])} |"
-            )
-        chance = f"Chance is {metrics['chance']:.1%}; the" if "chance" in metrics else "The"
-        lines += [
-            "",
-            f"Measured on {metrics['held_out']}, read once, when training had ended. {chance} "
-            f"intervals are 95% ({scale.about}). "
-            f"{scores.confidence(metrics.get('before'), metrics['after'])}".rstrip(),
-            "",
-        ]
-    else:
-        lines += [
-            f"It was stopped at step {metrics['step']:,} of {metrics['total']:,}, and not scored.",
-            "",
-        ]
-    counted = ", ".join(f"{name} {count:,}" for name, count in settings.get("pictures", {}).items())
-    parts = settings.get("parts") or {
-        base: settings.get("base_revision")
-    }  # of a captioner that was joined
-    facts = {
-        "Command": f"`{command(made, config)}`",
-        "Starts from": " + ".join(_at(*part) for part in parts.items()),
-        "Taught by": ", ".join(_at(*teacher) for teacher in settings.get("teachers", {}).items()),
-        "Continues": settings.get("continues", ""),
-        "Data's revision": settings.get("revision", ""),
-        "Pictures": counted,
-        "Seed": str(getattr(config, "seed", "")),
-        "Time": f"{seconds / 60:.1f} minutes on {machine()}",
-        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "Code": settings.get("commit", ""),
-    }
-    lines += [
+        *_result(report),
+        "",
         "| made with | |",
         "| --- | --- |",
-        *(f"| {name} | {text} |" for name, text in facts.items() if text),
-        "",
     ]
-    return "\n".join(lines)
+    facts = {"Command": f"`{command(recipe, config)}`"} | _origins(provenance)
+    facts["Seed"] = str(getattr(config, "seed", ""))
+    facts["Training time"] = f"{duration(seconds)} on {machine()}"
+    facts["Versions"] = ", ".join(f"{name} {at}" for name, at in provenance.versions.items())
+    facts["Commit"] = provenance.commit
+    lines += [f"| {name} | {text} |" for name, text in facts.items() if text]
+    return "\n".join([*lines, ""])
+
+
+def _result(report: Report) -> list[str]:
+    """The scores as a table, and what they were measured on."""
+    if report.after is None:
+        return [f"Stopped at step {report.step:,} of {report.total:,}, before it was scored."]
+    rows = [(report.data, report.before, report.after)]
+    if other := report.other:
+        rows.append((other.data, other.before, other.after))
+    chance = "The" if report.chance is None else f"Chance is {report.chance:.1%}; the"
+    measured = (
+        f"Measured on {report.held_out}, read once, when training had ended. {chance} intervals "
+        f"are 95% ({report.metric.interval})."
+    )
+    return [
+        f"| {report.metric.title} on | before | after |",
+        "| --- | --- | --- |",
+        *(f"| {data} | {_score(before)} | {_score(after)} |" for data, before, after in rows),
+        "",
+        " ".join([measured, *report.notes]),
+    ]
+
+
+def _origins(provenance: Provenance) -> dict[str, str]:
+    """What the run began with and learned from."""
+    parts = provenance.parts or {provenance.base: provenance.base_revision}
+    counts = ", ".join(f"{part} {count:,}" for part, count in provenance.counts.items())
+    return {
+        "Starts from": " + ".join(_at(*part) for part in parts.items()),
+        "Teachers": ", ".join(_at(*teacher) for teacher in provenance.teachers.items()),
+        "Continues": provenance.continues,
+        "Data revision": provenance.revision,
+        provenance.things.capitalize(): counts,
+    }

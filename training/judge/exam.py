@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from training.judge import report, scores
+from training.judge import classification
+from training.judge.records import OLD_METRICS
 from training.recipe import Metrics, SettingsError
 from training.runs import checkpoint
 from training.runs.run import Run
@@ -29,7 +30,7 @@ class Exam(ABC):
 
     @abstractmethod
     def figures(self, answers: Any) -> Metrics:
-        """A scored part (training/judge/scores.py)."""
+        """What a Score is made of, as it is stored (training/judge/records.py)."""
 
     @abstractmethod
     def refusal(self, path: Path) -> str:
@@ -61,7 +62,7 @@ class ClassExam(Exam):
     problems: list[str] = field(default_factory=list)
 
     def figures(self, answers: np.ndarray) -> Metrics:
-        return report.classification(answers, self.labels, self.classes)
+        return classification.classification(answers, self.labels, self.classes)
 
     def refusal(self, path: Path) -> str:
         known = len(checkpoint.labels(path))
@@ -75,7 +76,7 @@ class ClassExam(Exam):
         return checkpoint.labels(path) == self.classes
 
     def drawn(self, answers: np.ndarray, after: Metrics, run: Run) -> Metrics:
-        report.confusion_picture(
+        classification.confusion_picture(
             run.report / "confusion.png",
             after["confusion"],
             self.classes,
@@ -84,13 +85,13 @@ class ClassExam(Exam):
         return {
             "chance": 1 / len(self.classes),
             "classes": self.classes,
-            "confused": report.confused(after["confusion"], self.classes),
+            "confused": classification.confused(after["confusion"], self.classes),
             "mistakes": self._mistakes(answers, run),
         }
 
     def _mistakes(self, answers: np.ndarray, run: Run) -> list[dict[str, Any]]:
         found = []
-        for number, index in enumerate(report.worst(answers, self.labels)):
+        for number, index in enumerate(classification.worst(answers, self.labels)):
             said = int(answers[index].argmax())
             found.append(
                 {
@@ -138,12 +139,17 @@ def _gate(
 ) -> Metrics:
     """The active checkpoint on the same examples; `score` is None where it could not be scored."""
     if base is not None and active_id == base.id and before and exam.same(base.path):
-        return {"same_labels": True, "score": scores.value(before)}
+        return {"same_labels": True, "score": _value(before)}
     try:
         found = checkpoint.find(run.path.parent, active_id, slot)
         if not exam.same(found.path):
             return {"same_labels": False, "score": None}
-        return {"same_labels": True, "score": scores.value(exam.score(found.path, run))}
+        return {"same_labels": True, "score": _value(exam.score(found.path, run))}
     except (checkpoint.CheckpointError, OSError) as error:
         run.say(f"{active_id}, now in the slot, could not be scored: {error}")
         return {"same_labels": True, "score": None}
+
+
+def _value(score: Metrics) -> float:
+    """What the gate compares."""
+    return next(score[metric.key] for metric in OLD_METRICS if metric.key in score)

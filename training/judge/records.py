@@ -5,15 +5,35 @@ classes or labels: what a recipe wants to show beside its scores it says in sect
 that the page, the terminal and the card know how to draw.
 """
 
+import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 Json: TypeAlias = Any  # what json.loads returns
 
 
 class ReportError(ValueError):
     """A stored report does not have the form of one; the text says what is wrong."""
+
+
+def _fits(value: Json, kind: Any) -> bool:
+    """Whether what was stored has the type that a record's field is declared with."""
+    if get_origin(kind) is list:
+        (of,) = get_args(kind)
+        return isinstance(value, list) and all(_fits(each, of) for each in value)
+    if isinstance(kind, types.UnionType):
+        return any(_fits(value, one) for one in get_args(kind))
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _checked(record: Any) -> Any:
+    """The same record. Raises TypeError where a field holds something else than is declared, so
+    that whoever draws it need not ask."""
+    for name, kind in get_type_hints(type(record)).items():
+        if not _fits(getattr(record, name), kind):
+            raise TypeError(f"its {name} is of another kind")
+    return record
 
 
 # -- scores ----------------------------------------------------------------------------------------
@@ -37,6 +57,13 @@ class Metric:
 ACCURACY = Metric("accuracy", "Accuracy")
 CIDER = Metric("cider_d", "CIDEr-D", share=False, interval="bootstrap")
 OLD_METRICS = (ACCURACY, CIDER)  # of reports that do not say what they were judged by
+
+
+def find_metric(named: Metric | str) -> Metric:
+    """What a recipe says that it is judged by: a Metric, or the key of one."""
+    if isinstance(named, Metric):
+        return named
+    return next((metric for metric in OLD_METRICS if metric.key == named), Metric(named, named))
 
 
 @dataclass(frozen=True)
@@ -98,7 +125,8 @@ class Gate:
 # -- sections --------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading. A number in a column of `shares` is a share of 1, drawn as a bar."""
+    """Rows under a heading, each as long as the header. A number in a column of `shares` is a share
+    of 1, drawn as a bar; None is drawn as a dash."""
 
     title: str
     header: list[str]
@@ -127,7 +155,8 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A picture of a matrix, such as a confusion matrix, and what is most to be seen in it."""
+    """A picture of a matrix, such as a confusion matrix, and what is most to be seen in it. In
+    `notes`, **words** are bold."""
 
     title: str
     file: str
@@ -163,8 +192,12 @@ def section_from_json(stored: Json) -> Section:
         fields = dict(stored)
         kind = KINDS[fields.pop("kind")]
         if kind is Gallery:
-            fields["items"] = [Item(**item) for item in fields["items"]]
-        return kind(**fields)
+            fields["items"] = [_checked(Item(**item)) for item in fields["items"]]
+        section = _checked(kind(**fields))
+        if isinstance(section, Table):
+            if any(len(row) != len(section.header) for row in section.rows):
+                raise ValueError("a row is longer or shorter than the header")
+        return section
     except (KeyError, TypeError, ValueError) as error:
         raise ReportError(f"a section of the report cannot be read ({error})") from error
 
@@ -174,8 +207,10 @@ def section_from_json(stored: Json) -> Section:
 class Report:
     """The result of a run, or of an exam of any checkpoint.
 
-    `after` is None where a run was stopped before its test examples were read. `facts` are further
-    keys of metrics.json, which programs read through the API.
+    `after` is None where a run was stopped before its test examples were read. `notes` are
+    sentences that belong beside the scores, in the terminal and the card too: "Calibration error
+    1.4% (2.0% before)." `problems` are listed by the page itself, in no section. `facts` are
+    further keys of metrics.json, which programs read through the API.
     """
 
     metric: Metric
@@ -193,12 +228,13 @@ class Report:
     total: int = 0
     stopped: bool = False
     held_out_score: float | None = None
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Json]:
-        """As metrics.json holds it. The keys are a promise: programs get them by `/run_status`."""
-        found: dict[str, Json] = {}
+        """As metrics.json holds it: `/run_status` promises its keys to programs."""
+        found = dict(self.facts)
         if self.after is not None:
-            found = {
+            found |= {
                 "data": self.data,
                 "held_out": self.held_out,
                 "before": self.before.to_json() if self.before else None,
@@ -206,7 +242,7 @@ class Report:
                 "problems": self.problems,
                 "metric": asdict(self.metric),
                 "sections": [section_to_json(section) for section in self.sections],
-                **self.facts,
+                "notes": self.notes,
             }
         if self.chance is not None:
             found["chance"] = self.chance
@@ -243,16 +279,19 @@ class Report:
                 str(stored.get("held_out", "")),
                 score(stored.get("before")),
                 score(stored.get("after")),
-                chance=stored.get("chance"),
+                chance=_number(stored.get("chance")),
                 sections=[section_from_json(each) for each in stored.get("sections", [])],
-                problems=list(stored.get("problems") or []),
+                problems=[str(problem) for problem in stored.get("problems") or []],
                 step=int(stored.get("step", 0)),
                 total=int(stored.get("total", 0)),
                 stopped=bool(stored.get("stopped", False)),
-                held_out_score=stored.get("held_out_score"),
+                held_out_score=_number(stored.get("held_out_score")),
+                notes=[str(note) for note in stored.get("notes", [])],
             )
             if gate := stored.get("active"):
-                report.active = Gate(str(gate["id"]), bool(gate["same_labels"]), gate["score"])
+                report.active = Gate(
+                    str(gate["id"]), bool(gate["same_labels"]), _number(gate["score"])
+                )
             if other := stored.get("other"):
                 before = Score.from_json(other["before"], metric)
                 after = Score.from_json(other["after"], metric)
@@ -267,11 +306,17 @@ class Report:
 def _metric(stored: dict[str, Json]) -> Metric:
     if "metric" in stored:
         try:
-            return Metric(**stored["metric"])
+            return _checked(Metric(**stored["metric"]))
         except TypeError as error:
             raise ReportError("it does not say what it was judged by") from error
-    after = stored.get("after") or {}
+    after = stored.get("after")
+    if not isinstance(after, dict):
+        return ACCURACY
     return next((metric for metric in OLD_METRICS if metric.key in after), ACCURACY)
+
+
+def _number(stored: Json) -> float | None:
+    return None if stored is None else float(stored)
 
 
 # -- where a checkpoint came from ------------------------------------------------------------------

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from training.data.examples import Data, Examples
 from training.device import device
-from training.judge import report
+from training.judge import classification
 from training.judge.exam import ClassExam, sit
 from training.learn import features
 from training.learn.finetune import Task, checksum
@@ -96,6 +96,6 @@ def head_lesson(
         checksum(part),
         fetch,
         loss,
-        **report.judged(lambda: features.answers(head, held), validation.labels),
+        **classification.judged(lambda: features.answers(head, held), validation.labels),
         light=config.batch_size * sum(p.numel() for p in head.parameters()) < LIGHT,
     )

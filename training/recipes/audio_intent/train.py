@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from training.data.examples import Data
 from training.device import cores, device
-from training.judge import report
+from training.judge import classification
 from training.judge.exam import ClassExam
 from training.learn.classify import Classification
 from training.learn.finetune import checksum
@@ -142,7 +142,7 @@ def lesson(
         checksum(heard.clips),
         fetch,
         loss,
-        **report.judged(answers, held.clips.labels),
+        **classification.judged(answers, held.clips.labels),
         clip=1.0,
         ahead=True,
         order=lambda epoch: by_length(heard.lengths, config.batch_size, config.seed, epoch),

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from training.data.splits import stratified
 from training.device import device, has_bf16
-from training.judge import report
+from training.judge import classification
 from training.learn.loop import Lesson, fit, read_state
 from training.learn.muon import AdamW
 from training.recipe import Metrics, SettingsError
@@ -106,7 +106,7 @@ def lesson(
         fetch,
         loss,
         begin=begin,
-        **report.judged(lambda: predict(bare, validation.images, run), validation.labels),
+        **classification.judged(lambda: predict(bare, validation.images, run), validation.labels),
     )
 
 

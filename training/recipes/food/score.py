@@ -121,12 +121,12 @@ def exam(config: Config, data: Data) -> ClassExam:
 
 class _FoodExam(ClassExam):
     def figures(self, probabilities: np.ndarray) -> Metrics:
-        from training.judge import metrics, report
+        from training.judge import classification, metrics
 
         found: dict[str, Any] = super().figures(probabilities)
         found |= metrics.classification(probabilities, self.labels)
         if "top5" in found:
-            found["top5_interval"] = report.interval(found["top5"], found["n"])
+            found["top5_interval"] = classification.interval(found["top5"], found["n"])
         return found
 
 

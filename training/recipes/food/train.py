@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from training.data.examples import Data
 from training.data.pictures import MARGIN, Pictures, Store
 from training.device import device
-from training.judge import report
+from training.judge import classification
 from training.judge.exam import ClassExam
 from training.learn.classify import Classification
 from training.learn.finetune import checksum
@@ -96,7 +96,9 @@ def lesson(
         begin=lambda m: _begin(m, config),
         clip=1.0,
         ahead=store.packed is None or where != "cpu",
-        **report.judged(lambda: food_score.predict(model, held, looks, run), validation.labels),
+        **classification.judged(
+            lambda: food_score.predict(model, held, looks, run), validation.labels
+        ),
     )
 
 

@@ -1,0 +1,257 @@
+"""What a run that tells classes apart reports: figures with their intervals, and the sections that
+show each class, which is predicted as which, and the worst mistakes.
+
+Classes are told apart by the data set's own names; what a person reads is those names in words.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from training.judge import calibration
+from training.judge.records import Gallery, Item, Matrix, Score, Section, Table
+from training.wording import in_words
+
+CONFUSION = "confusion.png"  # its file in a report
+MANY = 12  # classes, beyond which the weakest come first and the rest is folded away
+PAIRS = 6  # of classes that are named beside a confusion picture that cannot show all of them
+CROWD = 20  # classes that a confusion picture shows at most
+
+
+def interval(share: float, n: int, z: float = 1.96) -> list[float]:
+    """95% interval of a share of n (Wilson 1927); it stays within 0 and 1."""
+    if not n:
+        return [0.0, 1.0]
+    centre = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = (centre - spread) / (1 + z * z / n)
+    high = (centre + spread) / (1 + z * z / n)
+    return [round(max(0.0, low), 5), round(min(1.0, high), 5)]
+
+
+def classification(
+    probabilities: np.ndarray, labels: np.ndarray, classes: list[str]
+) -> dict[str, Any]:
+    """Figures of (N, classes) probabilities against (N,) labels."""
+    n = len(labels)
+    k = len(classes)
+    said = probabilities.argmax(1)
+    confusion = np.bincount(labels * k + said, minlength=k * k).reshape(k, k)
+    right = confusion.diagonal()
+    truth = confusion.sum(1)
+    guessed = confusion.sum(0)
+    f1 = np.divide(2 * right, truth + guessed, out=np.zeros(k), where=(truth + guessed) > 0)
+    accuracy = float(right.sum() / n)
+    apart = (
+        {"calibration_error": round(calibration.error(probabilities, labels), 4)}
+        if n >= calibration.LEAST
+        else {}
+    )
+    return {
+        "accuracy": round(accuracy, 5),
+        "interval": interval(accuracy, n),
+        "n": n,
+        **apart,
+        "macro_f1": round(float(f1[truth > 0].mean()), 5),
+        "per_class": {
+            c: round(float(right[i] / truth[i]), 4) if truth[i] else None
+            for i, c in enumerate(classes)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Accuracy and mean loss: what an epoch is judged by."""
+    right = probabilities[np.arange(len(labels)), labels]
+    return float((probabilities.argmax(1) == labels).mean()), float(
+        -np.log(np.maximum(right, 1e-9)).mean()
+    )
+
+
+def judged(answers: Callable[[], np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+    """The fields of a Lesson (training/learn/loop.py) whose held-out part has these labels, if any;
+    `answers` gives its probabilities."""
+    return (
+        {
+            "answers": answers,
+            "judge": lambda: held_out(answers(), labels),
+            "judged_on": f"of {len(labels):,} held out of train",
+        }
+        if len(labels)
+        else {}
+    )
+
+
+def worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
+    """Indices of the mistakes that the model was surest of, the surest first."""
+    said = probabilities.argmax(1)
+    wrong = np.flatnonzero(said != labels)
+    return wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:count].tolist()
+
+
+def confused(
+    confusion: list[list[int]], classes: list[str], count: int = 10
+) -> list[dict[str, Any]]:
+    """The pairs that are taken for each other most: {truth, said, count, of}."""
+    table = np.array(confusion)
+    wrong = table - np.diag(table.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    return [
+        {
+            "truth": classes[i],
+            "said": classes[j],
+            "count": int(wrong[i, j]),
+            "of": int(table[i].sum()),
+        }
+        for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[i, j]
+    ]
+
+
+def most_confused(confusion: list[list[int]], most: int) -> list[int]:
+    """At most so many classes, in their order: those in which the most mistakes begin or end."""
+    table = np.array(confusion)
+    wrong = table - np.diag(table.diagonal())
+    return sorted(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:most].tolist())
+
+
+def confusion_picture(
+    path: Path, confusion: list[list[int]], classes: list[str], title: str
+) -> None:
+    """Rows are true classes, columns predicted ones; shares of each row, since classes differ in
+    number. Of many classes only those that are confused most."""
+    from matplotlib.figure import Figure
+
+    table = np.array(confusion)
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    if len(classes) > CROWD:
+        title += f"; of {len(classes)} classes the {CROWD} most confused"
+        chosen = most_confused(confusion, CROWD)
+        table = table[np.ix_(chosen, chosen)]
+        shares = shares[np.ix_(chosen, chosen)]
+        classes = [classes[i] for i in chosen]
+    size = max(4.5, 0.42 * len(classes) + 2.2)
+    figure = Figure(figsize=(size, size), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    # The right answers would drown the mistakes: colour shows the square root of the share.
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    words = [in_words(name) for name in classes]
+    names = [name if len(name) < 16 else name[:15] + "…" for name in words]
+    axes.set_xticks(range(len(classes)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), names)
+    axes.set_xlabel("Predicted")
+    axes.set_ylabel("True class")
+    axes.set_title(title, fontsize=10)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for i, row in enumerate(table):
+        for j, count in enumerate(row):
+            if count:
+                axes.text(
+                    j,
+                    i,
+                    str(count),
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if shares[i, j] > 0.3 else "#1d3557",
+                )
+    figure.savefig(path)
+
+
+# -- sections --------------------------------------------------------------------------------------
+class Confused(TypedDict):
+    """A pair of classes, as metrics.json holds it."""
+
+    truth: str
+    said: str
+    count: int  # examples of `truth` that were predicted as `said`
+    of: int  # examples of `truth`
+
+
+class Mistake(TypedDict):
+    """A wrong answer, as metrics.json holds it."""
+
+    picture: str  # a file of the report: a picture, or a sound
+    truth: str
+    said: str
+    confidence: float
+
+
+def make_sections(
+    before: Score | None,
+    after: Score,
+    confused: list[Confused],
+    mistakes: list[Mistake],
+) -> list[Section]:
+    """What a report shows below its scores. Both scores hold `per_class` figures; the picture of
+    the confusion matrix is there already, and so are the files of the mistakes."""
+    recall = after.more["per_class"]
+    return [
+        recall_table(before.more.get("per_class") if before else None, recall),
+        confusion_matrix(confused, len(recall)),
+        mistakes_gallery(mistakes),
+    ]
+
+
+def recall_table(
+    before: Mapping[str, float | None] | None, after: Mapping[str, float | None]
+) -> Table:
+    """Recall by class; None where the test examples hold none of it. Of many classes the weakest
+    come first."""
+    known = before or {}
+    names = list(after)
+    title = "Recall per class"
+    if crowded := len(names) > MANY:
+        names.sort(key=lambda name: after[name] or 0)
+        title += ", weakest first"
+    return Table(
+        title,
+        ["Class", "Before", "After"],
+        [[in_words(name), known.get(name), after[name]] for name in names],
+        shares=[1, 2],
+        folded_after=MANY if crowded else 0,
+    )
+
+
+def confusion_matrix(confused: list[Confused], classes: int) -> Matrix:
+    """`confused`: the pairs that are confused most, the worst first. They are named where the
+    picture, of so many classes, cannot show each."""
+    return Matrix(
+        "Confusion matrix",
+        CONFUSION,
+        "Confusion matrix: true classes in rows, predicted classes in columns",
+        [
+            f"{pair['count']:,} of {pair['of']:,} **{in_words(pair['truth'])}** were predicted as "
+            f"**{in_words(pair['said'])}**"
+            for pair in confused[: PAIRS if classes > MANY else 0]
+        ],
+    )
+
+
+def mistakes_gallery(mistakes: list[Mistake]) -> Gallery:
+    items = []
+    for mistake in mistakes:
+        truth = in_words(mistake["truth"])
+        said = in_words(mistake["said"])
+        text = f"Predicted **{said}** ({mistake['confidence']:.0%} confident), actual **{truth}**"
+        items.append(Item(mistake["picture"], truth, text))
+    return Gallery("Most confident mistakes", items, "No mistakes on the test examples.")
+
+
+def make_notes(before: Score | None, after: Score) -> list[str]:
+    """Sentences on a classifier's further figures, where it has them."""
+    notes = []
+    past = before.more if before else {}
+    if "top5" in after.more:
+        low, high = after.more["top5_interval"]
+        was = f", {past['top5']:.1%} before" if "top5" in past else ""
+        notes.append(f"Top-5 accuracy {after.more['top5']:.1%} ({low:.1%} to {high:.1%}){was}.")
+    if "calibration_error" in after.more:
+        was = f" ({past['calibration_error']:.1%} before)" if "calibration_error" in past else ""
+        notes.append(f"Calibration error {after.more['calibration_error']:.1%}{was}.")
+    return notes
