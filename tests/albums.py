@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, VisionEnco
 from transformers import VisionEncoderDecoderModel as Captioner
 
 from training.media.looks import Looks
-from training.recipes.captioning.model import Eye, new_words
+from training.recipes.captioning.model import Eye, train_tokenizer
 from training.runs.run import Run
 
 SIZE = 32
@@ -60,7 +60,7 @@ def sentences() -> list[str]:
 
 def captioner(kind: str, texts: list[str], seed: int = 0) -> tuple[torch.nn.Module, Eye]:
     torch.manual_seed(seed)
-    words = new_words(texts)
+    words = train_tokenizer(texts)
     encoder = AutoModel.from_config(AutoConfig.for_model(**TINY[kind]))
     decoder = AutoModelForCausalLM.from_config(
         AutoConfig.for_model(**WRITES, vocab_size=len(words))

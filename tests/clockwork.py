@@ -8,10 +8,10 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from training.judge.records import ACCURACY, Report, Score
 from training.recipe import Recipe, setting
+from training.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Config:
     shelf: str = setting("", "A folder of this machine.", local=True)
 
 
-def train(config: Config, run: Any) -> dict[str, Any]:
+def train(config: Config, run: Run) -> Report:
     step = 0
     for step in range(1, config.steps + 1):
         if run.should_stop() and config.then != "deaf":
@@ -35,27 +35,26 @@ def train(config: Config, run: Any) -> dict[str, Any]:
         misbehave(config.then, run)
         time.sleep(config.pause)
     if not step or run.stop_requested and step == 1:
-        return {"stopped": True}
+        return Report(ACCURACY, stopped=True)
     run.staging.mkdir()
     (run.staging / "config.json").write_text('{"id2label": {"0": "tick"}}')
     (run.resume / "state.pt").write_text(str(step))
     if config.then == "fill":
         with open("/dev/full", "w") as full:
             full.write("x" * 100_000)
-    score = {"accuracy": 0.5, "interval": [0.4, 0.6], "n": 100}
-    return {
-        "step": step,
-        "total": config.steps,
-        "stopped": step < config.steps,
-        "data": "ticks",
-        "before": None,
-        "after": score,
-        "chance": 0.5,
-        "held_out": "100 ticks",
-    }
+    return Report(
+        ACCURACY,
+        "ticks",
+        "100 ticks",
+        after=Score(ACCURACY, 0.5, (0.4, 0.6), 100),
+        chance=0.5,
+        step=step,
+        total=config.steps,
+        stopped=step < config.steps,
+    )
 
 
-def misbehave(how: str, run: Any) -> None:
+def misbehave(how: str, run: Run) -> None:
     if how == "leave":
         print("loading\rthe spring broke", flush=True)
         os._exit(7)
@@ -72,10 +71,10 @@ RECIPE = Recipe(
     "clockwork",
     "Clockwork",
     Config,
-    "accuracy",
+    ACCURACY,
     ("clock",),
     train,
-    lambda path, config: {"accuracy": Path(path).exists()},
+    lambda path, config, folder: Report(ACCURACY),
     lambda config: "clock",
     lambda config: f"{config.steps} ticks",
 )

@@ -158,7 +158,7 @@ def quick_picture(monkeypatch):
     the command's tests."""
     from training.judge import classification
 
-    monkeypatch.setattr(classification, "confusion_picture", lambda path, *_: path.write_bytes(b""))
+    monkeypatch.setattr(classification, "draw_confusion", lambda path, *_: path.write_bytes(b""))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ goes on."""
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,18 @@ from PIL import Image
 
 from training.__main__ import DONE, STOPPED
 from training.device import device
-from training.recipes.digits.data import Pictures
 from training.recipes.digits.model import DigitsNet
 from training.runs import job
 from training.runs.run import Run
 
 
-def bars(classes: int, each: int, seed: int = 0) -> Pictures:
+@dataclass
+class Bars:
+    images: np.ndarray  # (N, 28, 28) uint8
+    labels: np.ndarray  # (N,) int64
+
+
+def bars(classes: int, each: int, seed: int = 0) -> Bars:
     """Pictures that differ: a bar at a height that tells the class, with noise in it, on a plain
     black border."""
     rng = np.random.default_rng(seed)
@@ -27,10 +33,10 @@ def bars(classes: int, each: int, seed: int = 0) -> Pictures:
     labels = np.repeat(np.arange(classes), each)
     for image, label in zip(images, labels, strict=True):
         image[4 + 2 * label : 6 + 2 * label, 5:23] = rng.integers(120, 256, (2, 18))
-    return Pictures(images, labels)
+    return Bars(images, labels)
 
 
-def folder_of(pictures: Pictures, path: Path, names: str = "abcdefghijklmnop") -> Path:
+def folder_of(pictures: Bars, path: Path, names: str = "abcdefghijklmnop") -> Path:
     """Writes them as a person's folder, one subfolder a class."""
     for i, (image, label) in enumerate(zip(pictures.images, pictures.labels, strict=True)):
         sub = path / names[label]

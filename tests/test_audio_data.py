@@ -6,7 +6,7 @@ import soundfile
 from voices import RATE, tone, tones
 
 from training.data import examples, hub
-from training.learn.loop import by_length
+from training.learn.loop import order_by_length
 from training.media.sound_augment import varied
 from training.recipe import SettingsError
 from training.recipes.audio_intent import data as audio_data
@@ -98,7 +98,7 @@ def test_the_sample_is_whole_and_called_synthesised():
         and "synthesised" in data.about
         and "synth" in data.name
     )
-    clip = data.test.one(5)
+    clip = data.test.read_one(5)
     assert (
         clip.dtype == np.float32 and 1 < len(clip) / RATE < 10 and 0.05 < np.abs(clip).max() <= 1.01
     )
@@ -134,7 +134,10 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
     monkeypatch.setattr(hub, "configs", lambda _: ["de-DE", "en-US"])
     data = load("some/sounds", "hub", language="en-US")
-    assert data.classes == ["a", "b"] and len(data.train.one(0)) == len(data.train.one(1)) == RATE
+    assert (
+        data.classes == ["a", "b"]
+        and len(data.train.read_one(0)) == len(data.train.read_one(1)) == RATE
+    )
     assert data.name == "some/sounds en-US"
     with pytest.raises(SettingsError, match="no part named 'xx-XX'. Its parts are: de-DE, en-US"):
         load("some/sounds", "hub", language="xx-XX")
@@ -143,7 +146,7 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
 def test_a_data_set_of_one_part_needs_no_name(monkeypatch):
     asked = []
     monkeypatch.setattr(hub, "configs", lambda _: ["default"])
-    monkeypatch.setattr(audio_data, "of_hub", lambda *what: asked.append(what[2]))
+    monkeypatch.setattr(audio_data, "load_from_hub", lambda *what: asked.append(what[2]))
     load("some/sounds", "hub", language="en-US")
     assert asked == [None]
 
@@ -163,13 +166,13 @@ def test_each_part_of_a_hold_out_is_the_same_every_time():
 # -- batches ---------------------------------------------------------------------------------------
 def test_batches_hold_clips_of_like_length_and_every_clip_once():
     found = np.random.default_rng(0).integers(1000, 90_000, 203)
-    order = by_length(found, 8, 0, 1).numpy()
+    order = order_by_length(found, 8, 0, 1).numpy()
     assert sorted(order) == list(range(203))
     batches = [found[order[low : low + 8]] for low in range(0, 203, 8)]
     padding = sum(b.max() * len(b) - b.sum() for b in batches) / found.sum()
     plain = sum(b.max() * len(b) - b.sum() for b in np.split(found[:200], 25)) / found.sum()
     assert padding < 0.15 < 0.4 < plain
-    assert not np.array_equal(order, by_length(found, 8, 0, 2).numpy())
+    assert not np.array_equal(order, order_by_length(found, 8, 0, 2).numpy())
 
 
 # -- variation -------------------------------------------------------------------------------------

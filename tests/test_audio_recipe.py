@@ -14,17 +14,17 @@ from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, t
 
 from training import recipe
 from training.__main__ import SETTINGS
-from training.data.examples import Data, holdout
-from training.data.splits import stratified
+from training.data.examples import Data
+from training.data.splits import stratify
 from training.learn import backbone, finetune
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as audio_model
 from training.recipes.audio_intent import score as audio_score
 from training.recipes.audio_intent import train as audio_train
 from training.recipes.audio_intent.config import Config
-from training.recipes.audio_intent.data import Heard
-from training.recipes.audio_intent.model import Ear
-from training.recipes.audio_intent.score import load, opened, predict
+from training.recipes.audio_intent.data import Heard, load
+from training.recipes.audio_intent.model import Ear, open_network
+from training.recipes.audio_intent.score import predict
 from training.runs import checkpoint, job
 from training.runs.run import Run
 from training.samples.wordings import INTENTS
@@ -82,7 +82,7 @@ def starts(studio) -> dict[str, str]:
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts, kind, method):
     run = train(studio, start=starts[kind], method=method)
     assert len(losses(run)) == 2
-    model, ear = opened(run.checkpoint)
+    model, ear = open_network(run.checkpoint)
     assert (
         checkpoint.labels(run.checkpoint) == INTENTS
         and model.config.seconds == 3.0
@@ -107,7 +107,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts,
 def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_as_single_clips(
     arch,
 ):
-    model, ear = audio_model.build(Config(method="scratch", arch=arch), None, INTENTS)
+    model, ear = audio_model.build_network(Config(method="scratch", arch=arch), None, INTENTS)
     assert 2 * sum(p.numel() for p in model.parameters()) < 12e6
     clips = [tone(300, seconds, seed=i) for i, seconds in enumerate((0.6, 1.3, 2.9))]
     with torch.inference_mode():
@@ -118,8 +118,8 @@ def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_a
 
 
 def test_the_embedded_checkpoint_hears_a_batch_as_single_clips():
-    model, ear = opened(checkpoint.embedded("audio").path)
-    clips = [load("", "sample", "", "en-US", 3000).test.one(i) for i in (3, 8, 12)]
+    model, ear = open_network(checkpoint.embedded("audio").path)
+    clips = [load("", "sample", "", "en-US", 3000).test.read_one(i) for i in (3, 8, 12)]
     with torch.inference_mode():
         model.eval()
         together = model(**ear.inputs(clips)).logits
@@ -138,7 +138,7 @@ def test_the_spectra_are_those_of_the_library_the_floor_apart(monkeypatch):
 def test_digital_silence_around_speech_weighs_no_more_than_the_last_bit_of_a_file():
     """Exact zeros are 160 dB under speech: they moved every clip's mean, and one answer in twenty
     with it."""
-    ear, clip = Ear(extractor("conformer")), load("", "sample", "", "en-US", 3000).test.one(3)
+    ear, clip = Ear(extractor("conformer")), load("", "sample", "", "en-US", 3000).test.read_one(3)
     clip = np.concatenate([np.zeros(8000, np.float32), clip])
     rounded = (
         np.rint(clip * 32767) / 32767 + np.tile([0, 1 / 32767], len(clip))[: len(clip)]
@@ -151,7 +151,7 @@ def test_digital_silence_around_speech_weighs_no_more_than_the_last_bit_of_a_fil
 def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_alone(studio, starts):
     run = train(studio, start=starts["group"], method="full")
     assert "scored one at a time" in run.log_file.read_text()
-    model, ear = opened(run.checkpoint)
+    model, ear = open_network(run.checkpoint)
     heard = Heard(load("", "sample", "", "en-US", 3000).test[np.arange(12)], 3.0)
     with torch.inference_mode():
         model.eval()
@@ -161,10 +161,10 @@ def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_al
 
 # -- frozen ----------------------------------------------------------------------------------------
 def test_features_are_kept_for_clips_in_any_order(studio, starts):
-    model, ear = opened(Run.find(studio, starts["wav2vec2"]).checkpoint)
+    model, ear = open_network(Run.find(studio, starts["wav2vec2"]).checkpoint)
     run, clips = Run.create(studio, "audio_intent", {}), load("", "sample", "", "en-US", 3000).test
     first, second = (
-        audio_score.frozen_features(model, ear, Heard(clips[at], 3.0), run)
+        audio_score.compute_features(model, ear, Heard(clips[at], 3.0), run)
         for at in (np.arange(8), np.arange(8)[::-1])
     )
     assert (
@@ -179,7 +179,7 @@ def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
     def computed(*_):
         raise AssertionError("features were computed again")
 
-    monkeypatch.setattr(audio_model, "layer_means", computed)
+    monkeypatch.setattr(audio_model, "average_layers", computed)
     second = train(studio, start=starts["wav2vec2"], method="frozen", seed=3, learning_rate=0.02)
     assert "computed by an earlier run" in second.log_file.read_text()
     assert not same_losses(losses(first)[1:], losses(second)[1:])
@@ -189,18 +189,18 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(studio, starts)
     run = train(studio, start=starts["conformer"], method="frozen", augmentation="none")
     config = Config(**run.config)
     data = load("", "sample", "", "en-US", 3000)
-    part, _ = holdout(data.train, config.holdout)
-    part = part[stratified(part.labels, config.limit, config.seed)]
-    model, ear = audio_model.build(
+    part, _ = hold_out(data.train, config.holdout)
+    part = part[stratify(part.labels, config.limit, config.seed)]
+    model, ear = audio_model.build_network(
         config, checkpoint.find(studio, starts["conformer"], "audio"), INTENTS
     )
-    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
     model.eval()
-    head = audio_score.head(model)
+    head = audio_model.find_head(model)
     optimizer, heard = backbone.optimizer(head, config), Heard(part, 3.0)
-    from training.learn.loop import rate, shuffled, steps_of
+    from training.learn.loop import shuffle, split_into_steps
 
-    batches = steps_of(shuffled(len(part), config.seed, 0), config.batch_size, 1)
+    batches = split_into_steps(shuffle(len(part), config.seed, 0), config.batch_size, 1)
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * rate(config, step / len(batches))
@@ -223,20 +223,20 @@ def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
         with torch.no_grad():
             model.layer_weights.normal_()
             inputs = ear.inputs([tone(300, 0.7), tone(400, 1.2)])
-            found = audio_model.LayersHead(model)(audio_model.layer_means(model, inputs))
+            found = audio_model.LayersHead(model)(audio_model.average_layers(model, inputs))
             assert torch.allclose(found, model(**inputs).logits, atol=1e-5), kind
 
 
 # -- lora ------------------------------------------------------------------------------------------
 def test_lora_merged_answers_as_lora_unmerged():
-    adapted = backbone.with_lora(network("conformer", INTENTS), 4).eval()
+    adapted = backbone.add_lora(network("conformer", INTENTS), 4).eval()
     inputs = Ear(extractor("conformer")).inputs([tone(300, 0.7), tone(400, 1.2)])
     with torch.no_grad():
         for name, p in adapted.named_parameters():
             if "lora_" in name:
                 p.normal_(std=0.05)
         apart = adapted(**inputs).logits
-        together = backbone.merged(adapted)
+        together = backbone.merge_lora(adapted)
         assert torch.allclose(together(**inputs).logits, apart, atol=1e-4)
     assert not any("lora" in name for name in together.state_dict())
 
@@ -351,7 +351,7 @@ def test_from_random_weights_it_learns_what_can_be_learned(studio, tmp_path):
 def test_half_precision_on_disk_is_what_the_report_measures(studio, starts):
     run = train(studio, start=starts["conformer"], method="frozen", store="float16")
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
-    model, ear = opened(run.checkpoint)
+    model, ear = open_network(run.checkpoint)
     test = load("", "sample", "", "en-US", 3000).test
     found = predict(model, Heard(test, 3.0), ear)
     assert (found.argmax(1) == test.labels).mean() == pytest.approx(
@@ -411,5 +411,5 @@ def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(studio, starts
 @pytest.mark.slow
 def test_measuring_two_steps_changes_nothing(studio, starts, monkeypatch):
     told = train(studio, start=starts["conformer"], method="full")
-    monkeypatch.setattr(finetune, "foretell", lambda *_: None)
+    monkeypatch.setattr(finetune, "estimate_time", lambda *_: None)
     assert same(weights(train(studio, start=starts["conformer"], method="full")), weights(told))

@@ -28,7 +28,7 @@ def sound(samples: np.ndarray) -> Sound:
 
 
 def call(index: int = 0) -> np.ndarray:
-    return load("", "sample", "", "en-US", 3000).test.one(index)
+    return load("", "sample", "", "en-US", 3000).test.read_one(index)
 
 
 def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot):
@@ -44,7 +44,7 @@ def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot)
 
 def test_the_embedded_checkpoint_understands_the_sample_far_better_than_chance(slot):
     data = load("", "sample", "", "en-US", 3000).test
-    said = [tab.classify(sound(data.one(i))).label for i in range(28)]
+    said = [tab.classify(sound(data.read_one(i))).label for i in range(28)]
     assert (
         np.mean([label == INTENTS[data.labels[i]] for i, label in enumerate(said)]) > 0.3
     )  # chance: 0.07

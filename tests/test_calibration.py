@@ -25,12 +25,17 @@ def heated(probabilities: np.ndarray, by: float) -> np.ndarray:
 def test_the_temperature_that_spoiled_true_probabilities_is_found(by):
     true, labels = drawn(4000)
     spoiled = heated(true, by)
-    found = calibration.temperature(spoiled, labels)
+    found = calibration.fit_temperature(spoiled, labels)
     assert found == pytest.approx(1 / by, rel=0.06)
     mended = heated(spoiled, found)
     assert (mended.argmax(1) == true.argmax(1)).all(), "no answer changes"
-    assert calibration.error(mended, labels) < calibration.error(true, labels) + 0.005
-    assert calibration.error(heated(true, 3), labels) > calibration.error(true, labels) + 0.03
+    assert (
+        calibration.compute_error(mended, labels) < calibration.compute_error(true, labels) + 0.005
+    )
+    assert (
+        calibration.compute_error(heated(true, 3), labels)
+        > calibration.compute_error(true, labels) + 0.03
+    )
 
 
 def test_the_error_is_the_mean_distance_of_scikit_learns_curve():
@@ -39,24 +44,24 @@ def test_the_error_is_the_mean_distance_of_scikit_learns_curve():
     sure, right = spoiled.max(1), spoiled.argmax(1) == labels
     share, confidence = calibration_curve(right, sure, n_bins=calibration.BINS)
     counts = np.histogram(sure, np.linspace(0, 1, calibration.BINS + 1))[0]
-    assert calibration.error(spoiled, labels) == pytest.approx(
+    assert calibration.compute_error(spoiled, labels) == pytest.approx(
         float((np.abs(share - confidence) * counts[counts > 0]).sum() / 3000), abs=1e-9
     )
 
 
 def test_too_few_examples_tell_nothing():
     true, labels = drawn(calibration.LEAST - 1)
-    assert calibration.temperature(heated(true, 2), labels) == 1.0
-    assert calibration.temperature(np.zeros((0, 5)), np.zeros(0, int)) == 1.0
+    assert calibration.fit_temperature(heated(true, 2), labels) == 1.0
+    assert calibration.fit_temperature(np.zeros((0, 5)), np.zeros(0, int)) == 1.0
 
 
 def test_certainty_and_nothing_but_right_answers_end_at_a_bound():
     sure = np.eye(3)[np.zeros(300, int)]
-    assert np.isfinite(calibration.temperature(sure, np.zeros(300, int)))
-    assert calibration.temperature(sure, np.ones(300, int)) == pytest.approx(
+    assert np.isfinite(calibration.fit_temperature(sure, np.zeros(300, int)))
+    assert calibration.fit_temperature(sure, np.ones(300, int)) == pytest.approx(
         calibration.HOTTEST, rel=0.01
     )
-    assert calibration.error(sure, np.zeros(300, int)) == 0.0
+    assert calibration.compute_error(sure, np.zeros(300, int)) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -71,12 +76,14 @@ def test_a_head_that_is_cooled_gives_its_logits_divided(head):
     x = torch.randn(3, 6)
     with torch.no_grad():
         before = head(x)
-        assert calibration.cool(head, 2.5)
+        assert calibration.divide_logits(head, 2.5)
         assert torch.allclose(head(x), before / 2.5, atol=1e-6)
 
 
 def test_a_head_that_ends_in_something_else_is_left_alone():
     head = nn.Sequential(nn.Linear(6, 4), nn.LayerNorm(4))
     before = {name: t.clone() for name, t in head.state_dict().items()}
-    assert not calibration.cool(head, 2.5) and not calibration.cool(nn.Identity(), 2.5)
+    assert not calibration.divide_logits(head, 2.5) and not calibration.divide_logits(
+        nn.Identity(), 2.5
+    )
     assert all(torch.equal(t, before[name]) for name, t in head.state_dict().items())

@@ -8,7 +8,7 @@ import pytest
 from albums import album
 from PIL import Image
 
-from training.data.examples import holdout
+from training.data.examples import hold_out
 from training.data.splits import split
 from training.recipe import SettingsError
 from training.recipes.captioning.data import LISTS, load, tidy, with_scenes
@@ -25,11 +25,11 @@ def test_the_sample_has_pictures_with_five_captions_each_and_parts_by_picture():
     assert len(data.train) + len(data.test) == 480 and 60 <= len(data.test) <= 140
     assert all(len(texts) == 5 for texts in everything(data))
     shown = {
-        part: {part_.one(i).tobytes() for i in range(len(part_))}
+        part: {part_.read_one(i).tobytes() for i in range(len(part_))}
         for part, part_ in (("train", data.train), ("test", data.test))
     }
     assert not shown["train"] & shown["test"]
-    part, held = holdout(data.train, 0.1)
+    part, held = hold_out(data.train, 0.1)
     assert not set(part.places) & set(held.places) and len(part) + len(held) == len(data.train)
     assert np.array_equal(
         split(data.test.keys, data.test.labels, 0, 0.2), np.ones(len(data.test), bool)
@@ -44,7 +44,7 @@ def test_an_album_in_each_of_three_forms_gives_the_same(form, tmp_path):
         (f"A {c} square", f"One {c} square") for c in ("red", "green", "blue") * 5
     )
     place = int(data.train.places[0])
-    middle = np.asarray(data.train.one(0))[20, 20].argmax()
+    middle = np.asarray(data.train.read_one(0))[20, 20].argmax()
     assert ("red", "green", "blue")[middle] in data.train.texts[place][0]
 
 
@@ -57,11 +57,11 @@ def test_drawn_scenes_stand_behind_an_albums_pictures_each_with_its_captions(tmp
     pictures, texts = scenes(20, 1)
     for i, (picture, said) in enumerate(zip(pictures, texts, strict=True), len(own.train)):
         assert (
-            np.array_equal(both.train.one(i), picture)
+            np.array_equal(both.train.read_one(i), picture)
             and both.train.texts[both.train.places[i]] == said
         )
     for i in range(len(own.train)):
-        assert both.train.one(i) == own.train.one(i)
+        assert both.train.read_one(i) == own.train.read_one(i)
     assert not set(both.train.keys) & {*known.train.keys, *known.test.keys}
 
 

@@ -107,9 +107,9 @@ def test_the_captions_of_people_score_highest():
 
 def test_word_order_matters():
     turned = [" ".join(reversed(text.split())) for text in SAID]
-    given, shuffled = scores(SAID, REFERENCES), scores(turned, REFERENCES)
-    assert all(shuffled[name] < given[name] for name in ("bleu2", "bleu4", "rouge_l", "cider_d"))
-    assert shuffled["bleu1"] == given["bleu1"]
+    given, shuffle = scores(SAID, REFERENCES), scores(turned, REFERENCES)
+    assert all(shuffle[name] < given[name] for name in ("bleu2", "bleu4", "rouge_l", "cider_d"))
+    assert shuffle["bleu1"] == given["bleu1"]
 
 
 def test_the_order_of_pictures_and_of_references_does_not():

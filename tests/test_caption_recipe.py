@@ -17,14 +17,15 @@ from training import recipe
 from training.__main__ import DONE, SETTINGS
 from training.data.pictures import Store
 from training.learn import backbone, features
-from training.learn.loop import by_length
+from training.learn.loop import order_by_length
 from training.media.looks import Looks
 from training.recipes.captioning import metrics as caption_metrics
 from training.recipes.captioning import model as caption_model
 from training.recipes.captioning import score as caption_score
 from training.recipes.captioning import train as caption_train
 from training.recipes.captioning.config import Config
-from training.recipes.captioning.score import likelihood, opened, written
+from training.recipes.captioning.model import open_network
+from training.recipes.captioning.score import compute_loss, write_captions
 from training.runs import checkpoint, job
 from training.runs.run import Run
 
@@ -63,9 +64,9 @@ def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, k
     run = train(press, start=starts[kind], method=method)
     assert len(losses(run)) == 2
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
-    model, eye = opened(run.checkpoint)
+    model, eye = open_network(run.checkpoint)
     exam = caption_score.CaptionExam(Config(), caption_score.load())
-    said = written(model, eye, Store(exam.pictures, Looks(SIZE)))
+    said = write_captions(model, eye, Store(exam.pictures, Looks(SIZE)))
     assert len(said) == 12 and exam.figures(said)["cider_d"] == pytest.approx(
         run.metrics["after"]["cider_d"], abs=1e-6
     )
@@ -136,7 +137,7 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
         main, resume = True, None
         should_stop = say = log = beat = staticmethod(lambda *_, **__: False)
 
-    told = caption_train.lesson(
+    told = caption_train.make_lesson(
         learner, model, eye, part, store, part[np.zeros(0, int)], None, config, Quiet()
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -149,8 +150,10 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
             Quiet(),
             Accelerator(cpu=True),
         )
-    assert written(model, eye, store, beams=1) == [part.texts[place][0] for place in part.places]
-    assert written(model, eye, store) == [part.texts[place][0] for place in part.places]
+    assert write_captions(model, eye, store, beams=1) == [
+        part.texts[place][0] for place in part.places
+    ]
+    assert write_captions(model, eye, store) == [part.texts[place][0] for place in part.places]
 
 
 def test_a_captioner_that_does_not_say_how_long_captions_may_be_is_given_an_end(monkeypatch):
@@ -183,7 +186,9 @@ def test_kept_encodings_give_the_loss_of_pictures(press, starts):
     model.eval()
     sums = []
     for given in (Store(part, Looks(SIZE)), caption_score.encodings(model, eye, part, run)):
-        told = caption_train.lesson(learner, model, eye, part, given, nothing, None, config, run)
+        told = caption_train.make_lesson(
+            learner, model, eye, part, given, nothing, None, config, run
+        )
         sums.append(told.loss(learner, told.fetch(torch.arange(24), 3), slice(0, 24)).item())
     assert sums[0] == pytest.approx(sums[1], rel=1e-5) and sums[0] > 1
     mine = caption_score.encodings(model, eye, part, run)
@@ -268,9 +273,9 @@ def test_the_loss_told_of_held_out_captions_is_the_librarys():
     part = caption_score.load().train[np.arange(5)]
     model, eye = captioner("vit", sentences())
     model.eval()
-    mine = likelihood(model, eye, part, Store(part, Looks(SIZE)), 40)
+    mine = compute_loss(model, eye, part, Store(part, Looks(SIZE)), 40)
     x = eye.looks.normalised(torch.from_numpy(Store(part, Looks(SIZE))[np.arange(5)]))
-    rows = eye.spelled([part.texts[place][0] for place in part.places], 40)
+    rows = eye.tokenize([part.texts[place][0] for place in part.places], 40)
     with torch.no_grad():
         told = [
             (float(model(pixel_values=x[i : i + 1], labels=torch.tensor([row])).loss), len(row))
@@ -283,7 +288,7 @@ def test_captions_of_like_length_go_together_and_all_once():
     part = caption_score.load().train
     _, eye = captioner("vit", sentences())
     lengths = caption_train.Sentences(part, eye, Config()).lengths(2)
-    order = by_length(lengths, 16, 0, 2)
+    order = order_by_length(lengths, 16, 0, 2)
     assert sorted(order.tolist()) == list(range(len(part)))
     inside = np.mean([np.ptp(lengths[b.numpy()]) for b in order.split(16)])
     assert inside < 0.5 * np.mean(
@@ -333,10 +338,10 @@ def eyes(press) -> str:
 def test_an_encoder_of_a_food_run_and_a_new_decoder_are_joined(press, eyes):
     run = train(press, start="parts", encoder=eyes, decoder="new", epochs=1)
     assert run.settings["base"] == f"{eyes} + new" and run.metrics["before"] is None
-    model, eye = opened(run.checkpoint)
+    model, eye = open_network(run.checkpoint)
     assert model.config.encoder.model_type == "swin" and model.config.decoder.add_cross_attention
     assert (
-        eye.tokenizer.decode(eye.spelled(["a red dog"], 20)[0], skip_special_tokens=True).strip()
+        eye.tokenizer.decode(eye.tokenize(["a red dog"], 20)[0], skip_special_tokens=True).strip()
         == "a red dog"
     )
     again = train(press, start="parts", encoder=eyes, decoder="new", method="lora", lora_rank=2)
@@ -448,11 +453,11 @@ def test_a_swin_that_knows_places_by_its_windows_alone_goes_on_at_another_size(p
     assert eye.looks.size == model.config.encoder.image_size == 2 * SIZE
     with torch.no_grad():
         assert (
-            caption_model.seen(model.eval(), torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).shape[1]
+            caption_model.encode(model.eval(), torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).shape[1]
             == 4
             * (
-                caption_model.seen(
-                    opened(base.checkpoint)[0].eval(), torch.zeros(1, 3, SIZE, SIZE)
+                caption_model.encode(
+                    open_network(base.checkpoint)[0].eval(), torch.zeros(1, 3, SIZE, SIZE)
                 ).shape[1]
             )
         )
@@ -487,7 +492,7 @@ def test_what_is_published_works_without_us(press, starts):
     from transformers import AutoImageProcessor, AutoTokenizer
 
     model = VisionEncoderDecoderModel.from_pretrained(run.checkpoint).eval()
-    picture = caption_score.load().test.one(0)
+    picture = caption_score.load().test.read_one(0)
     pixels = AutoImageProcessor.from_pretrained(run.checkpoint)(
         images=picture, return_tensors="pt"
     )["pixel_values"]

@@ -53,7 +53,7 @@ def test_the_embedded_captioner_is_small_and_ours_is_what_the_library_writes(slo
         greedy = held.predictor.model.generate(
             encoder_outputs=BaseModelOutput(states), num_beams=1, do_sample=False
         )
-    *_, ids = held.predictor.written(states, tab.LONGEST)
+    *_, ids = held.predictor.write_captions(states, tab.LONGEST)
     assert held.predictor.text(ids) == held.predictor.text(greedy[0].tolist())
 
 
@@ -69,7 +69,7 @@ def test_what_tells_attention_has_the_same_weights_once_and_leaves_writing_to_th
 
 def test_the_greedy_caption_grows_word_by_word(slot):
     said = []
-    for ids in (predictor := slot.get().predictor).written(
+    for ids in (predictor := slot.get().predictor).write_captions(
         tab._looked(photo(), None)[1], tab.LONGEST
     ):
         said.append(predictor.text(ids))
@@ -82,17 +82,17 @@ def test_drawing_depends_on_its_seed_and_its_temperature(slot):
     held, states, _ = tab._looked(photo(), None)
 
     def drawn(temperature: float, seed: int) -> list[int]:
-        return list(held.predictor.written(states, 12, temperature, seed))[-1]
+        return list(held.predictor.write_captions(states, 12, temperature, seed))[-1]
 
     assert drawn(1.0, 1) == drawn(1.0, 1) != drawn(1.0, 2)
-    assert drawn(1e-5, 1) == drawn(1e-5, 2) == list(held.predictor.written(states, 12))[-1]
+    assert drawn(1e-5, 1) == drawn(1e-5, 2) == list(held.predictor.write_captions(states, 12))[-1]
 
 
 @pytest.mark.parametrize("kind", list(TINY))
 def test_every_kind_of_encoder_shows_what_a_word_attended_to(slot, runs, kind):
     run = published(runs, kind, sentences())
     held, states, _ = tab._looked(photo(), run.id)
-    ids = held.predictor.eye.spelled(["two red birds"], 20)[0][:-1]
+    ids = held.predictor.eye.tokenize(["two red birds"], 20)[0][:-1]
     heat = held.predictor.attended(states, ids)
     assert heat.shape[0] == len(ids) and heat.shape[1] == heat.shape[2] >= 2 and (heat >= 0).all()
     places = states.shape[1]

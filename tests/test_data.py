@@ -5,15 +5,35 @@ import numpy as np
 import pytest
 from learning import bars, folder_of
 
-from training.data.folders import class_folders
-from training.data.splits import bucket, split, stratified
+from training.data.examples import Data, hold_out, split_off_test
+from training.data.folders import list_class_folders
+from training.data.splits import bucket, split, stratify
 from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
-from training.recipes.digits.data import Pictures, holdout
+from training.recipes.digits.data import (
+    Pictures,
+    hash_for_holdout,
+    make_pictures,
+    stack_images,
+)
 
 
 def contents(pictures: Pictures) -> set[bytes]:
-    return {p.tobytes() for p in pictures.images}
+    return {p.tobytes() for p in stack_images(pictures)}
+
+
+def shown(classes: int, each: int, seed: int = 0) -> Pictures:
+    made = bars(classes, each, seed)
+    return make_pictures(made.images, made.labels)
+
+
+def part(pictures: Pictures, classes: str) -> Data:
+    return split_off_test(pictures, list(classes), "pictures", "", "", [])
+
+
+def held_out(pictures: Pictures, share: float) -> tuple[Pictures, Pictures]:
+    """As the recipe holds them out."""
+    return hold_out(pictures, share, hash_for_holdout(stack_images(pictures)))
 
 
 # -- splits ----------------------------------------------------------------------------------------
@@ -24,34 +44,32 @@ def test_a_bucket_is_a_number_from_0_to_1_that_follows_the_content_alone():
 
 
 def test_the_test_part_is_the_same_in_every_order_and_among_more_pictures():
-    few, order = bars(4, 50), np.random.default_rng(1).permutation(200)
-    more = bars(4, 50, seed=2)
-    both = Pictures(
-        np.concatenate([few.images, more.images]), np.concatenate([few.labels, more.labels])
+    few, order = shown(4, 50), np.random.default_rng(1).permutation(200)
+    one, other = bars(4, 50), bars(4, 50, seed=2)
+    both = make_pictures(
+        np.concatenate([one.images, other.images]), np.concatenate([one.labels, other.labels])
     )
-    plain, shuffled, larger = (
-        digits_data._part(p, list("abcd"), "", "", []) for p in (few, few[order], both)
-    )
+    plain, shuffled, larger = (part(p, "abcd") for p in (few, few[order], both))
     assert contents(plain.test) == contents(shuffled.test) == contents(larger.test) & contents(few)
 
 
 def test_train_validation_and_test_share_no_content_and_hold_every_class():
-    data = digits_data._part(bars(10, 40), [str(i) for i in range(10)], "", "", [])
-    train, validation = holdout(data.train, 0.1)
+    data = part(shown(10, 40), "0123456789")
+    train, validation = held_out(data.train, 0.1)
     parts = [train, validation, data.test]
     assert sum(len(p) for p in parts) == 400 == len(set().union(*map(contents, parts)))
     assert all(set(p.labels) == set(range(10)) for p in parts)
 
 
 def test_nothing_is_held_out_when_nothing_is_asked_for():
-    train, validation = holdout(bars(2, 5), 0)
+    train, validation = held_out(shown(2, 5), 0)
     assert len(train) == 10 and len(validation) == 0
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_five_pictures_a_class_are_enough_for_all_three_parts_but_train_never_goes_without(seed):
-    data = digits_data._part(bars(3, 5, seed), list("abc"), "", "", [])
-    train, validation = holdout(data.train, 0.1)
+    data = part(shown(3, 5, seed), "abc")
+    train, validation = held_out(data.train, 0.1)
     assert set(data.test.labels) == set(train.labels) == {0, 1, 2}
 
 
@@ -80,31 +98,31 @@ def test_equal_contents_are_never_parted():
 
 def test_a_limit_gives_every_class_its_share():
     labels = np.repeat([0, 1, 2], [600, 300, 100])
-    chosen = stratified(labels, 50, seed=0)
+    chosen = stratify(labels, 50, seed=0)
     assert len(set(chosen)) == 50 and np.bincount(labels[chosen]).tolist() == [30, 15, 5]
 
 
 def test_a_limit_that_does_not_divide_is_met_exactly():
     labels = np.repeat([0, 1, 2], [10, 10, 10])
-    chosen = stratified(labels, 20, seed=0)
+    chosen = stratify(labels, 20, seed=0)
     assert len(set(chosen)) == 20 and sorted(np.bincount(labels[chosen])) == [6, 7, 7]
 
 
 @pytest.mark.parametrize("limit", [0, 30, 99])
 def test_without_a_limit_that_bites_all_come_shuffled(limit):
-    chosen = stratified(np.repeat([0, 1, 2], 10), limit, seed=0)
+    chosen = stratify(np.repeat([0, 1, 2], 10), limit, seed=0)
     assert sorted(chosen) == list(range(30)) != chosen.tolist()
 
 
 def test_the_seed_alone_decides_the_choice():
     labels = np.repeat([0, 1], 50)
-    first, again, other = (stratified(labels, 20, seed).tolist() for seed in (0, 0, 1))
+    first, again, other = (stratify(labels, 20, seed).tolist() for seed in (0, 0, 1))
     assert first == again != other
 
 
 # -- folders ---------------------------------------------------------------------------------------
 def test_a_folder_gives_its_classes_in_the_order_of_their_names(tmp_path):
-    found = class_folders(folder_of(bars(3, 5), tmp_path, "cab"), (".png",))
+    found = list_class_folders(folder_of(bars(3, 5), tmp_path, "cab"), (".png",))
     assert found.classes == ["a", "b", "c"] and len(found.files) == 15 and found.problems == []
     assert all(
         path.parent.name == found.classes[label]
@@ -120,7 +138,7 @@ def test_stray_files_are_told_or_silently_skipped_when_a_system_made_them(tmp_pa
     (folder / "a" / ".checkpoints").mkdir()
     (folder / "a" / ".checkpoints" / "0.png").write_bytes((folder / "a" / "000.png").read_bytes())
     (folder / "__MACOSX").mkdir()
-    found = class_folders(folder, (".png",))
+    found = list_class_folders(folder, (".png",))
     assert found.classes == ["a", "b"] and len(found.files) == 10
     assert sorted(p.split(":")[0] for p in found.problems) == [
         "__MACOSX",
@@ -133,7 +151,7 @@ def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
     folder = folder_of(bars(2, 5), tmp_path)
     (folder / "a" / "more").mkdir()
     (folder / "a" / "000.png").rename(folder / "a" / "more" / "000.PNG")
-    assert len(class_folders(folder, (".png",)).files) == 10
+    assert len(list_class_folders(folder, (".png",)).files) == 10
 
 
 @pytest.mark.parametrize(
@@ -147,7 +165,7 @@ def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
 def test_too_little_is_refused_with_what_is_needed(tmp_path, classes, each, words):
     folder = folder_of(bars(classes, each), tmp_path)
     with pytest.raises(SettingsError, match="2 subfolders with 5 files each are needed") as error:
-        class_folders(folder, (".png",))
+        list_class_folders(folder, (".png",))
     assert words in str(error.value)
 
 
@@ -155,7 +173,7 @@ def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
     folder = folder_of(bars(2, 6), tmp_path)
     (folder / "few").mkdir()
     (folder / "a" / "000.png").rename(folder / "few" / "0.png")
-    found = class_folders(folder, (".png",))
+    found = list_class_folders(folder, (".png",))
     assert found.classes == ["a", "b"] and found.problems == [
         "few: 1 usable files, at least 5 are needed; left out"
     ]
@@ -165,7 +183,7 @@ def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
 def test_what_is_no_folder_is_refused(tmp_path, name):
     (tmp_path / "a-file").write_text("x")
     with pytest.raises(SettingsError, match="is not a folder"):
-        class_folders(tmp_path / name, (".png",))
+        list_class_folders(tmp_path / name, (".png",))
 
 
 def test_broken_pictures_and_duplicates_are_told_and_left_out(tmp_path):

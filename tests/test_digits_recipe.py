@@ -10,6 +10,8 @@ from conftest import TWO_STEPS, execute, left_by_a_run, train
 from learning import bars, folder_of, losses, own, weights
 
 from training.__main__ import SETTINGS
+from training.recipe import SettingsError
+from training.recipes.digits import data as digits_data
 from training.recipes.digits import score as digits_score
 from training.recipes.digits.config import Config
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
@@ -68,10 +70,10 @@ def test_a_saved_network_answers_exactly_as_it_did(tmp_path, arch):
     assert {p.name for p in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
 
 
-def test_the_published_checkpoint_scores_what_the_report_says(trained):
+def test_the_published_checkpoint_scores_what_the_report_says(trained, tmp_path):
     config = Config(**trained.config)
-    found = evaluate(trained.checkpoint, config)
-    assert found == trained.metrics["after"] and found["n"] > 300
+    found = evaluate(trained.checkpoint, config, tmp_path).after
+    assert found.to_json() == trained.metrics["after"] and found.n > 300
     assert trained.metrics["after"]["accuracy"] > 0.3, "two epochs are far better than chance"
 
 
@@ -170,14 +172,14 @@ def test_what_was_resolved_is_recorded(tuned, trained):
 
 
 def test_a_data_set_that_cannot_be_had_does_not_cost_a_run_its_end(lab, trained, monkeypatch):
-    real = digits_score.load
+    real = digits_data.load_once
 
     def load(dataset, *more):
         if dataset == "fashion_mnist":
-            raise digits_score.SettingsError("The Hub does not answer.")
+            raise SettingsError("The Hub does not answer.")
         return real(dataset, *more)
 
-    monkeypatch.setattr(digits_score, "load", load)
+    monkeypatch.setattr(digits_data, "load_once", load)
     run = train(lab, start=trained.id)
     assert run.metrics["other"] is None and run.has_checkpoint
     assert "could not be measured. The Hub does not answer." in run.log_file.read_text()
@@ -246,10 +248,10 @@ def test_a_start_whose_config_is_damaged_is_refused_by_name(lab):
     assert f"{damaged.id[-4:]} cannot be used: its config.json is damaged" in run.status["reason"]
 
 
-def test_a_checkpoint_of_other_classes_cannot_be_evaluated(trained, three):
+def test_a_checkpoint_of_other_classes_cannot_be_evaluated(trained, three, tmp_path):
     config = dataclasses.replace(Config(**trained.config), source="folder", folder=str(three))
-    with pytest.raises(digits_score.SettingsError, match="knows 10 classes, the data has 3"):
-        evaluate(trained.checkpoint, config)
+    with pytest.raises(SettingsError, match="knows 10 classes, the data has 3"):
+        evaluate(trained.checkpoint, config, tmp_path)
 
 
 # -- words -----------------------------------------------------------------------------------------

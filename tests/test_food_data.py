@@ -8,7 +8,7 @@ from meals import colours
 from PIL import Image
 
 from training.data import pictures as picture_store
-from training.data.examples import holdout
+from training.data.examples import hold_out
 from training.data.pictures import Pictures
 from training.media.looks import Looks
 from training.media.pictures import load_picture
@@ -91,7 +91,7 @@ def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
 def test_the_sample_is_parted_without_overlap_and_every_class_is_tested():
     data = food_score.load("", "sample")
     shown = [
-        {data_part.one(i).tobytes() for i in range(len(data_part))}
+        {data_part.read_one(i).tobytes() for i in range(len(data_part))}
         for data_part in (data.train, data.test)
     ]
     assert not shown[0] & shown[1] and len(data.train) + len(data.test) == 480
@@ -105,11 +105,11 @@ def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train(
     pictures = Pictures(
         lambda i: gradient(4, 4), np.arange(500), rng.integers(0, 5, 500), rng.random(500)
     )
-    part, held = holdout(pictures, 0.1)
-    turned = holdout(pictures[np.arange(500)[::-1]], 0.1)[1]
+    part, held = hold_out(pictures, 0.1)
+    turned = hold_out(pictures[np.arange(500)[::-1]], 0.1)[1]
     assert set(held.places) == set(turned.places) and not set(part.places) & set(held.places)
     assert 25 <= len(held) <= 80 and set(held.labels) == set(range(5))
-    assert len(holdout(pictures, 0)[1]) == 0
+    assert len(hold_out(pictures, 0)[1]) == 0
 
 
 def test_pixels_are_those_of_the_pictures_asked_for():
@@ -118,7 +118,7 @@ def test_pixels_are_those_of_the_pictures_asked_for():
     pixels = data.train.pixels(some, Looks(64))
     assert pixels.shape == (3, 3, 64, 64)
     for row, i in zip(pixels, some, strict=True):
-        assert (row.transpose(1, 2, 0) == Looks(64).framed(data.train.one(i))).all()
+        assert (row.transpose(1, 2, 0) == Looks(64).framed(data.train.read_one(i))).all()
     assert data.train.natural == 64
 
 

@@ -25,8 +25,8 @@ from transformers import (
 from training import recipe
 from training.__main__ import FAILED, SETTINGS
 from training.data import pictures as picture_store
-from training.data.examples import holdout
-from training.data.splits import stratified
+from training.data.examples import hold_out
+from training.data.splits import stratify
 from training.learn import backbone, finetune, small_maps
 from training.learn import features as store
 from training.learn.architectures import ARCHS
@@ -36,7 +36,9 @@ from training.media.picture_augment import augment
 from training.recipes.food import model as food_model
 from training.recipes.food import train as food_train
 from training.recipes.food.config import Config
-from training.recipes.food.score import load, opened, predict
+from training.recipes.food.data import load
+from training.recipes.food.model import open_network
+from training.recipes.food.score import predict
 from training.runs import checkpoint, job
 from training.runs.run import Run
 from training.samples.dishes import CLASSES
@@ -58,7 +60,7 @@ def starts(kitchen) -> dict[str, str]:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_network_that_is_made_anew_names_the_classes(arch):
-    model, looks = food_model.build(Config(method="scratch", arch=arch), None, CLASSES)
+    model, looks = food_model.build_network(Config(method="scratch", arch=arch), None, CLASSES)
     assert (sum(p.numel() for p in model.parameters()) < 7e6) == (arch != "resnet-large")
     with torch.no_grad():
         assert model.eval()(
@@ -78,7 +80,7 @@ def test_every_network_that_is_made_anew_names_the_classes(arch):
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts, kind, method):
     run = train(kitchen, start=starts[kind], method=method)
     assert len(losses(run)) == 2
-    model, looks = opened(run.checkpoint)
+    model, looks = open_network(run.checkpoint)
     assert looks.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
     data = load("", "sample")
     found = predict(model, picture_store.Store(data.test, Looks(SIZE)), looks)
@@ -158,9 +160,9 @@ def test_confidence_is_fitted_to_what_was_held_out_and_no_answer_changes(
 ):
     settings = dict(start=starts["resnet"], method=method, holdout=0.2)
     plain = train(kitchen, **settings)
-    monkeypatch.setattr(finetune.calibration, "LEAST", 20)
+    monkeypatch.setattr(calibration, "LEAST", 20)
     monkeypatch.setattr(
-        finetune.calibration, "temperature", lambda answers, labels: told.append(len(labels)) or 0.5
+        calibration, "fit_temperature", lambda answers, labels: told.append(len(labels)) or 0.5
     )
     told: list[int] = []
     run = train(kitchen, **settings)
@@ -172,7 +174,7 @@ def test_confidence_is_fitted_to_what_was_held_out_and_no_answer_changes(
     x = torch.rand(4, 3, SIZE, SIZE)
     with torch.inference_mode():
         one, two = (
-            opened(each.checkpoint)[0].eval()(pixel_values=x).logits for each in (plain, run)
+            open_network(each.checkpoint)[0].eval()(pixel_values=x).logits for each in (plain, run)
         )
     assert torch.allclose(two, one / 0.5, atol=1e-4)
     assert run.metrics["after"]["accuracy"] == plain.metrics["after"]["accuracy"]
@@ -185,7 +187,7 @@ def test_a_network_whose_head_is_not_known_is_published_as_sure_as_it_is(
     def unknown(model):
         raise recipe.SettingsError("no head")
 
-    monkeypatch.setattr(finetune.calibration, "temperature", lambda *_: 0.5)
+    monkeypatch.setattr(calibration, "fit_temperature", lambda *_: 0.5)
     monkeypatch.setattr(backbone, "head", unknown)
     run = train(kitchen, start=starts["resnet"])
     assert run.has_checkpoint and "confidence fitted" not in run.log_file.read_text()
@@ -232,7 +234,7 @@ def test_a_second_frozen_run_computes_no_features(kitchen, starts, monkeypatch):
     def computed(*_):
         raise AssertionError("features were computed again")
 
-    monkeypatch.setattr("training.learn.backbone.features", computed)
+    monkeypatch.setattr("training.learn.backbone.compute_features", computed)
     second = train(kitchen, start=starts["vit"], method="frozen", learning_rate=0.01)
     assert "computed by an earlier run" in second.log_file.read_text()
     assert not same_losses(losses(first)[1:], losses(second)[1:])
@@ -255,20 +257,20 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts
     run = train(kitchen, start=starts["convnext"], method="frozen", augmentation="none")
     config = Config(**run.config)
     config = dataclasses.replace(
-        config, learning_rate=backbone.usual_rate(config, network("convnext", CLASSES))
+        config, learning_rate=backbone.choose_learning_rate(config, network("convnext", CLASSES))
     )
     data = load("", "sample")
-    part, _ = holdout(data.train, config.holdout)
-    part = part[stratified(part.labels, config.limit, config.seed)]
-    model, looks = food_model.build(
+    part, _ = hold_out(data.train, config.holdout)
+    part = part[stratify(part.labels, config.limit, config.seed)]
+    model, looks = food_model.build_network(
         config, checkpoint.find(kitchen, starts["convnext"], "food"), CLASSES
     )
     model.eval()
-    head = backbone.head(model)
+    head = backbone.find_head(model)
     optimizer = backbone.optimizer(head, config)
-    from training.learn.loop import rate, shuffled, steps_of
+    from training.learn.loop import shuffle, split_into_steps
 
-    batches = steps_of(shuffled(len(part), config.seed, 0), config.batch_size, 1)
+    batches = split_into_steps(shuffle(len(part), config.seed, 0), config.batch_size, 1)
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * rate(config, step / len(batches))
@@ -290,7 +292,7 @@ def test_what_is_kept_comes_back_in_the_order_of_whoever_asks(tmp_path):
     run, values = Run.create(tmp_path, "food", {}), np.array([[5.0], [3.0], [9.0]])
     for places in ([2, 0, 1], [0, 1, 2], [1, 2, 0]):
         mine = values[places]
-        found = store.kept(
+        found = store.load_or_compute(
             tmp_path, "a", np.argsort(places), lambda at, mine=mine: torch.from_numpy(mine[at]), run
         )
         assert np.array_equal(found.numpy(), mine)
@@ -301,7 +303,7 @@ def test_the_store_of_features_is_capped_and_loses_the_oldest(kitchen, tmp_path,
     monkeypatch.setattr(store, "CAP", 5000)
     run = Run.create(tmp_path, "food", {})
     for key in "abc":
-        store.kept(
+        store.load_or_compute(
             tmp_path, key, np.arange(8), lambda at: torch.ones(len(at), 64), run
         )  # 2 KB each
     assert sorted(p.stem for p in (tmp_path / ".features").iterdir()) == ["b", "c"]
@@ -313,7 +315,7 @@ def test_features_that_cannot_be_kept_do_not_cost_the_run_its_end(tmp_path, monk
 
     monkeypatch.setattr(store, "save_file", full)
     run = Run.create(tmp_path, "food", {})
-    assert store.kept(
+    assert store.load_or_compute(
         tmp_path, "a", np.arange(3), lambda at: torch.ones(len(at), 2), run
     ).shape == (3, 2)
     assert "could not be kept" in run.log_file.read_text() and not list(
@@ -325,14 +327,14 @@ def test_features_that_cannot_be_kept_do_not_cost_the_run_its_end(tmp_path, monk
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 def test_lora_merged_answers_as_lora_unmerged(kind):
     plain = network(kind, CLASSES)
-    adapted = backbone.with_lora(plain, 4).eval()
+    adapted = backbone.add_lora(plain, 4).eval()
     with torch.no_grad():
         for name, p in adapted.named_parameters():
             if "lora_" in name:
                 p.normal_(std=0.05)
         x = torch.randn(3, 3, SIZE, SIZE)
         apart = adapted(pixel_values=x).logits
-        together = backbone.merged(adapted)
+        together = backbone.merge_lora(adapted)
         assert torch.allclose(together(pixel_values=x).logits, apart, atol=1e-4)
     assert not any("lora" in name for name in together.state_dict())
     assert not torch.allclose(
@@ -411,19 +413,19 @@ def test_pictures_of_other_sizes_are_refused_for_a_transformer(kitchen, starts, 
 
 def test_another_size_for_a_convolutional_network_is_published_with_it(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], image_size=48, progressive="on")
-    assert opened(run.checkpoint)[1].size == 48
+    assert open_network(run.checkpoint)[1].size == 48
 
 
 def test_a_swin_keeps_its_weights_at_any_size_that_its_windows_fit_in(kitchen, starts):
     base = checkpoint.find(kitchen, starts["swin"], "food")
-    model, looks = food_model.build(
+    model, looks = food_model.build_network(
         Config(start=starts["swin"], image_size=2 * SIZE), base, CLASSES
     )
     assert looks.size == model.config.image_size == 2 * SIZE
     assert same(model.state_dict(), weights(Run.find(kitchen, starts["swin"])))
     assert model.eval()(pixel_values=torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).logits.isfinite().all()
     with pytest.raises(recipe.SettingsError, match=f"pictures of {SIZE} pixels or more"):
-        food_model.build(Config(start=starts["swin"], image_size=SIZE - 8), base, CLASSES)
+        food_model.build_network(Config(start=starts["swin"], image_size=SIZE - 8), base, CLASSES)
 
 
 def test_a_network_whose_config_does_not_tell_its_size_is_refused_another_one_in_a_sentence():
@@ -439,7 +441,7 @@ def test_a_network_is_trained_at_one_size_and_asked_at_another(kitchen, starts, 
         lambda x, rows, size, *rest: seen.append(size) or augment(x, rows, size, *rest),
     )
     run = train(kitchen, start=starts["resnet"], image_size=48, train_size=40)
-    assert opened(run.checkpoint)[1].size == 48 and set(seen) == {(40, 40)}
+    assert open_network(run.checkpoint)[1].size == 48 and set(seen) == {(40, 40)}
 
 
 def test_a_side_grows_over_the_first_two_thirds():
@@ -466,7 +468,7 @@ def shaped(kitchen, starts):
 def test_a_network_learns_and_sees_pictures_in_their_own_shape(
     kitchen, starts, shaped, monkeypatch
 ):
-    assert opened(shaped.checkpoint)[1] == Looks(64, longest=64)
+    assert open_network(shaped.checkpoint)[1] == Looks(64, longest=64)
     seen = []
     monkeypatch.setattr(
         food_train,
@@ -474,15 +476,15 @@ def test_a_network_learns_and_sees_pictures_in_their_own_shape(
         lambda x, rows, shape, *rest: seen.append(shape) or augment(x, rows, shape, *rest),
     )
     later = train(kitchen, start=shaped.id, limit=64, epochs=4)
-    assert opened(later.checkpoint)[1] == Looks(64, longest=64)
+    assert open_network(later.checkpoint)[1] == Looks(64, longest=64)
     assert set(seen) == {(64, 64)}, "whole pictures keep their shape, crops are squares"
-    assert opened(train(kitchen, start=shaped.id, shape="square").checkpoint)[1] == Looks(64)
+    assert open_network(train(kitchen, start=shaped.id, shape="square").checkpoint)[1] == Looks(64)
 
 
 def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shaped):
-    model, looks = opened(shaped.checkpoint)
+    model, looks = open_network(shaped.checkpoint)
     sizes = [(64, 64), (80, 60), (60, 80), (64, 64), (120, 40), (60, 80)]
-    shown = [load("", "sample").test.one(i).resize(size) for i, size in enumerate(sizes)]
+    shown = [load("", "sample").test.read_one(i).resize(size) for i, size in enumerate(sizes)]
     pictures = picture_store.Pictures(
         lambda i: shown[i], np.arange(6), np.zeros(6, int), np.linspace(0, 1, 6)
     )
@@ -496,19 +498,19 @@ def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shape
 
 def test_frozen_learns_from_pictures_in_their_own_shape(kitchen, shaped):
     run = train(kitchen, start=shaped.id, method="frozen")
-    assert len(losses(run)) == 2 and opened(run.checkpoint)[1] == Looks(64, longest=64)
+    assert len(losses(run)) == 2 and open_network(run.checkpoint)[1] == Looks(64, longest=64)
 
 
 # -- mirror images ---------------------------------------------------------------------------------
 @pytest.mark.parametrize("method", ["full", "frozen"])
 def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method):
     run = train(kitchen, start=starts["resnet"], method=method, mirror="on")
-    model, looks = opened(run.checkpoint)
+    model, looks = open_network(run.checkpoint)
     assert looks.mirrored and model.config.mirrored
     test = load("", "sample").test
     found = predict(model, picture_store.Store(test, looks), looks)
     turned = picture_store.Pictures(
-        lambda i: ImageOps.mirror(test.one(i)), np.arange(len(test)), test.labels, test.keys
+        lambda i: ImageOps.mirror(test.read_one(i)), np.arange(len(test)), test.labels, test.keys
     )
     assert predict(model, picture_store.Store(turned, looks), looks) == pytest.approx(
         found, abs=1e-5
@@ -521,7 +523,7 @@ def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method
     assert (found.argmax(1) == test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
     )
-    held = holdout(load("", "sample").train, Config().holdout)[1]
+    held = hold_out(load("", "sample").train, Config().holdout)[1]
     found = predict(model, picture_store.Store(held, looks), looks)
     missed = -np.log(found[np.arange(len(held)), held.labels]).mean()
     assert missed == pytest.approx(
@@ -550,15 +552,15 @@ def test_answers_are_in_half_precision_where_the_processor_has_it(monkeypatch, h
 
 
 def test_a_run_asks_about_mirror_images_as_its_start_does_unless_told(kitchen, starts):
-    assert not opened(train(kitchen, start=starts["resnet"]).checkpoint)[1].mirrored
+    assert not open_network(train(kitchen, start=starts["resnet"]).checkpoint)[1].mirrored
     first = train(kitchen, start=starts["resnet"], mirror="on")
-    assert opened(train(kitchen, start=first.id).checkpoint)[1].mirrored
+    assert open_network(train(kitchen, start=first.id).checkpoint)[1].mirrored
     last = train(kitchen, start=first.id, mirror="off")
-    assert not opened(last.checkpoint)[1].mirrored
+    assert not open_network(last.checkpoint)[1].mirrored
     others = published(kitchen, network("resnet", [f"other {name}" for name in CLASSES]))
     config = others.checkpoint / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"mirrored": True}))
-    assert not opened(train(kitchen, start=others.id).checkpoint)[1].mirrored, (
+    assert not open_network(train(kitchen, start=others.id).checkpoint)[1].mirrored, (
         "left and right may differ there"
     )
     before = train(kitchen, start=first.id, method="frozen").metrics["before"]
@@ -570,7 +572,7 @@ def test_a_run_asks_about_mirror_images_as_its_start_does_unless_told(kitchen, s
 def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], store="float16")
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
-    model, looks = opened(run.checkpoint)
+    model, looks = open_network(run.checkpoint)
     data = load("", "sample")
     found = predict(model, picture_store.Store(data.test, Looks(SIZE)), looks)
     assert next(model.parameters()).dtype == torch.float32
@@ -629,7 +631,9 @@ def test_a_head_learns_by_one_thread_and_in_full_precision_and_a_network_by_all(
 
     def fit(model, lesson, *rest):
         def loss(*batch):
-            told.append((lesson.light, torch.get_num_threads(), torch.is_autocast_enabled("cpu")))
+            told.append(
+                (lesson.one_thread, torch.get_num_threads(), torch.is_autocast_enabled("cpu"))
+            )
             return taught(*batch)
 
         taught, lesson.loss = lesson.loss, loss
@@ -653,7 +657,7 @@ def test_a_head_learns_by_one_thread_and_in_full_precision_and_a_network_by_all(
 
 def test_measuring_two_steps_changes_nothing(kitchen, starts, monkeypatch):
     told = train(kitchen, start=starts["resnet"])
-    monkeypatch.setattr(finetune, "foretell", lambda *_: None)
+    monkeypatch.setattr(finetune, "estimate_time", lambda *_: None)
     assert same(weights(train(kitchen, start=starts["resnet"])), weights(told))
 
 
@@ -671,7 +675,7 @@ def test_layers_further_down_learn_more_slowly():
 @pytest.mark.parametrize("shape", ["square", "own"])
 def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, starts, shape):
     run = train(kitchen, start=starts["resnet"], shape=shape)
-    picture, (model, looks) = load("", "sample").test.one(0), opened(run.checkpoint)
+    picture, (model, looks) = load("", "sample").test.read_one(0), open_network(run.checkpoint)
     for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(
             images=image, return_tensors="pt"

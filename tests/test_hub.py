@@ -207,7 +207,7 @@ class TestWithAHub:
         assert run.settings["base"] == "google/vit-base-patch16-224-in21k"
         assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
         assert "96 training pictures of 96 of 101 classes" in run.log_file.read_text(), (
-            "stratified, not a slice"
+            "stratify, not a slice"
         )
         assert run.metrics["after"]["n"] == 1010 and run.metrics["before"] is None
         assert "- google/vit-base" in (run.checkpoint / "README.md").read_text()

@@ -13,8 +13,10 @@ from learning import bars, folder_of, losses, own, same, same_losses, weights
 from torch.nn import functional as F
 
 from training.__main__ import DONE, FAILED, SETTINGS, STOPPED
-from training.learn import loop
-from training.learn.loop import rate, steps_of
+from training.data.splits import stratify
+from training.learn import backbone, loop
+from training.learn.loop import rate_factor, split_into_steps
+from training.recipes.digits import data as digits_data
 from training.recipes.digits import score as digits_score
 from training.recipes.digits import train as digits_train
 from training.recipes.digits.config import Config
@@ -117,7 +119,7 @@ def test_other_pictures_under_a_continued_run_are_refused(tmp_path, lab):
     )
     assert execute(first) == STOPPED
     folder_of(bars(3, 9, seed=5), folder)
-    digits_score.load.cache_clear()
+    digits_data.load_once.cache_clear()
     second = job.continued(lab, first.id, {})
     assert execute(second) == SETTINGS
     assert (
@@ -153,7 +155,9 @@ def test_a_state_that_does_not_fit_on_the_disk_says_so(tmp_path):
 )
 def test_the_ranks_of_all_batches_see_every_picture_once_and_none_goes_without(count, batch, world):
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    parts = [[b[rank::world] for rank in range(world)] for b in steps_of(order, batch, world)]
+    parts = [
+        [b[rank::world] for rank in range(world)] for b in split_into_steps(order, batch, world)
+    ]
     assert sorted(torch.cat([piece for step in parts for piece in step]).tolist()) == list(
         range(count)
     )
@@ -170,11 +174,13 @@ def test_a_batch_in_four_parts_learns_what_it_learns_in_one(lab):
 
 def test_the_logged_loss_is_the_mean_over_the_batch(lab):
     run = train(lab, epochs=1, batch_size=1000, dropout=0.0, augmentation="none", holdout=0)
-    data = digits_score.load("mnist", "sample")
-    part = data.train[digits_train.stratified(data.train.labels, 128, 0)]
-    model, _ = digits_train.build(Config(**run.config), data, lab)
+    data = digits_data.load_once("mnist", "sample")
+    part = data.train[stratify(data.train.labels, 128, 0)]
+    images = digits_data.stack_images(data.train)
+    config, scratch = Config(**run.config), backbone.Start("scratch")
+    model = digits_train.build_network(config, scratch, images, data.classes)
     with torch.no_grad():
-        logits = model(torch.from_numpy(part.images)[:, None] / 255).logits
+        logits = model(torch.from_numpy(digits_data.stack_images(part))[:, None] / 255).logits
     assert losses(run) == pytest.approx(
         [float(F.cross_entropy(logits, torch.from_numpy(part.labels)))], rel=1e-2
     )
@@ -183,7 +189,7 @@ def test_the_logged_loss_is_the_mean_over_the_batch(lab):
 @pytest.mark.parametrize("schedule, end", [("cosine", 0), ("linear", 0), ("constant", 1)])
 def test_the_learning_rate_rises_in_the_warm_up_and_then_falls_as_asked(schedule, end):
     config = Config(schedule=schedule, warmup=0.2)
-    rates = [rate(config, i / 100) for i in range(101)]
+    rates = [rate_factor(config, i / 100) for i in range(101)]
     assert rates[0] > 0 and max(rates) == rates[20] == 1
     assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
     assert rates[-1] == pytest.approx(end)
@@ -194,16 +200,9 @@ def scripted(right: list[bool]):
     epoch."""
 
     def predict(model, images, run=None):
-        labels = {
-            p.tobytes(): i
-            for p, i in zip(
-                *(
-                    getattr(digits_score.load("mnist", "sample").train, n)
-                    for n in ("images", "labels")
-                ),
-                strict=True,
-            )
-        }
+        known = digits_data.load_once("mnist", "sample").train
+        shown = digits_data.stack_images(known)
+        labels = {p.tobytes(): i for p, i in zip(shown, known.labels, strict=True)}
         true = np.array([labels[p.tobytes()] for p in images])
         return np.eye(10, dtype=np.float32)[true if right.pop(0) else (true + 1) % 10]
 
@@ -213,7 +212,7 @@ def scripted(right: list[bool]):
 def test_early_stopping_ends_the_run_and_publishes_its_best_epoch(lab, monkeypatch):
     plain = dict(epochs=9, schedule="constant", warmup=0)
     short = train(lab, **{**plain, "epochs": 1})
-    monkeypatch.setattr(digits_train, "predict", scripted([True, False, False, True, True]))
+    monkeypatch.setattr(digits_score, "predict", scripted([True, False, False, True, True]))
     run = train(lab, **plain, early_stopping=2)
     assert (
         run.status["step"] == 6
@@ -228,7 +227,7 @@ def test_early_stopping_ends_the_run_and_publishes_its_best_epoch(lab, monkeypat
 def test_of_equally_good_epochs_the_last_is_published(lab, monkeypatch):
     plain = dict(epochs=2, schedule="constant", warmup=0)
     last = train(lab, **plain, holdout=0.05)
-    monkeypatch.setattr(digits_train, "predict", scripted([True, True]))
+    monkeypatch.setattr(digits_score, "predict", scripted([True, True]))
     assert same(weights(train(lab, **plain)), weights(last))
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.learn import backbone, muon
-from training.learn.muon import Muon, _Matrices, orthogonal, shares
+from training.learn import muon
+from training.learn.muon import Muon, orthogonalise, share_out
+from training.learn.optimizers import ParameterGroup, group_parameters, make_optimizer
 from training.recipes.food.config import Config
 
 
@@ -17,14 +18,14 @@ def test_a_step_keeps_the_directions_of_its_momentum_and_makes_them_equally_long
     matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
     left, lengths, right = torch.linalg.svd(matrix, full_matrices=False)
     assert lengths.max() / lengths.min() > 1.5
-    inside = left.T @ orthogonal(matrix) @ right.T
+    inside = left.T @ orthogonalise(matrix) @ right.T
     assert inside.diagonal().min() > 0.3 and inside.diagonal().max() < 1.3
     assert (inside - inside.diag().diag()).abs().max() < 1e-4
 
 
 def test_a_matrix_of_rank_one_or_none_stays_finite():
-    assert torch.isfinite(orthogonal(torch.ones(6, 4))).all()
-    assert torch.equal(orthogonal(torch.zeros(6, 4)), torch.zeros(6, 4))
+    assert torch.isfinite(orthogonalise(torch.ones(6, 4))).all()
+    assert torch.equal(orthogonalise(torch.zeros(6, 4)), torch.zeros(6, 4))
 
 
 class Small(nn.Module):
@@ -44,9 +45,9 @@ class Small(nn.Module):
 
 
 def optimizer(model, name="muon"):
-    made = backbone.optimizer(model, Config(optimizer=name, learning_rate=0.01))
-    for group in made.param_groups:
-        group["lr"], group["weight_decay"] = 0.01, 0.02 * group["decays"]
+    groups = group_parameters(model, [model.classifier])
+    made = make_optimizer(groups, Config(optimizer=name), 0.01)
+    made.set_rates(0.01, 0.02)
     return made
 
 
@@ -95,14 +96,14 @@ def test_what_was_saved_goes_on_with_the_losses_of_an_unbroken_run():
 
 def test_processes_share_the_work_and_all_reach_the_step_of_one(monkeypatch):
     matrices = [torch.randn(8, 27), torch.randn(16, 8), torch.randn(8, 8), torch.randn(4, 30)]
-    alone = _Matrices([nn.Parameter(torch.ones(1))], lr=0.1)._moves(matrices)
+    alone = Muon([nn.Parameter(torch.ones(1))], lr=0.1)._compute_moves(matrices)
     told = []
     monkeypatch.setattr(muon.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(muon.dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(muon.dist, "all_reduce", told.append)
     for rank in (0, 1):
         monkeypatch.setattr(muon.dist, "get_rank", lambda rank=rank: rank)
-        _Matrices([nn.Parameter(torch.ones(1))], lr=0.1)._moves(matrices)
+        Muon([nn.Parameter(torch.ones(1))], lr=0.1)._compute_moves(matrices)
     assert torch.equal(sum(told), torch.cat([move.flatten() for move in alone]))
     assert (
         all(0 < (part != 0).sum() < part.numel() for part in told)
@@ -111,9 +112,10 @@ def test_processes_share_the_work_and_all_reach_the_step_of_one(monkeypatch):
 
 
 def test_shares_are_about_as_large():
-    assert shares([1, 9, 1, 4, 4], 2) == [1, 0, 0, 1, 1] and shares([3, 2], 1) == [0, 0]
+    assert share_out([1, 9, 1, 4, 4], 2) == [1, 0, 0, 1, 1] and share_out([3, 2], 1) == [0, 0]
 
 
 def test_a_network_of_no_matrices_is_adamw_alone():
-    made = Muon([{"params": [nn.Parameter(torch.ones(3))], "matrices": False}], lr=0.1)
+    groups = [ParameterGroup([nn.Parameter(torch.ones(3))])]
+    made = make_optimizer(groups, Config(optimizer="muon"), 0.1)
     assert [type(part).__name__ for part in made.parts] == ["AdamW"] and len(made.param_groups) == 1

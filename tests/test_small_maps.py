@@ -46,7 +46,7 @@ def test_results_and_gradients_are_those_of_the_convolution(
     torch.manual_seed(0)
     conv, x = nn.Conv2d(24, 40, kernel, stride, padding, bias=False), torch.randn(6, 24, *shape)
     exact = gradients(conv, x, bf16=False)
-    small_maps.quicken(conv)
+    small_maps.speed_up(conv)
     for found, meant in zip(gradients(conv, x, bf16=True), exact, strict=True):
         assert found.shape == meant.shape and found.dtype == meant.dtype
         assert (found - meant).norm() < 0.01 * meant.norm()
@@ -57,7 +57,7 @@ def test_in_full_precision_and_on_wide_maps_it_is_the_convolution_itself(product
     conv = nn.Conv2d(8, 8, 3, padding=1, bias=False)
     x, wide = torch.randn(2, 8, 4, 4), torch.randn(2, 8, 4, small_maps.WIDEST + 1)
     meant = conv(x)
-    small_maps.quicken(conv)
+    small_maps.speed_up(conv)
     assert torch.equal(conv(x), meant)
     with torch.autocast("cpu", torch.bfloat16):
         conv(wide)
@@ -66,7 +66,7 @@ def test_in_full_precision_and_on_wide_maps_it_is_the_convolution_itself(product
 
 def test_no_gradient_of_the_pictures_is_made_where_none_is_asked_for(products):
     conv, x = nn.Conv2d(8, 8, 3, padding=1, bias=False), torch.randn(2, 8, 4, 4)
-    small_maps.quicken(conv)
+    small_maps.speed_up(conv)
     with torch.autocast("cpu", torch.bfloat16):
         conv(x).float().sum().backward()
     assert conv.weight.grad.shape == conv.weight.shape and x.grad is None and products
@@ -86,7 +86,7 @@ def test_no_gradient_of_the_pictures_is_made_where_none_is_asked_for(products):
 )
 def test_convolutions_of_other_kinds_stay_as_they_are(other):
     conv = nn.Conv2d(8, 8, 3, **{"bias": False, **other})
-    small_maps.quicken(conv)
+    small_maps.speed_up(conv)
     assert type(conv) is nn.Conv2d
 
 
@@ -98,7 +98,7 @@ def test_a_network_keeps_its_weights_names_and_answers(products):
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         meant = network(pixel_values=x).logits.float()
         assert not products
-        small_maps.quicken(network)
+        small_maps.speed_up(network)
         found = network(pixel_values=x).logits.float()
     assert len(products) == 2, "both convolutions of the last stage"
     assert list(network.state_dict()) == names and torch.allclose(

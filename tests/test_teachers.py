@@ -11,10 +11,11 @@ from meals import SIZE, TWO_STEPS, network, one_of_each_kind, published, train, 
 
 from training import recipe
 from training.__main__ import SETTINGS
-from training.data.examples import holdout
+from training.data.examples import hold_out
 from training.recipes.food import train as food_train
 from training.recipes.food.config import Config
-from training.recipes.food.score import load, opened
+from training.recipes.food.data import load
+from training.recipes.food.model import open_network
 from training.recipes.food.teachers import Teachers
 from training.runs import job
 from training.runs.run import Run
@@ -38,11 +39,11 @@ def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]
     config = Config(
         **TWO_STEPS, start=start, augmentation="strong", mixup=0.2, cutmix=0.4, **settings
     )
-    model, looks = opened(Run.find(school, start).checkpoint)
-    part, held = holdout(load("", "sample").train, 0.1)
+    model, looks = open_network(Run.find(school, start).checkpoint)
+    part, held = hold_out(load("", "sample").train, 0.1)
     run = Run.find(school, start)
     teachers = Teachers(config.teachers, school, "food", CLASSES) if config.teachers else None
-    lesson = food_train.lesson(model, looks, part[:64], held[:8], config, run, teachers)
+    lesson = food_train.make_lesson(model, looks, part[:64], held[:8], config, run, teachers)
     return lesson.loss(model, lesson.fetch(torch.arange(16), 0), slice(0, 16)), model
 
 
@@ -85,14 +86,14 @@ def test_a_label_is_in_part_the_data_s_and_in_part_the_teacher_s(school, known):
 def test_each_draw_asks_one_of_the_teachers_at_the_size_that_it_sees(school, known):
     pixels = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(1)) * 255
     teachers = Teachers([known["resnet"], known["vit"]], school, "food", CLASSES)
-    one, other = teachers.answers(pixels, 0), teachers.answers(pixels, 1)
+    one, other = teachers.predict(pixels, 0), teachers.predict(pixels, 1)
     assert one.shape == (4, len(CLASSES)) and torch.allclose(one.sum(1), torch.ones(4))
-    model, looks = opened(Run.find(school, known["resnet"]).checkpoint)
+    model, looks = open_network(Run.find(school, known["resnet"]).checkpoint)
     assert torch.allclose(
         one, model.eval()(pixel_values=looks.normalised(pixels)).logits.softmax(1), atol=1e-5
     )
-    assert torch.equal(teachers.answers(pixels, 2), one) and torch.equal(
-        teachers.answers(pixels, 7), other
+    assert torch.equal(teachers.predict(pixels, 2), one) and torch.equal(
+        teachers.predict(pixels, 7), other
     )
     assert not torch.allclose(one, other, atol=1e-3)
 
@@ -101,7 +102,7 @@ def test_a_teacher_may_name_its_classes_in_another_order_and_know_more(school, k
     model = network("resnet", ["soup", *reversed(CLASSES)], seed=3)
     pixels = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 255
     found = Teachers([published(school, model).id], school, "food", CLASSES).answers(pixels, 0)
-    model, looks = model.eval(), opened(Run.find(school, known["resnet"]).checkpoint)[1]
+    model, looks = model.eval(), open_network(Run.find(school, known["resnet"]).checkpoint)[1]
     logits = model(pixel_values=looks.normalised(pixels)).logits
     assert torch.allclose(found, logits[:, 1:].flip(1).softmax(1), atol=1e-5)
 

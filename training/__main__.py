@@ -20,8 +20,9 @@ from typing import Any
 from training import device, recipe
 from training.judge.card import write_card
 from training.judge.records import Provenance, Report
-from training.judge.report import parse_report, table
+from training.judge.report import table
 from training.runs import job
+from training.runs.batches import Stopped
 from training.runs.checkpoint import CheckpointError, runs_dir
 from training.runs.process import process_identity
 from training.runs.run import Run
@@ -120,20 +121,19 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     try:
         _share(run)
         config = recipe.parse(made.config, run.config)
-        report = parse_report(made.train(config, run))
+        report = made.train(config, run)
         if not run.main:
             return DONE
-        if not run.staging.exists():
-            run.say("Stopped before the first step: nothing was published.")
-            run.set_status(
-                "stopped", reason="stopped before the first step: nothing was published", stage=""
-            )
-            return STOPPED
+        if run.staging.exists():  # a recipe that does not publish by itself
+            run.publish()
+        if not run.has_checkpoint:
+            return _stopped_before_the_first_step(run)
         seconds = time.time() - began
         text = write_card(made, config, Provenance.from_json(run.settings), report, seconds)
-        (run.staging / "README.md").write_text(text, "utf-8")
-        run.publish()
+        (run.checkpoint / "README.md").write_text(text, "utf-8")
         return _finish(run, report, time.time() - began)
+    except Stopped:
+        return _stopped_before_the_first_step(run)
     except (recipe.SettingsError, CheckpointError) as error:
         run.discard()
         run.say(f"error: {error}", error=True)
@@ -154,6 +154,15 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         run.say(f"{text}\nfailed: {reason}", error=True)
         run.set_status("failed", reason=reason, stage="")
         return FAILED
+
+
+def _stopped_before_the_first_step(run: Run) -> int:
+    if run.main:
+        run.say("Stopped before the first step: nothing was published.")
+        run.set_status(
+            "stopped", reason="stopped before the first step: nothing was published", stage=""
+        )
+    return STOPPED
 
 
 def _share(run: Run) -> None:

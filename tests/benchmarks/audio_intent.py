@@ -98,7 +98,7 @@ def ours(
 
     model, ear = network(arch, method)
     config = Config(method=method, epochs=epochs, batch_size=BATCH, augmentation="light")
-    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "audio_intent", {})
     AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
     half = audio_train.AudioTask(config, run).half()
@@ -108,14 +108,14 @@ def ours(
     heard, nothing = Heard(part, SECONDS), part[np.zeros(0, int)]
     stamps = [time.perf_counter()]
     if method == "frozen":
-        given = audio_score.frozen_features(model, ear, heard, run)
-        learner = audio_score.head(model).to(accelerator.device)
+        given = audio_score.compute_features(model, ear, heard, run)
+        learner = audio_model.find_head(model).to(accelerator.device)
         lesson = classify.head_lesson(learner, given, part, [given[:0]], nothing, config)
     else:
         model.freeze_feature_encoder()
         backbone.quicken(model, accelerator)
         learner = model.to(accelerator.device)
-        lesson = audio_train.lesson(learner, ear, heard, Heard(nothing, SECONDS), config, run)
+        lesson = audio_train.make_lesson(learner, ear, heard, Heard(nothing, SECONDS), config, run)
     say = run.say
     run.say = lambda text, **_: (
         (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
@@ -141,7 +141,7 @@ def tutorial(arch: str, part: Any) -> float:
     model, ear = network(arch)
     model.freeze_feature_encoder()
     most = round(SECONDS * 16_000)
-    sounds = [part.one(i)[:most] for i in range(len(part))]
+    sounds = [part.read_one(i)[:most] for i in range(len(part))]
 
     class Rows(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -207,7 +207,7 @@ def predict(chosen: argparse.Namespace) -> None:
 
     os.environ["RUNS"] = tempfile.mkdtemp()
     part = clips(40)
-    sounds = [Sound(part.one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
+    sounds = [Sound(part.read_one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
     base = pipeline(
         "audio-classification",
         tab.SLOTS["audio"].find("embedded-audio").path,
@@ -236,7 +236,7 @@ def decode(chosen: argparse.Namespace) -> None:
 
     from training.media.sounds import from_bytes
 
-    sound = np.concatenate([clips(8).one(i) for i in range(8)])
+    sound = np.concatenate([clips(8).read_one(i) for i in range(8)])
     for kind, subtype, rate in (
         ("WAV", "PCM_16", 44_100),
         ("FLAC", "PCM_16", 48_000),
@@ -269,14 +269,14 @@ def judge(chosen: argparse.Namespace) -> None:
 
     from training.judge import classification
     from training.recipes.audio_intent.data import Heard, _calls
-    from training.recipes.audio_intent.score import opened, predict
+    from training.recipes.audio_intent.score import predict
     from training.runs import checkpoint
     from training.samples.speech import clips as spoken
     from training.samples.wordings import INTENTS
 
     calls = list(spoken(196, "judge", "flite"))
     part = _calls(calls)
-    model, ear = opened(checkpoint.embedded("audio").path)
+    model, ear = open_network(checkpoint.embedded("audio").path)
     found = predict(model, Heard(part, model.config.seconds), ear)
     right = found.argmax(1) == part.labels
     print(

@@ -83,7 +83,7 @@ def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(
         ViTConfig(image_size=ARCHS[arch]), GPT2Config(is_decoder=True, add_cross_attention=True)
     )
-    model, words = VisionEncoderDecoderModel(made), caption_model.new_words(texts)
+    model, words = VisionEncoderDecoderModel(made), caption_model.train_tokenizer(texts)
     caption_model.configured(model, words, config)
     return model, caption_model.Eye(Looks(ARCHS[arch]), words)
 
@@ -105,7 +105,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     from training.runs.run import Run
 
     model, eye = captioner(arch, part, config)
-    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
     AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
     accelerator = Accelerator(
@@ -122,7 +122,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
         given = Store(part, Looks(min(part.natural, round(MARGIN * eye.looks.size))), run.beat)
         learner = Teller(model, model)
     learner.to(accelerator.device)
-    lesson = caption_train.lesson(
+    lesson = caption_train.make_lesson(
         learner, model, eye, part, given, part[np.zeros(0, int)], None, config, run
     )
     say = run.say
@@ -150,7 +150,7 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
     AcceleratorState._reset_state(reset_partial_state=True)
     model, eye = captioner(arch, part, config)
     processor, first = eye.looks.processor(), [part.texts[place][0] for place in part.places]
-    rows = eye.spelled(first, config.words)
+    rows = eye.tokenize(first, config.words)
     longest = max(map(len, rows))
 
     class Rows(torch.utils.data.Dataset):
@@ -158,7 +158,7 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
             return count
 
         def __getitem__(self, i: int) -> dict[str, Any]:
-            pixels = processor(images=part.one(i), return_tensors="pt")["pixel_values"][0]
+            pixels = processor(images=part.read_one(i), return_tensors="pt")["pixel_values"][0]
             return {
                 "pixel_values": pixels,
                 "labels": torch.tensor(rows[i] + [-100] * (longest - len(rows[i]))),

@@ -81,7 +81,7 @@ def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
     from accelerate import Accelerator
 
     from training import recipe
-    from training.data.splits import stratified
+    from training.data.splits import stratify
     from training.learn import loop
     from training.recipes.digits import train as digits_train
     from training.recipes.digits.config import Config
@@ -92,7 +92,7 @@ def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), "digits", {})
         began = time.perf_counter()
-        part = train[stratified(train.labels, config.limit, config.seed)]
+        part = train[stratify(train.labels, config.limit, config.seed)]
         accelerator = Accelerator(cpu=device.device() == "cpu")
         model, _ = digits_train.build(
             config, Data(part, test, CLASSES["mnist"], "", ""), Path(folder)

@@ -127,7 +127,7 @@ def ours(
         Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"),
         network(arch),
     )
-    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
     AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
     half = food_train.FoodTask(config, run).half()
@@ -137,12 +137,12 @@ def ours(
     nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
     if method == "frozen":
         given = food_score.frozen_features(model, Looks(side(arch)), part, run)
-        model = backbone.head(model).to(accelerator.device)
+        model = backbone.find_head(model).to(accelerator.device)
         lesson = classify.head_lesson(model, given, part, [given[:0]], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
         backbone.quicken(model, accelerator)
-        lesson = food_train.lesson(model, Looks(side(arch)), part, nothing, config, run)
+        lesson = food_train.make_lesson(model, Looks(side(arch)), part, nothing, config, run)
     say = run.say
     run.say = lambda text, **_: (
         (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
@@ -255,7 +255,7 @@ def step(chosen: argparse.Namespace) -> None:
         device.device(),
     )
     model.to(memory_format=torch.channels_last)
-    lesson = food_train.lesson(
+    lesson = food_train.make_lesson(
         model,
         looks,
         part,
@@ -354,15 +354,15 @@ def shapes(chosen: argparse.Namespace) -> None:
     from PIL import Image
 
     from training.data import pictures as picture_store
-    from training.data.examples import holdout
+    from training.data.examples import hold_out
     from training.recipes.food import data as food_data
     from training.recipes.food.config import FOOD
-    from training.recipes.food.score import opened, predict
+    from training.recipes.food.score import predict
     from training.runs import checkpoint
 
-    model, looks = opened(checkpoint.embedded("food").path)
+    model, looks = open_network(checkpoint.embedded("food").path)
     data = food_data.load(FOOD, "hub")
-    held = data.test if chosen.test else holdout(data.train, 0.05)[1]
+    held = data.test if chosen.test else hold_out(data.train, 0.05)[1]
     resize = Image.Image.resize
     changes = {
         "as they are": lambda p: p,

@@ -1,5 +1,4 @@
-"""Labelled examples of any kind, from the Hub or from a folder: what the recipes of pictures and
-sounds share.
+"""Examples of any kind, from the Hub or from a folder: what the recipes share of their data.
 
 An example stays as it is stored (a file, or the bytes that a data set holds) until it is read.
 Which part it belongs to depends on its content alone (training/data/splits.py).
@@ -10,11 +9,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from training.data.folders import class_folders, usable
+from training.data import hub
+from training.data.folders import keep_usable, list_class_folders
 from training.data.splits import bucket, split
 from training.device import cores
 from training.recipe import SettingsError
@@ -22,122 +22,128 @@ from training.recipe import SettingsError
 LEAST = 5  # examples of a class in a person's own folder
 TESTS = ("test", "validation", "valid", "val")
 
+Thing = TypeVar("Thing")  # a picture, a sound, a row of numbers ...
+
 
 @dataclass
-class Examples:
-    read: Callable[[int], Any]  # by place; places are those of the whole data set
+class Examples(Generic[Thing]):
+    """Some of a data set's examples. What is kept by place is kept for the whole data set, so that
+    a part of it shares the rest."""
+
+    read: Callable[[int], Thing]  # by place
     places: np.ndarray  # (N,) int64
-    labels: np.ndarray  # (N,) int64
+    labels: np.ndarray | None  # (N,) int64; None where they have no classes
     keys: np.ndarray  # (N,) float64 in [0, 1): a hash of the content
-    texts: list[Any] | None = (
-        None  # by place: what is said, where that is known; or a picture's captions
-    )
+    # By place: what is said in it, where that is known; or a picture's captions.
+    texts: list[Any] | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.places)
 
-    def __getitem__(self, index: np.ndarray) -> Self:
-        return type(self)(
-            self.read, self.places[index], self.labels[index], self.keys[index], self.texts
-        )
+    def __getitem__(self, index: np.ndarray) -> "Examples[Thing]":
+        labels = None if self.labels is None else self.labels[index]
+        return Examples(self.read, self.places[index], labels, self.keys[index], self.texts)
 
-    def one(self, index: int) -> Any:
+    def read_one(self, index: int) -> Thing:
         return self.read(int(self.places[index]))
 
-
-@dataclass
-class Kind:
-    """What a recipe's examples are."""
-
-    name: str  # "pictures", in sentences
-    examples: type[Examples]
-    endings: tuple[str, ...]  # of files in a folder
-    feature: str  # of data sets: the kind of column that holds them
-    decode: Callable[[Any, str], Any]  # (content or path, its name) -> an example; raises `refusal`
-    content: Callable[
-        [Any], bytes
-    ]  # of an example: equal where it shows the same, though saved otherwise
-    refusal: type[Exception]
-    text: str = ""  # of data sets: the column that tells what is said
+    @property
+    def strata(self) -> np.ndarray:
+        """(N,) int64, what splits are balanced over: the labels, or one class for all."""
+        return np.zeros(len(self), np.int64) if self.labels is None else self.labels
 
 
 @dataclass
-class Data:
-    train: Any  # Examples of the recipe's kind
-    test: Any
-    classes: list[str]
+class Data(Generic[Thing]):
+    """What a recipe trains on and is tested on."""
+
+    train: Examples[Thing]
+    test: Examples[Thing]
+    classes: list[str]  # empty where examples have none
     name: str  # "Food-101", in a few words
     about: str  # what the test examples are
     revision: str
     problems: list[str] = field(default_factory=list)
 
 
-def holdout(examples: Any, share: float) -> tuple[Any, Any]:
-    """Train and validation: the same examples in every run, by their content."""
+@dataclass
+class Kind(Generic[Thing]):
+    """What a recipe's examples are, and how they are found in folders and data sets."""
+
+    name: str  # "pictures", in sentences
+    endings: tuple[str, ...]  # of files in a folder
+    feature: str  # of data sets: the kind of column that holds them
+    decode: Callable[[Any, str], Thing]  # (content or path, its name); raises `refusal`
+    # Of an example: equal where it shows the same, though saved otherwise.
+    content: Callable[[Thing], bytes]
+    refusal: type[Exception]
+    text: str = ""  # of data sets: the column that tells what is said
+
+
+# -- parts -----------------------------------------------------------------------------------------
+def hold_out(
+    examples: Examples[Thing], share: float, buckets: np.ndarray | None = None
+) -> tuple[Examples[Thing], Examples[Thing]]:
+    """What is trained on, and what is held out of it: the same examples in every run, by their
+    content. `buckets`, (N,) in [0, 1): a hash of it to go by in place of the keys."""
     if not share:
         return examples, examples[np.zeros(0, int)]
-    chosen = split(
-        (examples.keys * 1009) % 1, examples.labels, 0, share, at_least_one=True
-    )  # not the test's order
+    if buckets is None:
+        buckets = (examples.keys * 1009) % 1  # not the order by which the test part was chosen
+    chosen = split(buckets, examples.strata, 0, share, at_least_one=True)
     return examples[~chosen], examples[chosen]
 
 
-def parted(
-    examples: Any, classes: list[str], kind: Kind, name: str, revision: str, problems: list[str]
-) -> Data:
+def split_off_test(
+    examples: Examples[Thing],
+    classes: list[str],
+    kind_name: str,
+    name: str,
+    revision: str,
+    problems: list[str],
+) -> Data[Thing]:
     """A fifth of each class is the test part."""
-    test = split(examples.keys, examples.labels, 0, 0.2, at_least_one=True)
-    return Data(
-        examples[~test],
-        examples[test],
-        classes,
-        name,
-        f"{test.sum():,} held-out {kind.name} of {name}",
-        revision,
-        problems,
-    )
+    test = split(examples.keys, examples.strata, 0, 0.2, at_least_one=True)
+    about = f"{test.sum():,} held-out {kind_name} of {name}"
+    return Data(examples[~test], examples[test], classes, name, about, revision, problems)
 
 
 # -- the Hub ---------------------------------------------------------------------------------------
-def of_hub(dataset: str, kind: Kind, config: str | None = None) -> Data:
+def load_from_hub(dataset: str, kind: Kind[Thing], config: str | None = None) -> Data[Thing]:
     """The train split and the first of `TESTS`; without one, a part of train. Raises
     SettingsError."""
-    from training.data import hub
+    parts = list_splits(dataset, config)
+    train, classes, revision = _read_split(dataset, "train", kind, config)
+    name = f"{dataset} {config}" if config else dataset
+    held = next((part for part in TESTS if part in parts), None)
+    if held:
+        test, _, _ = _read_split(dataset, held, kind, config)
+        # Some data sets keep the answers of their test part to themselves.
+        if len(test) and (test.strata >= 0).all():
+            about = f"the {len(test):,} {held} {kind.name} of {name}"
+            return Data(train, test, classes, name, about, revision)
+    return split_off_test(train, classes, kind.name, name, revision, [])
 
+
+def list_splits(dataset: str, config: str | None = None) -> list[str]:
+    """Of a data set of the Hub that can be trained on. Raises SettingsError."""
     parts = hub.splits(dataset, config)
     if "train" not in parts:
         raise SettingsError(
             f"{dataset} has no split named train, only {', '.join(parts)}: it cannot be trained on."
         )
-    train, classes, revision = _rows(dataset, "train", kind, config)
-    name = f"{dataset} {config}" if config else dataset
-    held = next((part for part in TESTS if part in parts), None)
-    if held:
-        test, _, _ = _rows(dataset, held, kind, config)
-        if (
-            len(test) and (test.labels >= 0).all()
-        ):  # some data sets keep the answers of their test part to themselves
-            return Data(
-                train,
-                test,
-                classes,
-                name,
-                f"the {len(test):,} {held} {kind.name} of {name}",
-                revision,
-            )
-    return parted(train, classes, kind, name, revision, [])
+    return parts
 
 
-def _rows(dataset: str, part: str, kind: Kind, config: str | None) -> tuple[Any, list[str], str]:
+def _read_split(
+    dataset: str, part: str, kind: Kind[Thing], config: str | None
+) -> tuple[Examples[Thing], list[str], str]:
+    """The examples, the names of their classes, and the data set's revision."""
     import datasets
 
-    from training.data import hub
-
     rows, revision = hub.dataset(dataset, part, config)
-    column = next(
-        (n for n, f in rows.features.items() if isinstance(f, getattr(datasets, kind.feature))),
-        None,
-    )
+    wanted = getattr(datasets, kind.feature)
+    column = next((n for n, f in rows.features.items() if isinstance(f, wanted)), None)
     label = next((n for n, f in rows.features.items() if isinstance(f, datasets.ClassLabel)), None)
     if column is None or label is None:
         raise SettingsError(
@@ -146,82 +152,75 @@ def _rows(dataset: str, part: str, kind: Kind, config: str | None) -> tuple[Any,
         )
     table = rows.with_format("arrow")[:]
     labels = table.column(label).to_numpy().astype(np.int64)
-    content, keys = stored(table, column)
-    texts = (
-        [text or "" for text in table.column(kind.text).to_pylist()]
-        if kind.text in table.column_names
-        else None
+    content, keys = read_column(table, column)
+    texts = None
+    if kind.text in table.column_names:
+        texts = [text or "" for text in table.column(kind.text).to_pylist()]
+    examples = Examples(
+        lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts
     )
-    return (
-        kind.examples(
-            lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts
-        ),
-        list(rows.features[label].names),
-        revision,
-    )
+    return examples, list(rows.features[label].names), revision
 
 
-def stored(table: Any, column: str) -> tuple[Callable[[int], bytes], np.ndarray]:
+def read_column(table: Any, column: str) -> tuple[Callable[[int], bytes], np.ndarray]:
     """What an arrow table's column of pictures or sounds holds in a row, and each row's key."""
-    encoded, paths = (
-        table.column(column).combine_chunks().field(name) for name in ("bytes", "path")
-    )
+    held = table.column(column).combine_chunks()
+    encoded = held.field("bytes")
+    paths = held.field("path")
 
     def content(i: int) -> bytes:  # some data sets keep files beside their tables
         return encoded[i].as_py() or Path(paths[i].as_py()).read_bytes()
 
-    return content, np.array(
-        [
-            bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i))
-            for i in range(len(encoded))
-        ]
-    )
+    keys = [
+        bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i))
+        for i in range(len(encoded))
+    ]
+    return content, np.array(keys)
 
 
 # -- a folder of one's own -------------------------------------------------------------------------
-def of_folder(folder: Path, kind: Kind) -> Data:
-    """One subfolder a class; what cannot be read or is there twice is told. Raises
-    SettingsError."""
-    found = class_folders(folder, kind.endings, LEAST)
-    good, keys, told = distinct(folder, found.files, kind, "holds")
-    found.problems += told
-    classes, chosen, labels = usable(
-        folder, found, np.array(found.labels, dtype=np.int64)[good], LEAST
-    )
-    examples = kind.examples(
+def load_from_folder(folder: Path, kind: Kind[Thing], verb: str = "holds") -> Data[Thing]:
+    """One subfolder a class; what cannot be read or is there twice is told. `verb`: what an example
+    does with its content. Raises SettingsError."""
+    found = list_class_folders(folder, kind.endings, LEAST)
+    good, keys, problems = find_distinct(folder, found.files, kind, verb)
+    found.problems += problems
+    labels = np.array(found.labels, dtype=np.int64)[good]
+    classes, chosen, labels = keep_usable(folder, found, labels, LEAST)
+    examples = Examples(
         lambda i: kind.decode(found.files[i], found.files[i].name),
         np.array(good)[chosen],
         labels,
         keys[chosen],
     )
-    return parted(
+    return split_off_test(
         examples,
         classes,
-        kind,
+        kind.name,
         f"the folder {folder.name}",
-        revision(examples.keys),
+        compute_revision(examples.keys),
         found.problems,
     )
 
 
-def distinct(
-    folder: Path, files: list[Path], kind: Kind, verb: str
+def find_distinct(
+    folder: Path, files: list[Path], kind: Kind[Any], verb: str
 ) -> tuple[list[int], np.ndarray, list[str]]:
     """Which of a person's files can be read and show what no earlier one does, their keys, and what
     is wrong with the others. `verb`: what an example does with its content."""
 
-    def content(path: Path) -> bytes | str:
+    def read_content(path: Path) -> bytes | str:
         try:
             return kind.content(kind.decode(path, path.name))
         except kind.refusal as error:
             return str(error)
 
-    good = []
-    keys = []
-    problems = []
-    seen = {}
     with ThreadPoolExecutor(cores()) as pool:
-        contents = list(pool.map(content, files))
+        contents = list(pool.map(read_content, files))
+    good: list[int] = []
+    keys: list[float] = []
+    problems: list[str] = []
+    seen: dict[bytes, Path] = {}
     for i, (path, what) in enumerate(zip(files, contents, strict=True)):
         name = path.relative_to(folder)
         if isinstance(what, str):
@@ -235,6 +234,6 @@ def distinct(
     return good, np.array(keys), problems
 
 
-def revision(keys: np.ndarray) -> str:
+def compute_revision(keys: np.ndarray) -> str:
     """The content is the revision: a folder has no other, and changes without a word."""
     return f"content {hashlib.blake2b(keys.tobytes(), digest_size=6).hexdigest()}"

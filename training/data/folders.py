@@ -10,7 +10,7 @@ from training.recipe import SettingsError
 STRAY = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
-def _hidden(path: Path, folder: Path) -> bool:
+def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
@@ -24,7 +24,7 @@ class Folder:
     problems: list[str] = field(default_factory=list)
 
 
-def class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Folder:
+def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Folder:
     """Lists a person's own examples; what cannot be used is a problem that is told, not an error.
 
     Raises SettingsError when there are not two classes with `least` files each."""
@@ -42,7 +42,7 @@ def class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Fol
                 problems.append(f"{sub.name}: lies beside the class folders and was left out")
             continue
         found = []
-        for path in sorted(p for p in sub.rglob("*") if p.is_file() and not _hidden(p, sub)):
+        for path in sorted(p for p in sub.rglob("*") if p.is_file() and not _is_hidden(p, sub)):
             if path.suffix.lower() in endings:
                 found.append(path)
             elif path.name.lower() not in STRAY:
@@ -63,7 +63,7 @@ def class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Fol
     return Folder(classes, files, labels, problems)
 
 
-def usable(
+def keep_usable(
     folder: Path, found: Folder, labels: np.ndarray, least: int = 5
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Of examples that could be read, with their labels in `found`: the classes that have enough,

@@ -7,7 +7,7 @@ They stay as they are stored (files, or what a data set holds) until they are fr
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import psutil
@@ -27,45 +27,44 @@ SHOWN = 224  # of a picture in a report
 MARGIN = 1.15
 
 
-class Pictures(Examples):
-    """Examples that are read as PIL pictures."""
+Pictures: TypeAlias = Examples[Image.Image]
 
-    def pixels(
-        self,
-        indices: np.ndarray,
-        looks: Looks,
-        beat: Callable[[], Any] = int,
-        aspects: np.ndarray | None = None,
-    ) -> Any:
-        """(n, 3, size, size) uint8, or for pictures in their own shape a list of n (3, h, w). Width
-        over height of each is written into `aspects`, (N,). Decoding lets Python's lock go, so
-        threads help."""
-        count = len(indices)
-        size = looks.size
-        out: Any = [None] * count if looks.longest else np.empty((count, 3, size, size), np.uint8)
 
-        def fill(row: int) -> None:
-            picture = self.one(indices[row])
-            out[row] = looks.framed(picture).transpose(2, 0, 1)
-            if aspects is not None:
-                aspects[indices[row]] = picture.width / picture.height
+def read_pixels(
+    pictures: Pictures,
+    indices: np.ndarray,
+    looks: Looks,
+    beat: Callable[[], Any] = int,
+    aspects: np.ndarray | None = None,
+) -> Any:
+    """(n, 3, size, size) uint8, or for pictures in their own shape a list of n (3, h, w). Width
+    over height of each is written into `aspects`, (N,). Decoding lets Python's lock go, so
+    threads help."""
+    count = len(indices)
+    size = looks.size
+    out: Any = [None] * count if looks.longest else np.empty((count, 3, size, size), np.uint8)
 
-        with ThreadPoolExecutor(cores()) as pool:
-            for i, _ in enumerate(pool.map(fill, range(count), chunksize=64)):
-                if i % 256 == 0:
-                    beat()
-        return out
+    def fill(row: int) -> None:
+        picture = pictures.read_one(indices[row])
+        out[row] = looks.framed(picture).transpose(2, 0, 1)
+        if aspects is not None:
+            aspects[indices[row]] = picture.width / picture.height
 
-    @property
-    def natural(self) -> int:
-        """The usual short side of the pictures, in pixels."""
-        some = np.linspace(0, len(self) - 1, min(50, len(self))).astype(int)
-        return int(np.median([min(self.one(i).size) for i in some]))
+    with ThreadPoolExecutor(cores()) as pool:
+        for i, _ in enumerate(pool.map(fill, range(count), chunksize=64)):
+            if i % 256 == 0:
+                beat()
+    return out
+
+
+def measure_usual_side(pictures: Pictures) -> int:
+    """The usual short side of the pictures, in pixels."""
+    some = np.linspace(0, len(pictures) - 1, min(50, len(pictures))).astype(int)
+    return int(np.median([min(pictures.read_one(i).size) for i in some]))
 
 
 KIND = Kind(
     "pictures",
-    Pictures,
     PICTURES,
     "Image",
     lambda source, _: load_picture(source),
@@ -74,7 +73,7 @@ KIND = Kind(
 )
 
 
-def thumbnail(picture: Image.Image, stem: Path) -> str:
+def write_thumbnail(picture: Image.Image, stem: Path) -> str:
     """Writes a small one for a report; its name."""
     picture = picture.convert("RGB")
     picture.thumbnail((SHOWN, SHOWN))
@@ -95,14 +94,14 @@ class Store:
         )  # width over height, once a picture was read
         largest = looks.size * max(looks.size, looks.longest)
         if 3 * largest * len(pictures) * 3 < psutil.virtual_memory().available:
-            self.packed = pictures.pixels(np.arange(len(pictures)), looks, beat, self.aspects)
+            self.packed = read_pixels(pictures, np.arange(len(pictures)), looks, beat, self.aspects)
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, indices: np.ndarray) -> Any:
         if self.packed is None:
-            return self.pictures.pixels(indices, self.looks, aspects=self.aspects)
+            return read_pixels(self.pictures, indices, self.looks, aspects=self.aspects)
         return [self.packed[i] for i in indices] if self.looks.longest else self.packed[indices]
 
     def batch(self, indices: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def split(
     return chosen
 
 
-def stratified(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
+def stratify(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
     """At most `limit` indices, shuffled, every class in its share (largest remainder); 0: all."""
     rng = np.random.default_rng(seed)
     if not limit or limit >= len(labels):

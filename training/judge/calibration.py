@@ -18,7 +18,7 @@ COLDEST = 0.2
 HOTTEST = 5.0
 
 
-def error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def compute_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """How far confidence and the share of right answers are apart, on average over answers in 15
     bins of confidence (expected calibration error, Naeini et al. 2015)."""
     sure = probabilities.max(1)
@@ -28,7 +28,7 @@ def error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(apart.sum() / max(1, len(labels)))
 
 
-def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """What the logits are to be divided by, so that these labels are the likeliest; 1 for too few
     of them."""
     if len(labels) < LEAST:
@@ -46,7 +46,7 @@ def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def cool(head: Any, by: float) -> bool:
+def divide_logits(head: Any, by: float) -> bool:
     """Divides what the head's last layer gives by a temperature. False where that layer is none
     that this can do."""
     from torch import nn

@@ -5,14 +5,14 @@ Classes are told apart by the data set's own names; what a person reads is those
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 
 from training.judge import calibration
-from training.judge.records import Gallery, Item, Matrix, Score, Section, Table
+from training.judge.records import ACCURACY, Gallery, Item, Matrix, Score, Section, Table
 from training.wording import in_words
 
 CONFUSION = "confusion.png"  # its file in a report
@@ -21,81 +21,66 @@ PAIRS = 6  # of classes that are named beside a confusion picture that cannot sh
 CROWD = 20  # classes that a confusion picture shows at most
 
 
-def interval(share: float, n: int, z: float = 1.96) -> list[float]:
-    """95% interval of a share of n (Wilson 1927); it stays within 0 and 1."""
+def compute_interval(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95% interval of a share of n (Wilson 1927); it stays within 0 and 1. (scipy's takes counts,
+    and a hundred times as long.)"""
     if not n:
-        return [0.0, 1.0]
+        return 0.0, 1.0
     centre = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = (centre - spread) / (1 + z * z / n)
     high = (centre + spread) / (1 + z * z / n)
-    return [round(max(0.0, low), 5), round(min(1.0, high), 5)]
+    return round(max(0.0, low), 5), round(min(1.0, high), 5)
 
 
-def classification(
-    probabilities: np.ndarray, labels: np.ndarray, classes: list[str]
-) -> dict[str, Any]:
-    """Figures of (N, classes) probabilities against (N,) labels."""
+def score_answers(
+    probabilities: np.ndarray, labels: np.ndarray, classes: list[str], top5: bool = False
+) -> Score:
+    """Accuracy, and further figures, of (N, classes) probabilities against (N,) labels. `top5`:
+    also how often the label is among the first five of more than five classes."""
+    from training.judge.metrics import compute_metrics  # it imports evaluate, which takes seconds
+
     n = len(labels)
     k = len(classes)
-    said = probabilities.argmax(1)
-    confusion = np.bincount(labels * k + said, minlength=k * k).reshape(k, k)
+    found = compute_metrics(probabilities, labels, top5 and k > 5)
+    more: dict[str, Any] = {}
+    if n >= calibration.LEAST:
+        error = calibration.compute_error(probabilities, labels)
+        more["calibration_error"] = round(error, 4)
+    more["macro_f1"] = found["macro_f1"]
+    confusion = np.bincount(labels * k + probabilities.argmax(1), minlength=k * k).reshape(k, k)
     right = confusion.diagonal()
     truth = confusion.sum(1)
-    guessed = confusion.sum(0)
-    f1 = np.divide(2 * right, truth + guessed, out=np.zeros(k), where=(truth + guessed) > 0)
-    accuracy = float(right.sum() / n)
-    apart = (
-        {"calibration_error": round(calibration.error(probabilities, labels), 4)}
-        if n >= calibration.LEAST
-        else {}
-    )
-    return {
-        "accuracy": round(accuracy, 5),
-        "interval": interval(accuracy, n),
-        "n": n,
-        **apart,
-        "macro_f1": round(float(f1[truth > 0].mean()), 5),
-        "per_class": {
-            c: round(float(right[i] / truth[i]), 4) if truth[i] else None
-            for i, c in enumerate(classes)
-        },
-        "confusion": confusion.tolist(),
+    more["per_class"] = {
+        name: round(float(right[i] / truth[i]), 4) if truth[i] else None
+        for i, name in enumerate(classes)
     }
+    more["confusion"] = confusion.tolist()
+    if "top5" in found:
+        more["top5"] = found["top5"]
+        more["top5_interval"] = list(compute_interval(found["top5"], n))
+    accuracy = float(right.sum() / n)
+    return Score(ACCURACY, found["accuracy"], compute_interval(accuracy, n), n, more)
 
 
-def held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def score_held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Accuracy and mean loss: what an epoch is judged by."""
     right = probabilities[np.arange(len(labels)), labels]
-    return float((probabilities.argmax(1) == labels).mean()), float(
-        -np.log(np.maximum(right, 1e-9)).mean()
-    )
+    accuracy = (probabilities.argmax(1) == labels).mean()
+    loss = -np.log(np.maximum(right, 1e-9)).mean()
+    return float(accuracy), float(loss)
 
 
-def judged(answers: Callable[[], np.ndarray], labels: np.ndarray) -> dict[str, Any]:
-    """The fields of a Lesson (training/learn/loop.py) whose held-out part has these labels, if any;
-    `answers` gives its probabilities."""
-    return (
-        {
-            "answers": answers,
-            "judge": lambda: held_out(answers(), labels),
-            "judged_on": f"of {len(labels):,} held out of train",
-        }
-        if len(labels)
-        else {}
-    )
-
-
-def worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
+def find_worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
     """Indices of the mistakes that the model was surest of, the surest first."""
     said = probabilities.argmax(1)
     wrong = np.flatnonzero(said != labels)
     return wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:count].tolist()
 
 
-def confused(
+def find_confused(
     confusion: list[list[int]], classes: list[str], count: int = 10
-) -> list[dict[str, Any]]:
+) -> list["Confused"]:
     """The pairs that are taken for each other most: {truth, said, count, of}."""
     table = np.array(confusion)
     wrong = table - np.diag(table.diagonal())
@@ -112,16 +97,14 @@ def confused(
     ]
 
 
-def most_confused(confusion: list[list[int]], most: int) -> list[int]:
+def find_most_confused(confusion: list[list[int]], most: int) -> list[int]:
     """At most so many classes, in their order: those in which the most mistakes begin or end."""
     table = np.array(confusion)
     wrong = table - np.diag(table.diagonal())
     return sorted(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:most].tolist())
 
 
-def confusion_picture(
-    path: Path, confusion: list[list[int]], classes: list[str], title: str
-) -> None:
+def draw_confusion(path: Path, confusion: list[list[int]], classes: list[str], title: str) -> None:
     """Rows are true classes, columns predicted ones; shares of each row, since classes differ in
     number. Of many classes only those that are confused most."""
     from matplotlib.figure import Figure
@@ -130,7 +113,7 @@ def confusion_picture(
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     if len(classes) > CROWD:
         title += f"; of {len(classes)} classes the {CROWD} most confused"
-        chosen = most_confused(confusion, CROWD)
+        chosen = find_most_confused(confusion, CROWD)
         table = table[np.ix_(chosen, chosen)]
         shares = shares[np.ix_(chosen, chosen)]
         classes = [classes[i] for i in chosen]
@@ -192,13 +175,13 @@ def make_sections(
     the confusion matrix is there already, and so are the files of the mistakes."""
     recall = after.more["per_class"]
     return [
-        recall_table(before.more.get("per_class") if before else None, recall),
-        confusion_matrix(confused, len(recall)),
-        mistakes_gallery(mistakes),
+        make_recall_table(before.more.get("per_class") if before else None, recall),
+        make_matrix(confused, len(recall)),
+        make_gallery(mistakes),
     ]
 
 
-def recall_table(
+def make_recall_table(
     before: Mapping[str, float | None] | None, after: Mapping[str, float | None]
 ) -> Table:
     """Recall by class; None where the test examples hold none of it. Of many classes the weakest
@@ -218,7 +201,7 @@ def recall_table(
     )
 
 
-def confusion_matrix(confused: list[Confused], classes: int) -> Matrix:
+def make_matrix(confused: list[Confused], classes: int) -> Matrix:
     """`confused`: the pairs that are confused most, the worst first. They are named where the
     picture, of so many classes, cannot show each."""
     return Matrix(
@@ -233,7 +216,7 @@ def confusion_matrix(confused: list[Confused], classes: int) -> Matrix:
     )
 
 
-def mistakes_gallery(mistakes: list[Mistake]) -> Gallery:
+def make_gallery(mistakes: list[Mistake]) -> Gallery:
     items = []
     for mistake in mistakes:
         truth = in_words(mistake["truth"])

@@ -1,155 +1,118 @@
-"""The exam at the end of a run: the test part, read once, before and after.
+"""An exam: test examples that are read once, and how a checkpoint is asked about them.
 
-Scores the run's new checkpoint, the one that it started from, and the one now active in the slot
-(for the gate), and writes the report: figures, and pictures or sounds of what went wrong. What is
-asked and how it is judged is an `Exam`.
+At the end of a run its new checkpoint sits it, the one that it started from (before), and the one
+now active in the slot (for the gate). `evaluate` lets any checkpoint sit it. Nothing here assumes
+classes: what is asked and how it is judged is the recipe's, as functions of an `Exam`.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-
-from training.judge import classification
-from training.judge.records import OLD_METRICS
-from training.recipe import Metrics, SettingsError
+from training.judge.records import Gate, Metric, Report, Score, Section
+from training.recipe import SettingsError
 from training.runs import checkpoint
+from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run
 
+Answers = TypeVar("Answers")
 
-class Exam(ABC):
-    """Test examples, and how a checkpoint is asked about them."""
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report shows beside scores."""
+
+    sections: list[Section] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # sentences beside the scores
+    chance: float | None = None  # the score of guessing
+    facts: dict[str, Any] = field(default_factory=dict)  # further keys of metrics.json
+
+
+@dataclass(frozen=True)
+class Exam(Generic[Answers]):
+    """Test examples, and how a checkpoint is asked about them and judged."""
 
     data: str  # in a few words: "digits (hub)"
-    about: str  # "the 10,000 test pictures of ylecun/mnist"
-    problems: list[str]
-    predict: Callable[[Path, Run | None], Any]  # checkpoint -> its answers; raises Stopped
-
-    @abstractmethod
-    def figures(self, answers: Any) -> Metrics:
-        """What a Score is made of, as it is stored (training/judge/records.py)."""
-
-    @abstractmethod
-    def refusal(self, path: Path) -> str:
-        """Why a checkpoint cannot be asked, as a sentence; empty where it can."""
-
-    @abstractmethod
-    def same(self, path: Path) -> bool:
-        """Whether a checkpoint's answers mean the same, so that the better one can take its
-        place."""
-
-    @abstractmethod
-    def drawn(self, answers: Any, after: Metrics, run: Run) -> Metrics:
-        """What the report shows beside figures; pictures and sounds are written into run.report."""
-
-    def score(self, path: Path, run: Run | None = None) -> Metrics:
-        return self.figures(self.predict(path, run))
+    held_out: str  # "the 10,000 test pictures of ylecun/mnist"
+    metric: Metric
+    predict: Callable[[Path, Run | None], Answers]  # a checkpoint's answers; raises Stopped
+    score: Callable[[Answers], Score]
+    # Why a checkpoint cannot be asked, as a sentence; empty where it can.
+    find_refusal: Callable[[Path], str]
+    # Whether a checkpoint's answers mean the same, so that the better one can take its place.
+    is_comparable: Callable[[Path], bool]
+    # What the report shows of (answers, score before, score after); pictures and sounds are written
+    # into the folder.
+    find: Callable[[Answers, Score | None, Score, Path], Findings]
+    problems: list[str] = field(default_factory=list)  # of the data
 
 
-@dataclass
-class ClassExam(Exam):
-    """Which class is it?"""
-
-    data: str
-    about: str
-    classes: list[str]
-    labels: np.ndarray  # (N,) int64
-    predict: Callable[[Path, Run | None], np.ndarray]  # checkpoint -> (N, classes) probabilities
-    show: Callable[[int, Path], str]  # writes an example into a folder under this stem; its name
-    problems: list[str] = field(default_factory=list)
-
-    def figures(self, answers: np.ndarray) -> Metrics:
-        return classification.classification(answers, self.labels, self.classes)
-
-    def refusal(self, path: Path) -> str:
-        known = len(checkpoint.labels(path))
-        return (
-            ""
-            if known == len(self.classes)
-            else (f"The checkpoint knows {known} classes, the data has {len(self.classes)}.")
-        )
-
-    def same(self, path: Path) -> bool:
-        return checkpoint.labels(path) == self.classes
-
-    def drawn(self, answers: np.ndarray, after: Metrics, run: Run) -> Metrics:
-        classification.confusion_picture(
-            run.report / "confusion.png",
-            after["confusion"],
-            self.classes,
-            f"{after['accuracy']:.2%} of {after['n']:,} right",
-        )
-        return {
-            "chance": 1 / len(self.classes),
-            "classes": self.classes,
-            "confused": classification.confused(after["confusion"], self.classes),
-            "mistakes": self._mistakes(answers, run),
-        }
-
-    def _mistakes(self, answers: np.ndarray, run: Run) -> list[dict[str, Any]]:
-        found = []
-        for number, index in enumerate(classification.worst(answers, self.labels)):
-            said = int(answers[index].argmax())
-            found.append(
-                {
-                    "picture": self.show(index, run.report / f"mistake-{number:02}"),
-                    "truth": self.classes[int(self.labels[index])],
-                    "said": self.classes[said],
-                    "confidence": round(float(answers[index, said]), 4),
-                }
-            )
-        return found
-
-
-def sit(exam: Exam, run: Run, base: checkpoint.Checkpoint | None, slot: str) -> Metrics:
-    """Reads the test part, once: before (where the base can be asked), after, and, where it decides
-    whether to swap, what is active."""
+def run_exam(exam: Exam[Any], run: Run, start: Checkpoint | None) -> Report:
+    """The report of a run whose checkpoint is published. Reads the test part once: before (where
+    the start can be asked), after, and, where it decides whether to swap, what is active. Raises
+    Stopped."""
     run.beat("scoring")
-    answers = exam.predict(run.staging, run)
-    after = exam.figures(answers)
-    before = (
-        exam.score(base.path, run) if base is not None and not exam.refusal(base.path) else None
-    )
-    metrics = {
-        "data": exam.data,
-        "held_out": exam.about,
-        "before": before,
-        "after": after,
-        "problems": exam.problems,
-    }
+    answers = exam.predict(run.checkpoint, run)
+    after = exam.score(answers)
+    before = None
+    if start is not None and not exam.find_refusal(start.path):
+        before = exam.score(exam.predict(start.path, run))
+    gate = None
     if run.config.get("swap", "better") == "better":
-        active_id = checkpoint.active(run.path.parent, slot)[-1]
-        metrics["active"] = {"id": active_id, **_gate(exam, run, base, before, active_id, slot)}
+        gate = _score_active(exam, run, start, before)
     run.beat("drawing the report")
-    return {**metrics, **exam.drawn(answers, after, run)}
+    found = exam.find(answers, before, after, run.report)
+    return Report(
+        exam.metric,
+        exam.data,
+        exam.held_out,
+        before,
+        after,
+        active=gate,
+        chance=found.chance,
+        sections=found.sections,
+        problems=exam.problems,
+        facts=found.facts,
+        notes=found.notes,
+    )
 
 
-def asked(exam: Exam, path: Path) -> Metrics:
-    """What a checkpoint scores. Raises SettingsError where it cannot be asked."""
-    if told := exam.refusal(path):
-        raise SettingsError(told)
-    return exam.score(path)
+def examine(exam: Exam[Any], path: Path, folder: Path) -> Report:
+    """The report on any checkpoint; what it shows is written into `folder`. Raises SettingsError
+    where the checkpoint cannot be asked."""
+    if refusal := exam.find_refusal(path):
+        raise SettingsError(refusal)
+    answers = exam.predict(path, None)
+    score = exam.score(answers)
+    found = exam.find(answers, None, score, folder)
+    return Report(
+        exam.metric,
+        exam.data,
+        exam.held_out,
+        after=score,
+        chance=found.chance,
+        sections=found.sections,
+        problems=exam.problems,
+        facts=found.facts,
+        notes=found.notes,
+    )
 
 
-def _gate(
-    exam: Exam, run: Run, base: Any, before: Metrics | None, active_id: str, slot: str
-) -> Metrics:
-    """The active checkpoint on the same examples; `score` is None where it could not be scored."""
-    if base is not None and active_id == base.id and before and exam.same(base.path):
-        return {"same_labels": True, "score": _value(before)}
+def _score_active(
+    exam: Exam[Any], run: Run, start: Checkpoint | None, before: Score | None
+) -> Gate | None:
+    """The active checkpoint on the same examples; None where the slot is empty."""
+    runs = run.path.parent
+    active_id = checkpoint.active(runs, run.slot)[-1]
+    is_start = start is not None and active_id == start.id
+    if is_start and before is not None and exam.is_comparable(start.path):
+        return Gate(active_id, True, before.value)  # it was scored a moment ago
     try:
-        found = checkpoint.find(run.path.parent, active_id, slot)
-        if not exam.same(found.path):
-            return {"same_labels": False, "score": None}
-        return {"same_labels": True, "score": _value(exam.score(found.path, run))}
+        found = checkpoint.find(runs, active_id, run.slot)
+        if not exam.is_comparable(found.path):
+            return Gate(active_id, False, None)
+        return Gate(active_id, True, exam.score(exam.predict(found.path, run)).value)
     except (checkpoint.CheckpointError, OSError) as error:
         run.say(f"{active_id}, now in the slot, could not be scored: {error}")
-        return {"same_labels": True, "score": None}
-
-
-def _value(score: Metrics) -> float:
-    """What the gate compares."""
-    return next(score[metric.key] for metric in OLD_METRICS if metric.key in score)
+        return Gate(active_id, True, None)

@@ -29,21 +29,25 @@ class Classification(evaluate.Metric):
             description="Accuracy, top 5 and macro F1.", citation=CITATION, features=features
         )
 
-    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        scores = np.asarray(predictions)
+    def _compute(self, predictions: Any, references: Any, top5: bool) -> dict[str, float]:
+        probabilities = np.asarray(predictions)
         labels = np.asarray(references)
-        said = scores.argmax(1)
-        every = np.arange(scores.shape[1])
+        said = probabilities.argmax(1)
         found = {
             "accuracy": accuracy_score(labels, said),
+            # over the classes that there are
             "macro_f1": f1_score(labels, said, average="macro", labels=np.unique(labels)),
         }
-        if len(every) > 5:
-            found["top5"] = top_k_accuracy_score(labels, scores, k=5, labels=every)
+        if top5:
+            every = np.arange(probabilities.shape[1])
+            found["top5"] = top_k_accuracy_score(labels, probabilities, k=5, labels=every)
         return {name: round(float(value), 5) for name, value in found.items()}
 
 
-def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """{accuracy, macro_f1, top5 (of more than 5 classes)}."""
+def compute_metrics(
+    probabilities: np.ndarray, labels: np.ndarray, top5: bool = False
+) -> dict[str, float]:
+    """{accuracy, macro_f1, and top5 where it is asked for}."""
     datasets.disable_progress_bars()
-    return Classification(keep_in_memory=True).compute(predictions=probabilities, references=labels)
+    metric = Classification(keep_in_memory=True)
+    return metric.compute(predictions=probabilities, references=labels, top5=top5)

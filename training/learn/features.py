@@ -24,7 +24,7 @@ CAP = 4 * 2**30  # bytes
 LARGE = 2**30
 
 
-def digest(weights: dict[str, Tensor], examples: Examples, *parts: object) -> str:
+def make_key(weights: dict[str, Tensor], examples: Examples, *parts: object) -> str:
     """A name for what these weights make of examples that are prepared as `parts` say."""
     total = hashlib.blake2b(repr(parts).encode(), digest_size=16)
     total.update(examples.keys.tobytes())
@@ -35,7 +35,7 @@ def digest(weights: dict[str, Tensor], examples: Examples, *parts: object) -> st
     return total.hexdigest()
 
 
-def kept(
+def load_or_compute(
     runs: Path,
     key: str,
     order: np.ndarray,
@@ -47,11 +47,11 @@ def kept(
     float32, or float16 where that would be more than LARGE. `order`, (N,), all indices: examples
     are shuffled by a run's seed, and what is kept must serve every seed, so they are kept in an
     order of their own. Raises Stopped."""
-    return _kept(runs, key, order, compute, run, step)[torch.from_numpy(order.argsort())]
+    return _load_or_compute(runs, key, order, compute, run, step)[torch.from_numpy(order.argsort())]
 
 
 @torch.no_grad()
-def answers(head: nn.Module, views: list[Tensor]) -> np.ndarray:
+def predict_from(head: nn.Module, views: list[Tensor]) -> np.ndarray:
     """(N, classes) probabilities, the mean of what a head makes of N examples' features in each
     view."""
     head.eval()
@@ -63,7 +63,7 @@ def answers(head: nn.Module, views: list[Tensor]) -> np.ndarray:
     return torch.stack(each).mean(0).numpy()
 
 
-def _kept(
+def _load_or_compute(
     runs: Path,
     key: str,
     order: np.ndarray,
@@ -85,11 +85,11 @@ def _kept(
     run.beat(step=0, total=0)
     found = torch.cat(parts).contiguous()
     if run.main:
-        _keep(path, found, run)
+        _store(path, found, run)
     return found
 
 
-def _keep(path: Path, found: Tensor, run: Run) -> None:
+def _store(path: Path, found: Tensor, run: Run) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     others = sorted(path.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
     size = found.nbytes + sum(p.stat().st_size for p in others)

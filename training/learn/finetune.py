@@ -1,168 +1,290 @@
-"""Fine-tuning a network, whatever its examples are: from the data to the published checkpoint and
-its report. A recipe describes its own part as a `Task`.
+"""Fine-tuning in steps: what a recipe's `train` calls, from its data to its published checkpoint.
+
+A recipe's `train` reads from top to bottom: open the data, build the network, teach it, finish
+(publish, then examine). Nothing here assumes classes; learn/classification.py has what recipes
+share that tell classes apart.
 """
 
-import contextlib
-import dataclasses
 import time
+import traceback
 import zlib
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import psutil
 import torch
 import transformers
 from accelerate import Accelerator
 from torch import nn
 
-from training.data.examples import Data, Examples, holdout
-from training.data.splits import stratified
+from training.data.examples import Data, Examples, hold_out
+from training.data.splits import stratify
 from training.device import device, has_bf16
-from training.judge import calibration
+from training.judge.records import Metric, Provenance, Report
+from training.judge.report import write_report
 from training.learn import backbone
-from training.learn.loop import Lesson, fit, read_state
-from training.recipe import Metrics, SettingsError
+from training.learn.backbone import Start
+from training.learn.loop import Lesson, LoopConfig, Outcome, fit, read_state
+from training.learn.optimizers import (
+    Optimizer,
+    OptimizerConfig,
+    group_parameters,
+    make_optimizer,
+)
+from training.recipe import SettingsError
 from training.runs.batches import Stopped
-from training.runs.checkpoint import Checkpoint
-from training.runs.run import Run, write_json
+from training.runs.run import Run
+from training.wording import duration
 
 LONG = 3600  # seconds on a CPU from which a faster method is proposed
 
 
-class Task(ABC):
-    """A recipe's own part. `config` is the recipe's; `eye` is how its network prepares an
-    example."""
+class TeachConfig(LoopConfig, OptimizerConfig, Protocol):
+    """What is read of the config of a recipe that fine-tunes networks of the Hub."""
 
-    things: str  # "pictures"
-    slot: str
-
-    def __init__(self, config: Any, run: Run):
-        self.config = config
-        self.run = run
-
-    @abstractmethod
-    def load(self) -> Data:
-        """Raises SettingsError."""
-
-    @abstractmethod
-    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Any]:
-        """The network, float32, and its eye. Raises SettingsError."""
-
-    @abstractmethod
-    def lesson(self, learner: nn.Module, eye: Any, part: Examples, validation: Examples) -> Lesson:
-        """For methods that train the backbone."""
-
-    @abstractmethod
-    def frozen_lesson(
-        self, model: nn.Module, eye: Any, part: Examples, validation: Examples
-    ) -> tuple[nn.Module, Lesson]:
-        """For method frozen: what learns, and how, on features that are computed once. Raises
-        Stopped."""
-
-    @abstractmethod
-    def described(self, part: Examples, validation: Examples, data: Data) -> str:
-        """What it is trained on, as a line of the log."""
-
-    @abstractmethod
-    def examine(self, data: Data, base: Checkpoint | None) -> Metrics:
-        """The report on run.staging, the test part read once. Raises Stopped."""
-
-    def find(self) -> tuple[Checkpoint | None, str]:
-        """The checkpoint to start from, and its revision. Raises SettingsError, CheckpointError."""
-        return backbone.find(self.config, self.run.path.parent, self.slot)
-
-    def begins_with(self, base: Checkpoint | None) -> str:
-        """What the run starts from, in a word or two."""
-        return base.id if base else self.config.arch
-
-    def lora(self, model: nn.Module) -> nn.Module:
-        return backbone.with_lora(model, self.config.lora_rank)
-
-    def head(self, model: nn.Module) -> nn.Module:
-        """What makes classes of features: a part of the model itself."""
-        return backbone.head(model)
-
-    def around(self, learner: nn.Module) -> nn.Module:
-        """What learns beside the network and is not published, around it."""
-        return learner
-
-    def told(self, model: nn.Module, eye: Any, part: Examples, data: Data) -> list[str]:
-        """What a person should know before it starts. Raises SettingsError."""
-        return []
-
-    def save(self, model: nn.Module, eye: Any, staging: Path) -> None:
-        (model.half() if self.config.store == "float16" else model).save_pretrained(staging)
-        eye.processor().save_pretrained(staging)
-
-    def half(self) -> bool:
-        """Whether it trains in half precision."""
-        return has_bf16() if self.config.bf16 == "auto" else self.config.bf16 == "on"
-
-    def speed(self) -> float:
-        """How much longer a usual step is than a step of the first epoch."""
-        return 1.0
+    @property
+    def bf16(self) -> str: ...
+    @property
+    def compile(self) -> str: ...
+    @property
+    def keep(self) -> float: ...
+    @property
+    def store(self) -> str: ...
 
 
-def checksum(part: Examples) -> int:
-    return zlib.crc32(part.labels.tobytes(), zlib.crc32(part.keys.tobytes()))
+class SplitConfig(Protocol):
+    @property
+    def holdout(self) -> float: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
-# -- the run ---------------------------------------------------------------------------------------
-def foretell(
-    model: nn.Module, lesson: Lesson, task: Task, accelerator: Accelerator, done: int
+@dataclass(frozen=True)
+class Session:
+    """A training under way: what its steps need to know beside the network."""
+
+    config: TeachConfig
+    method: str  # as it was resolved: full, frozen, lora or scratch
+    learning_rate: float  # likewise
+    start: Start
+    run: Run
+    accelerator: Accelerator
+
+
+# -- before ----------------------------------------------------------------------------------------
+def start_accelerator(half: bool) -> Accelerator:
+    """`half`: whether to train in half precision."""
+    transformers.utils.logging.disable_progress_bar()
+    precision = "bf16" if half else "no"
+    return Accelerator(cpu=device() == "cpu", mixed_precision=precision)
+
+
+def wants_half(choice: str) -> bool:
+    """Whether to train in half precision, by the setting `bf16`."""
+    return has_bf16() if choice == "auto" else choice == "on"
+
+
+def open_data(load: Callable[[], Data], run: Run) -> Data:
+    """Loads, and tells what was left out. Raises SettingsError."""
+    run.beat("loading the data")
+    data = load()
+    for problem in data.problems[:20]:
+        run.say(f"note: {problem}")
+    return data
+
+
+def choose_examples(
+    examples: Examples, config: SplitConfig, buckets: np.ndarray | None = None
+) -> tuple[Any, Any]:
+    """What is learned from, and what is held out of it to choose the best epoch. `buckets`, (N,):
+    a recipe's own hash of the content in place of the examples' keys."""
+    part, validation = hold_out(examples, config.holdout, buckets)
+    return part[stratify(part.strata, config.limit, config.seed)], validation
+
+
+def compute_checksum(part: Examples) -> int:
+    """Of what is learned from: a run is continued on the same examples only."""
+    return zlib.crc32(part.strata.tobytes(), zlib.crc32(part.keys.tobytes()))
+
+
+def record(
+    run: Run, start: Start, data: Data, things: str, split: tuple[Any, Any], **more: Any
+) -> None:
+    """Writes down what the run resolved: its model card tells it. `split`: what is learned from,
+    and what is held out of it. `more`: further fields of Provenance."""
+    part, validation = split
+    counts = {"train": len(part), "held out": len(validation), "test": len(data.test)}
+    run.record(
+        slot=run.slot,
+        **Provenance(
+            base=start.name,
+            base_revision=start.revision,
+            data=data.about,
+            revision=data.revision,
+            things=things,
+            counts=counts,
+            **more,
+        ).to_json(),
+    )
+
+
+# -- teaching --------------------------------------------------------------------------------------
+def teach_features(
+    learner: nn.Module,
+    make_lesson: Callable[[], Lesson],
+    session: Session,
+    heads: list[nn.Module | nn.Parameter] | None = None,
+) -> tuple[Lesson, Outcome]:
+    """Method frozen: `learner`, a part of the network, learns from features that `make_lesson`
+    computes or reads. All of it is a head, unless `heads` names what is. Raises Stopped."""
+    with session.accelerator.local_main_process_first():  # the others read what it computed
+        lesson = make_lesson()
+    optimizer = _make_optimizer(learner, heads or [learner], session)
+    session.run.beat("training")
+    return lesson, _fit(learner, lesson, optimizer, session, read_state(session.run))
+
+
+def teach_network(
+    model: nn.Module,
+    make_lesson: Callable[[nn.Module], Lesson],
+    session: Session,
+    add_lora: Callable[[nn.Module], nn.Module],
+    find_heads: Callable[[nn.Module], list[nn.Module | nn.Parameter]],
+    wrap: Callable[[nn.Module], nn.Module] = lambda learner: learner,
+    relative_cost: float = 1.0,
+) -> tuple[Lesson, Outcome]:
+    """Methods that train the backbone. With method lora, what was added is merged in again at the
+    end, in place. `wrap` puts what learns beside the network, and is not published, around it;
+    `find_heads` is asked about that. `relative_cost`: of a usual step, over one of the
+    first epoch. Raises SettingsError where it cannot fit into memory."""
+    config = session.config
+    accelerator = session.accelerator
+    compiled = config.compile == "on"
+    backbone.speed_up(model, accelerator, compiled)
+    adapted = add_lora(model) if session.method == "lora" else model
+    learner = wrap(adapted)
+    _refuse_what_cannot_fit(learner, session.method)
+    learner.to(accelerator.device)
+    lesson = make_lesson(learner)
+    saved = read_state(session.run)
+    done = saved["state"]["step"] if saved else 0
+    estimate_time(learner, lesson, session, done, relative_cost)
+    if compiled:
+        learner.compile()
+    optimizer = _make_optimizer(learner, find_heads(learner), session)
+    session.run.beat("training")
+    outcome = _fit(learner, lesson, optimizer, session, saved)
+    if config.keep and session.start.checkpoint:
+        outcome = _keep_of_start(model, lesson, outcome, session)
+    if session.method == "lora":
+        backbone.merge_lora(adapted)
+    return lesson, outcome
+
+
+def _make_optimizer(
+    learner: nn.Module, heads: list[nn.Module | nn.Parameter], session: Session
+) -> Optimizer:
+    groups = group_parameters(learner, heads, session.config.layer_decay)
+    return make_optimizer(groups, session.config, session.learning_rate)
+
+
+def _fit(
+    learner: nn.Module,
+    lesson: Lesson,
+    optimizer: Optimizer,
+    session: Session,
+    saved: dict[str, Any] | None,
+) -> Outcome:
+    accelerator = session.accelerator
+    return fit(
+        accelerator.prepare(learner),
+        lesson,
+        optimizer,
+        session.config,
+        session.learning_rate,
+        session.run,
+        accelerator,
+        saved,
+    )
+
+
+def _keep_of_start(model: nn.Module, lesson: Lesson, outcome: Outcome, session: Session) -> Outcome:
+    """Mixes the start's weights in, and scores the mixture."""
+    keep = session.config.keep
+    backbone.mix_in_start(model, session.start.checkpoint, keep)
+    if not lesson.judge or outcome.stopped:
+        return outcome
+    try:
+        score, _ = lesson.judge()
+    except Stopped:  # it is published all the same
+        return outcome
+    shown = lesson.score_format.format(score)
+    session.run.say(f"with {keep:.0%} of the start: {shown} {lesson.judged_on}")
+    return replace(outcome, best=score)
+
+
+def check_keep(config: TeachConfig, method: str, start: Start) -> None:
+    """Raises SettingsError."""
+    if config.keep and (method != "full" or start.checkpoint is None):
+        raise SettingsError(
+            "keep mixes in the start's weights: it goes with method full, and a checkpoint to "
+            "start from."
+        )
+
+
+def estimate_time(
+    learner: nn.Module, lesson: Lesson, session: Session, done: int, relative_cost: float
 ) -> None:
     """On a CPU, before it starts: how long it will take from step `done` on, by two measured steps,
     and what would be faster. All processes measure, so that they are in each other's way as they
     will be."""
-    config = task.config
-    run = task.run
+    config = session.config
+    accelerator = session.accelerator
     if accelerator.device.type != "cpu":
         return
-    buffers = {name: b.clone() for name, b in model.named_buffers()}
+    # Batch statistics move in a forward pass: measuring must change nothing.
+    buffers = {name: value.clone() for name, value in learner.named_buffers()}
     batch = min(config.batch_size, lesson.count)
     some = torch.arange(max(1, batch // accelerator.num_processes))
     took = []
     for _ in range(2):
         began = time.perf_counter()
-        lesson.begin(model)
+        lesson.set_mode(learner)
         with accelerator.autocast():
-            loss = lesson.loss(
-                model, lesson.fetch(some, 0), slice(0, max(1, len(some) // config.accumulate))
-            )
+            piece = slice(0, max(1, len(some) // config.accumulate))
+            loss = lesson.loss(learner, lesson.fetch(some, 0), piece)
         loss.backward()
         took.append((time.perf_counter() - began) * config.accumulate)
-    model.zero_grad()
-    for name, b in model.named_buffers():
-        b.copy_(buffers[name])
+    learner.zero_grad()
+    for name, value in learner.named_buffers():
+        value.copy_(buffers[name])
     left = max(0, lesson.count / batch * config.epochs - done)
-    seconds = min(took) * task.speed() * left
-    note = f"About {_duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
-    if seconds > LONG and config.method != "scratch":
+    seconds = min(took) * relative_cost * left
+    note = f"About {duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
+    if seconds > LONG and session.method != "scratch":
         # The features are computed once, forward only, which is about a third of a step.
+        frozen = duration(seconds / config.epochs / 3)
         note += (
-            f" Method frozen would take about {_duration(seconds / config.epochs / 3)}: stop this "
-            "run and choose it, or limit the samples."
+            f" Method frozen would take about {frozen}: stop this run and choose it, or limit the "
+            "samples."
         )
-    run.say(note)
-    run.beat(note=note)
+    session.run.say(note)
+    session.run.beat(note=note)
 
 
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds / 3600:.1f} h"
-        if seconds > 5400
-        else f"{seconds / 60:.0f} min"
-        if seconds > 90
-        else f"{seconds:.0f} s"
-    )
-
-
-def _refuse_what_cannot_fit(model: nn.Module, method: str) -> None:
+def _refuse_what_cannot_fit(learner: nn.Module, method: str) -> None:
     """Weights, gradients and the optimizer's two averages, in bytes, against what is free. Raises
     SettingsError."""
-    need = 16 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    free = torch.cuda.mem_get_info()[0] if device() == "cuda" else psutil.virtual_memory().available
+    need = 16 * sum(p.numel() for p in learner.parameters() if p.requires_grad)
+    if device() == "cuda":
+        free = torch.cuda.mem_get_info()[0]
+    else:
+        free = psutil.virtual_memory().available
     if need > free:
         raise SettingsError(
             f"Training {method} needs at least {need / 2**30:.1f} GB of memory, and "
@@ -170,123 +292,59 @@ def _refuse_what_cannot_fit(model: nn.Module, method: str) -> None:
         )
 
 
-def train(task: Task) -> Metrics:
-    """Trains, writes run.staging and the report; a stopped run is published unscored, at once."""
-    config = task.config
-    run = task.run
-    transformers.utils.logging.disable_progress_bar()
-    accelerator = Accelerator(
-        cpu=device() == "cpu", mixed_precision="bf16" if task.half() else "no"
+# -- after -----------------------------------------------------------------------------------------
+def save_network(model: Any, preprocessor: Any, folder: Path, store: str) -> None:
+    """An ordinary checkpoint; `store`: float32 or float16."""
+    (model.half() if store == "float16" else model).save_pretrained(folder)
+    preprocessor.save_pretrained(folder)
+
+
+def finish(
+    run: Run,
+    outcome: Outcome,
+    metric: Metric,
+    save: Callable[[Path], None],
+    examine: Callable[[], Report],
+) -> Report:
+    """Publishes what was trained, then examines it. A run that was stopped is published at once,
+    unscored; one that was stopped before its first step publishes nothing."""
+    report = Report(
+        metric,
+        step=outcome.step,
+        total=outcome.total,
+        stopped=outcome.stopped,
+        held_out_score=outcome.best,
     )
-    run.beat("loading the data")
-    data = task.load()
-    for problem in data.problems[:20]:
-        run.say(f"note: {problem}")
-    part, validation = holdout(data.train, config.holdout)
-    part = part[stratified(part.labels, config.limit, config.seed)]
-    base, revision = task.find()
-    if config.keep and (config.method != "full" or base is None):
-        raise SettingsError(
-            "keep mixes in the start's weights: it goes with method full, and a checkpoint to "
-            "start from."
-        )
-    model, eye = task.build(base, data)
-    task.config = config = dataclasses.replace(
-        config, learning_rate=backbone.usual_rate(config, model)
-    )
-    run.record(
-        slot=task.slot,
-        base=task.begins_with(base),
-        base_revision=revision,
-        data=data.about,
-        revision=data.revision,
-        learning_rate=config.learning_rate,
-        **{task.things: {"train": len(part), "held out": len(validation), "test": len(data.test)}},
-    )
-    run.say(task.described(part, validation, data))
-    for note in task.told(model, eye, part, data):
-        run.say(f"note: {note}")
-    try:
-        model, reached = _taught(task, model, eye, base, part, validation, accelerator)
-    except Stopped:  # while the features were computed
-        return {"stopped": True}
     if not run.main:
-        return {}
-    if not reached["step"]:
-        return {"stopped": True}
-    run.beat("saving", step=reached["step"], total=reached["total"])
-    model.config.trained_on = data.name
-    task.save(model.cpu(), eye, run.staging)
-    metrics: Metrics = {
-        "step": reached["step"],
-        "total": reached["total"],
-        "stopped": reached["stopped"],
-        "held_out_score": reached["best"],
-    }
-    if not reached["stopped"]:
-        try:
-            metrics = {**task.examine(data, base), **metrics}
-        except Stopped:
-            metrics["stopped"] = True
-    write_json(run.report / "metrics.json", metrics)
-    return metrics
+        return report
+    if not outcome.step:
+        return replace(report, stopped=True)
+    run.beat("saving", step=outcome.step, total=outcome.total)
+    save(run.staging)
+    run.publish()
+    if not outcome.stopped:
+        report = _examine(run, examine, report)
+    write_report(run, report)
+    return report
 
 
-def _taught(
-    task: Task,
-    model: nn.Module,
-    eye: Any,
-    base: Checkpoint | None,
-    part: Examples,
-    validation: Examples,
-    accelerator: Accelerator,
-) -> tuple[nn.Module, dict[str, Any]]:
-    """The network after training by the config's method, and what was reached."""
-    config = task.config
-    run = task.run
-    saved = read_state(task.run)
-    if config.method == "frozen":
-        with accelerator.local_main_process_first():
-            learner, taught = task.frozen_lesson(model, eye, part, validation)
-    else:
-        backbone.quicken(model, accelerator, config.compile == "on")
-        inner = task.lora(model) if config.method == "lora" else model
-        learner = task.around(inner)
-        _refuse_what_cannot_fit(learner, config.method)
-        learner.to(accelerator.device)
-        taught = task.lesson(learner, eye, part, validation)
-        foretell(learner, taught, task, accelerator, saved["state"]["step"] if saved else 0)
-        if config.compile == "on":
-            learner.compile()
-    run.beat("training")
-    reached = fit(
-        accelerator.prepare(learner),
-        taught,
-        backbone.optimizer(learner, config),
-        config,
-        run,
-        accelerator,
-        saved,
+def _examine(run: Run, examine: Callable[[], Report], unscored: Report) -> Report:
+    """The scored report; where the exam fails, the unscored one: what was trained is published
+    already and must not be lost to it."""
+    try:
+        scored = examine()
+    except Stopped:
+        return replace(unscored, stopped=True)
+    except Exception as error:
+        run.say(f"{traceback.format_exc()}", error=True)
+        note = f"The checkpoint is published, but it could not be scored: {error}"
+        run.say(f"note: {note}")
+        run.beat(note=note)
+        return replace(unscored, problems=[note])
+    return replace(
+        scored,
+        step=unscored.step,
+        total=unscored.total,
+        stopped=unscored.stopped,
+        held_out_score=unscored.held_out_score,
     )
-    if config.keep and base:
-        backbone.mix(model, base, config.keep)
-        if taught.judge and not reached["stopped"]:
-            with contextlib.suppress(Stopped):  # it is published all the same
-                reached["best"] = taught.judge()[0]
-                run.say(
-                    f"with {config.keep:.0%} of the start: {taught.tell.format(reached['best'])} "
-                    f"{taught.judged_on}"
-                )
-    heat = 1.0
-    if taught.answers and run.main and not reached["stopped"]:
-        with contextlib.suppress(Stopped):
-            heat = calibration.temperature(taught.answers(), validation.labels)
-    if config.method == "lora":
-        model = backbone.merged(inner)
-    with contextlib.suppress(SettingsError):  # a head that is not known stays as sure as it is
-        if heat != 1.0 and calibration.cool(task.head(model), heat):
-            run.say(
-                f"confidence fitted to the {len(validation):,} held out: logits divided by "
-                f"{heat:.2f}"
-            )
-    return model, reached

@@ -1,10 +1,10 @@
 """The loop that every recipe trains in: plain PyTorch with Accelerate, continued exactly, stopped
 at any step.
 
-A recipe describes its examples as a `Lesson`; `fit` does the rest: order, steps, schedule, the
-held-out score after each epoch, the best weights, stopping, and what continuing needs. Every random
-draw is a function of (seed, epoch, index), so that a continued run gives the losses of an unbroken
-one: exactly on the CPU.
+A recipe describes its examples as a `Lesson`; `fit` does the rest, in one order: step, log, score
+the held-out part after each epoch, keep the best weights, save what continuing needs, stop. Every
+random draw is a function of (seed, epoch, index), so that a continued run gives the losses of an
+unbroken one: exactly on the CPU.
 
 transformers' Trainer is not used: its resume loses weights of some models silently and draws other
 augmentations, and it moves every example through Python.
@@ -18,51 +18,94 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
+from training.learn.optimizers import Optimizer
 from training.recipe import SettingsError
 from training.runs.batches import Stopped, batches
 from training.runs.run import Run
 
-ROUND = 32  # batches that are sorted by length together: more saves padding, fewer mixes better
-SAVE_EVERY = 60  # seconds between saves of what continuing needs, within an epoch, at least
-# seconds between saves at the ends of later epochs, at least: they may last a few milliseconds
+# Batches that are sorted by length together: more of them save padding, fewer mix better.
+SORTED_TOGETHER = 32
+# Seconds between saves of what continuing needs, at least: within an epoch, and at the ends of
+# later epochs, which may last a few milliseconds.
+SAVE_EVERY = 60
 SOONEST = 1
+
+
+class LoopConfig(Protocol):
+    """What the loop reads of a recipe's config."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def schedule(self) -> str: ...
+    @property
+    def warmup(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def accumulate(self) -> int: ...
+    @property
+    def early_stopping(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass
 class Lesson:
-    """What a recipe tells the loop about its examples."""
+    """What a recipe tells the loop about its examples. A batch is whatever `fetch` returns."""
 
     count: int  # examples of an epoch
-    data: int  # a checksum of them: a run is continued on the same ones
+    checksum: int  # of them: a run is continued on the same ones
     fetch: Callable[[Tensor, int], Any]  # (indices, epoch) -> what a step on them needs
-    loss: Callable[
-        [Any, Any, slice], Tensor
-    ]  # (model, fetched, places in it) -> loss, summed over these
-    judge: Callable[[], tuple[float, float]] | None = (
-        None  # held-out score and loss; may raise Stopped
-    )
+    # (model, batch, places in it) -> the loss, summed over these examples
+    loss: Callable[[Any, Any, slice], Tensor]
+    # Held-out score and loss; may raise Stopped. None: there is no held-out part.
+    judge: Callable[[], tuple[float, float]] | None = None
     judged_on: str = ""  # what the held-out score is, in words
-    begin: Callable[[Any], Any] = (
-        torch.nn.Module.train
-    )  # before an epoch: what of the model is in training mode
+    # Before an epoch: what of the model is in training mode.
+    set_mode: Callable[[Any], Any] = nn.Module.train
     clip: float = 0.0  # largest norm of the gradients; 0: any
-    ahead: bool = False  # fetch the next batch while a step runs
+    prefetch: bool = False  # fetch the next batch while a step runs
     order: Callable[[int], Tensor] | None = None  # epoch -> all indices; None: shuffled
-    tell: str = "{:.2%}"  # how a score is written
-    answers: Callable[[], np.ndarray] | None = (
-        None  # probabilities of the held-out part, where it has classes
-    )
-    light: bool = False  # a step's work is too little for several threads
+    score_format: str = "{:.2%}"
+    # Probabilities of the held-out part, where it has classes.
+    predict: Callable[[], np.ndarray] | None = None
+    one_thread: bool = False  # a step's work is too little for several
 
 
-class Stop:
+@dataclass
+class Progress:
+    """Where training stands; its fields are what `resume/state.pt` holds under "state"."""
+
+    data: int  # the lesson's checksum
+    epoch: int = 0  # whole ones that lie behind
+    at: int = 0  # steps of this epoch that lie behind
+    step: int = 0  # of all epochs
+    best: float | None = None  # held-out score
+    weights: dict[str, Tensor] | None = None  # those of the best score
+    stale: int = 0  # epochs without a better score
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training reached."""
+
+    step: int
+    total: int
+    stopped: bool  # it was asked to stop before its end
+    best: float | None  # held-out score
+
+
+class StopSignal:
     """Whether to stop: what one process knows is told to all, so that they leave the loop at one
     step."""
 
@@ -77,22 +120,18 @@ class Stop:
         """Whether it is so in any of the processes."""
         if self.accelerator.num_processes == 1:
             return here
-        return bool(
-            self.accelerator.reduce(
-                torch.tensor(float(here), device=self.accelerator.device), "sum"
-            )
-            > 0
-        )
+        flag = torch.tensor(float(here), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
 
 
-def rate(config: Any, done: float) -> float:
-    """The share of the learning rate at `done` (0 to 1) of all steps."""
+# -- schedule and order ----------------------------------------------------------------------------
+def rate_factor(config: LoopConfig, done: float) -> float:
+    """The share of the peak learning rate at `done` (0 to 1) of all steps."""
     if done < config.warmup:
         return max(done / config.warmup, 0.02)
     left = (1 - done) / (1 - config.warmup)
-    return {"constant": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}[
-        config.schedule
-    ]
+    shapes = {"constant": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}
+    return shapes[config.schedule]
 
 
 def set_seed(number: int, where: torch.device) -> None:
@@ -104,24 +143,26 @@ def set_seed(number: int, where: torch.device) -> None:
         torch.get_device_module(where).manual_seed(number)
 
 
-def shuffled(count: int, seed: int, epoch: int) -> Tensor:
+def shuffle(count: int, seed: int, epoch: int) -> Tensor:
+    """(count,) all indices in the order of this epoch."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
 
 
-def by_length(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> Tensor:
-    """All indices, so that each batch in a row holds clips of like length; the batches come in any
-    order."""
-    order = shuffled(len(lengths), seed, epoch)
-    pieces = []
-    for part in order.split(ROUND * batch):
+def order_by_length(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> Tensor:
+    """All indices, so that each batch in a row holds examples of like length; the batches come in
+    any order."""
+    order = shuffle(len(lengths), seed, epoch)
+    pieces: list[Tensor] = []
+    for part in order.split(SORTED_TOGETHER * batch):
         part = part[np.argsort(lengths[part.numpy()], kind="stable")]
         pieces += list(part.split(batch))
-    whole = [p for p in pieces if len(p) == batch]
-    mixed = [whole[i] for i in shuffled(len(whole), seed + 1, epoch)]
-    return torch.cat(mixed + [p for p in pieces if len(p) < batch])
+    whole = [piece for piece in pieces if len(piece) == batch]
+    rest = [piece for piece in pieces if len(piece) < batch]
+    mixed = [whole[i] for i in shuffle(len(whole), seed + 1, epoch)]
+    return torch.cat(mixed + rest)
 
 
-def steps_of(order: Tensor, batch: int, world: int) -> list[Tensor]:
+def split_into_steps(order: Tensor, batch: int, world: int) -> list[Tensor]:
     """The epoch's batches. A last one too small to give every process an example joins the one
     before."""
     parts = list(order.split(batch))
@@ -130,10 +171,12 @@ def steps_of(order: Tensor, batch: int, world: int) -> list[Tensor]:
     return parts
 
 
-def fetched(fetch: Callable[[Tensor], Any], parts: Iterable[Tensor], ahead: bool) -> Iterator[Any]:
-    """`fetch` of each part, with `ahead` the next one in a thread while the caller works on this
-    one."""
-    if not ahead:
+def fetch_all(
+    fetch: Callable[[Tensor], Any], parts: Iterable[Tensor], prefetch: bool
+) -> Iterator[Any]:
+    """`fetch` of each part; with `prefetch` the next one in a thread while the caller works on
+    this one."""
+    if not prefetch:
         yield from map(fetch, parts)
         return
     with ThreadPoolExecutor(1, "fetch") as pool:
@@ -146,12 +189,12 @@ def fetched(fetch: Callable[[Tensor], Any], parts: Iterable[Tensor], ahead: bool
             yield waiting.popleft().result()
 
 
+# -- what continuing needs -------------------------------------------------------------------------
 def write_state(folder: Path, state: dict[str, Any]) -> None:
-    """What continuing needs, whole or not at all."""
+    """Whole or not at all."""
     partial = folder / "state.partial"
-    with open(
-        partial, "wb"
-    ) as file:  # a full disk is then an OSError; torch's own writer says something obscure
+    # Opened here, since a full disk is then an OSError; torch's own writer says something obscure.
+    with open(partial, "wb") as file:
         torch.save(state, file)
     partial.replace(folder / "state.pt")
 
@@ -165,21 +208,26 @@ def read_state(run: Run) -> dict[str, Any] | None:
     return saved
 
 
+# -- the loop --------------------------------------------------------------------------------------
 def fit(
     model: Any,
     lesson: Lesson,
-    optimizer: torch.optim.Optimizer,
-    config: Any,
+    optimizer: Optimizer,
+    config: LoopConfig,
+    learning_rate: float,
     run: Run,
     accelerator: Accelerator,
     saved: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Trains in place; returns what was reached: {epoch, step, total, stopped, best}.
-
-    `config` has the fields that the recipes share: epochs, batch_size, learning_rate, schedule,
-    warmup, weight_decay, accumulate, early_stopping and seed."""
-    with _one_thread() if lesson.light and accelerator.device.type == "cpu" else nullcontext():
-        return _Fit(model, lesson, optimizer, config, run, accelerator, saved).go()
+) -> Outcome:
+    """Trains `model`, as Accelerate prepared it, in place. `saved` is what an earlier run left
+    (`read_state`). Raises SettingsError where it cannot go on from there, or where the loss is no
+    longer a number."""
+    few = lesson.one_thread and accelerator.device.type == "cpu"
+    with _one_thread() if few else nullcontext():
+        loop = _Fit(model, lesson, optimizer, config, learning_rate, run, accelerator)
+        if saved:
+            loop.go_on_from(saved)
+        return loop.train()
 
 
 @contextmanager
@@ -197,130 +245,128 @@ class _Fit:
         self,
         model: Any,
         lesson: Lesson,
-        optimizer: torch.optim.Optimizer,
-        config: Any,
+        optimizer: Optimizer,
+        config: LoopConfig,
+        learning_rate: float,
         run: Run,
         accelerator: Accelerator,
-        saved: dict[str, Any] | None,
     ):
         self.model = model
-        self.bare = accelerator.unwrap_model(model)
+        self.bare = accelerator.unwrap_model(model)  # without what distributes it
         self.lesson = lesson
         self.optimizer = optimizer
         self.config = config
+        self.learning_rate = learning_rate
         self.run = run
         self.accelerator = accelerator
         self.world = accelerator.num_processes
         self.rank = accelerator.process_index
-        self.per_epoch = len(steps_of(torch.arange(lesson.count), config.batch_size, self.world))
-        self.total = self.per_epoch * config.epochs
-        self.stop = Stop(run, accelerator)
+        steps = split_into_steps(torch.arange(lesson.count), config.batch_size, self.world)
+        self.total = len(steps) * config.epochs
+        self.should_stop = StopSignal(run, accelerator)
         self.log_every = max(1, self.total // 400)
         self.saved_at = time.monotonic()
-        self.saving = 0.0
-        self.state = self._begin(saved)
+        self.saving = 0.0  # seconds that the last save took
+        self.progress = Progress(lesson.checksum)
 
-    def _begin(self, saved: dict[str, Any] | None) -> dict[str, Any]:
-        """Where training stands: at the start, or where `saved` left it. Raises SettingsError on
-        other examples."""
-        if not saved:
-            return {
-                "epoch": 0,
-                "at": 0,
-                "step": 0,
-                "best": None,
-                "weights": None,
-                "stale": 0,
-                "data": self.lesson.data,
-            }
-        if saved["state"]["data"] != self.lesson.data:
+    def go_on_from(self, saved: dict[str, Any]) -> None:
+        """Raises SettingsError on other examples, or on another network."""
+        progress = Progress(**saved["state"])
+        if progress.data != self.lesson.checksum:
             raise SettingsError(
                 "The training examples are not those that this run began with, so it cannot be "
                 "continued. Start a new run from its checkpoint."
             )
-        self.bare.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        return saved["state"]
+        try:
+            self.bare.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise SettingsError(
+                "What this run saved does not fit the network and optimizer of this version, so "
+                "it cannot be continued. Start a new run from its checkpoint."
+            ) from error
+        self.progress = progress
 
-    def go(self) -> dict[str, Any]:
-        state = self.state
+    def train(self) -> Outcome:
+        now = self.progress
         asked = False
         early = False
-        while state["epoch"] < self.config.epochs and not (asked or early):
-            asked = self._epoch(state["epoch"])
+        while now.epoch < self.config.epochs and not (asked or early):
+            asked = self._run_epoch(now.epoch)
             if not asked:
-                try:
-                    judged = self._judge()
-                except (
-                    Stopped
-                ):  # in the midst of scoring: the epoch is scored when the run is continued
-                    judged = False
-                    asked = True
-                asked = self.stop.any(asked)
-                if not asked:
-                    state["epoch"], state["at"] = state["epoch"] + 1, 0
-                    # Only rank 0 judges: the others' batch statistics, and so their scores, may
-                    # differ.
-                    early = self.stop.any(judged and self.run.main)
-                    asked = self.stop()
-            ends = asked or early or state["epoch"] in (1, self.config.epochs)
-            if ends or self._due(SOONEST):
+                asked, early = self._end_epoch()
+            last = asked or early or now.epoch in (1, self.config.epochs)
+            if last or self._is_due(SOONEST):
                 self._save()
-        if state["weights"] is not None:
-            self.bare.load_state_dict(state["weights"])
-        return {
-            **state,
-            "total": self.total,
-            "stopped": asked and not early and state["step"] < self.total,
-        }
+        if now.weights is not None:
+            self.bare.load_state_dict(now.weights)
+        stopped = asked and not early and now.step < self.total
+        return Outcome(now.step, self.total, stopped, now.best)
 
-    def _epoch(self, epoch: int) -> bool:
+    def _end_epoch(self) -> tuple[bool, bool]:
+        """Scores the held-out part. Returns whether a stop was asked for, and whether to stop
+        early."""
+        now = self.progress
+        try:
+            enough = self._judge()
+            asked = False
+        except Stopped:  # in the midst of scoring: the epoch is scored when the run is continued
+            enough = False
+            asked = True
+        asked = self.should_stop.any(asked)
+        early = False
+        if not asked:
+            now.epoch += 1
+            now.at = 0
+            # Rank 0's word counts: the others' batch statistics, and so their scores, may differ.
+            early = self.should_stop.any(enough and self.run.main)
+            asked = self.should_stop()
+        return asked, early
+
+    def _run_epoch(self, epoch: int) -> bool:
         """The rest of an epoch's steps; True if it was left because a stop was asked for."""
         lesson = self.lesson
-        state = self.state
-        order = (
-            lesson.order(epoch) if lesson.order else shuffled(lesson.count, self.config.seed, epoch)
-        )
-        wholes = steps_of(order, self.config.batch_size, self.world)[state["at"] :]
+        now = self.progress
+        if lesson.order:
+            order = lesson.order(epoch)
+        else:
+            order = shuffle(lesson.count, self.config.seed, epoch)
+        wholes = split_into_steps(order, self.config.batch_size, self.world)[now.at :]
         mine = [whole[self.rank :: self.world] for whole in wholes]
-        ready = fetched(lambda part: lesson.fetch(part, epoch), mine, lesson.ahead)
-        lesson.begin(self.bare)
+        ready = fetch_all(lambda part: lesson.fetch(part, epoch), mine, lesson.prefetch)
+        lesson.set_mode(self.bare)
         for whole, part in zip(wholes, mine, strict=True):
-            if self.stop():
+            if self.should_stop():
                 return True
-            loss = self._step(next(ready), len(part), len(whole))
-            state["step"] += 1
-            state["at"] += 1
-            if state["step"] % self.log_every == 0 or state["step"] == self.total:
+            loss = self._take_step(next(ready), len(part), len(whole))
+            now.step += 1
+            now.at += 1
+            if now.step % self.log_every == 0 or now.step == self.total:
                 self._log(epoch, loss)
-            if self._due(SAVE_EVERY):
+            if self._is_due(SAVE_EVERY):
                 self._save()
         return False
 
-    def _step(self, batch: Any, count: int, whole: int) -> Tensor:
+    def _take_step(self, batch: Any, count: int, whole: int) -> Tensor:
         """One optimizer step over this process's `count` examples of a batch of `whole`; returns
         the batch's loss."""
         config = self.config
         accelerator = self.accelerator
-        step = self.state["step"]
-        set_seed(
-            (config.seed * 1_000_003 + step) * self.world + self.rank, accelerator.device
-        )  # dropout's draws
-        for group in self.optimizer.param_groups:
-            group["lr"] = (
-                config.learning_rate * rate(config, step / self.total) * group.get("scale", 1.0)
-            )
-            if group.get("decays", True):
-                group["weight_decay"] = config.weight_decay
+        step = self.progress.step
+        # Dropout's draws: of this step and this process alone, so that a continued run draws alike.
+        set_seed((config.seed * 1_000_003 + step) * self.world + self.rank, accelerator.device)
+        self.optimizer.set_rates(
+            self.learning_rate * rate_factor(config, step / self.total), config.weight_decay
+        )
         loss: Any = 0.0
         pieces = list(batches(count, math.ceil(count / config.accumulate)))
         for i, piece in enumerate(pieces):
-            with (
-                nullcontext() if i == len(pieces) - 1 else accelerator.no_sync(self.model),
-                accelerator.autocast(),
-            ):
-                # The processes' gradients are averaged: scaled so that every example of the batch
-                # weighs alike.
+            last = i == len(pieces) - 1
+            # The processes exchange gradients once a step, with the last piece.
+            apart = nullcontext() if last else accelerator.no_sync(self.model)
+            with apart, accelerator.autocast():
+                # Gradients are averaged over the processes: scaled so that every example of the
+                # batch weighs alike.
                 part = self.lesson.loss(self.model, batch, piece) * (self.world / whole)
                 accelerator.backward(part)
             loss = loss + part.detach() / self.world
@@ -331,11 +377,11 @@ class _Fit:
         return loss if self.world == 1 else accelerator.reduce(loss, "sum")
 
     def _log(self, epoch: int, loss: Tensor) -> None:
-        step = self.state["step"]
+        step = self.progress.step
         if not math.isfinite(loss):
             raise SettingsError(
                 f"At step {step} the loss is no longer a number. Lower the learning rate "
-                f"({self.config.learning_rate:g}), or lengthen the warm-up."
+                f"({self.learning_rate:g}), or lengthen the warm-up."
             )
         self.run.log(
             step=step,
@@ -347,36 +393,35 @@ class _Fit:
 
     def _judge(self) -> bool:
         """Scores the held-out part, keeps the best weights; True to stop early."""
-        state = self.state
-        epochs = self.config.epochs
-        epoch = state["epoch"] + 1
-        if self.lesson.judge is None:
-            self.run.say(f"epoch {epoch}/{epochs}")
+        now = self.progress
+        lesson = self.lesson
+        epoch = now.epoch + 1
+        if lesson.judge is None:
+            self.run.say(f"epoch {epoch}/{self.config.epochs}")
             return False
-        score, loss = self.lesson.judge()
+        score, loss = lesson.judge()
         self.run.log(
-            step=state["step"],
+            step=now.step,
             total=self.total,
             epoch=epoch,
             score=round(score, 6),
             score_loss=round(loss, 6),
         )
-        self.run.say(
-            f"epoch {epoch}/{epochs}: {self.lesson.tell.format(score)} {self.lesson.judged_on}"
-        )
-        if state["best"] is None or score >= state["best"]:
-            state["best"], state["stale"] = score, 0
-            state["weights"] = {
-                k: v.detach().cpu().clone() for k, v in self.bare.state_dict().items()
-            }
+        shown = lesson.score_format.format(score)
+        self.run.say(f"epoch {epoch}/{self.config.epochs}: {shown} {lesson.judged_on}")
+        if now.best is None or score >= now.best:
+            weights = self.bare.state_dict()
+            now.weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+            now.best = score
+            now.stale = 0
             return False
-        state["stale"] += 1
-        if self.config.early_stopping and state["stale"] >= self.config.early_stopping:
-            self.run.say(f"stopped early: no better score in {state['stale']} epochs")
+        now.stale += 1
+        if self.config.early_stopping and now.stale >= self.config.early_stopping:
+            self.run.say(f"stopped early: no better score in {now.stale} epochs")
             return True
         return False
 
-    def _due(self, least: float) -> bool:
+    def _is_due(self, least: float) -> bool:
         """Whether `least` seconds have gone by without a save; after a slow one it takes longer,
         since a large model on a slow disk must spend a twentieth of its time on being saved, at
         most."""
@@ -385,13 +430,12 @@ class _Fit:
     def _save(self) -> None:
         if self.run.main:
             began = time.monotonic()
-            write_state(
-                self.run.resume,
-                {
-                    "model": self.bare.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "state": self.state,
-                },
-            )
+            state = {
+                "model": self.bare.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                # asdict() would copy every tensor
+                "state": vars(self.progress).copy(),
+            }
+            write_state(self.run.resume, state)
             self.saving = time.monotonic() - began
         self.saved_at = time.monotonic()

@@ -7,8 +7,6 @@ After K. Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/), scaled
 head, depthwise filters) takes AdamW's steps.
 """
 
-import functools
-from itertools import chain
 from typing import Any
 
 import torch
@@ -17,15 +15,11 @@ from torch import distributed as dist
 
 from training.device import has_bf16
 
-AdamW = functools.partial(optim.AdamW, fused=True)  # one pass over the weights, not ten
-CONSTANTS = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # of the Newton-Schulz polynomial, chosen by Jordan for a steep start
+# Of the Newton-Schulz polynomial, chosen by Jordan for a steep start.
+CONSTANTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """(m, n) with the same directions, and singular values all near 1."""
     a, b, c = CONSTANTS
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
@@ -36,7 +30,7 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-def shares(costs: list[int], world: int) -> list[int]:
+def share_out(costs: list[int], world: int) -> list[int]:
     """Which process takes each piece of work, so that all have about as much."""
     loads = [0] * world
     taken = [0] * len(costs)
@@ -46,8 +40,9 @@ def shares(costs: list[int], world: int) -> list[int]:
     return taken
 
 
-class _Matrices(optim.Optimizer):
-    """Several processes make each a share of the matrices orthogonal, and tell each other."""
+class Muon(optim.Optimizer):
+    """For matrices alone. Of several processes each makes a share of them orthogonal, and tells the
+    others."""
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.95):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=0.0))
@@ -58,12 +53,14 @@ class _Matrices(optim.Optimizer):
             (group, p) for group in self.param_groups for p in group["params"] if p.grad is not None
         ]
         for (group, p), move in zip(
-            moving, self._moves([self._momentum(*each) for each in moving]), strict=True
+            moving,
+            self._compute_moves([self._update_momentum(*each) for each in moving]),
+            strict=True,
         ):
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(move.view(p.shape), alpha=-group["lr"] * 0.2 * max(move.shape) ** 0.5)
 
-    def _momentum(self, group: dict[str, Any], p: Tensor) -> Tensor:
+    def _update_momentum(self, group: dict[str, Any], p: Tensor) -> Tensor:
         """(out, all else), Nesterov's."""
         state = self.state[p]
         if not state:
@@ -71,14 +68,13 @@ class _Matrices(optim.Optimizer):
         mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
         return p.grad.lerp(mean, group["momentum"]).flatten(1)
 
-    def _moves(self, matrices: list[Tensor]) -> list[Tensor]:
-        exact = (
-            torch.bfloat16 if has_bf16() else torch.float32
-        )  # enough: the values end near 1, not at it
+    def _compute_moves(self, matrices: list[Tensor]) -> list[Tensor]:
+        # Half precision is enough: the values end near 1, not at it.
+        exact = torch.bfloat16 if has_bf16() else torch.float32
         world = dist.get_world_size() if dist.is_initialized() else 1
         if world == 1:
-            return [orthogonal(matrix.to(exact)).to(matrix.dtype) for matrix in matrices]
-        owners = shares([matrix.numel() * min(matrix.shape) for matrix in matrices], world)
+            return [orthogonalise(matrix.to(exact)).to(matrix.dtype) for matrix in matrices]
+        owners = share_out([matrix.numel() * min(matrix.shape) for matrix in matrices], world)
         sizes = [matrix.numel() for matrix in matrices]
         out = torch.zeros(sum(sizes), device=matrices[0].device)
         moves = [
@@ -86,32 +82,6 @@ class _Matrices(optim.Optimizer):
         ]
         for move, matrix, owner in zip(moves, matrices, owners, strict=True):
             if owner == dist.get_rank():
-                move.copy_(orthogonal(matrix.to(exact)))
+                move.copy_(orthogonalise(matrix.to(exact)))
         dist.all_reduce(out)
         return moves
-
-
-class Muon:
-    """Two optimizers as one. `groups` with `matrices` true take Muon's steps, the others
-    AdamW's."""
-
-    def __init__(self, groups: list[dict[str, Any]], lr: float):
-        parts = [g for g in groups if g["matrices"]], [g for g in groups if not g["matrices"]]
-        self.parts = [
-            kind(part, lr=lr) for kind, part in zip((_Matrices, AdamW), parts, strict=True) if part
-        ]
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        return list(chain.from_iterable(part.param_groups for part in self.parts))
-
-    def step(self) -> None:
-        for part in self.parts:
-            part.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for part, saved in zip(self.parts, state["parts"], strict=True):
-            part.load_state_dict(saved)

@@ -17,7 +17,7 @@ WIDEST = (
 )
 
 
-def quicken(model: nn.Module) -> None:
+def speed_up(model: nn.Module) -> None:
     """Lets the convolutions of `model` that can do it choose by the map's width. Weights and names
     stay."""
     for module in model.modules():

@@ -5,15 +5,17 @@ A clip is read as one channel, 16,000 samples a second. The first seconds of it 
 length limit.
 """
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import psutil
 
-from training.data.examples import Data, Examples, Kind, of_folder, of_hub
+from training.data import hub
+from training.data.examples import Data, Examples, Kind, load_from_folder, load_from_hub
 from training.data.splits import bucket
 from training.device import cores
 from training.media.sounds import SoundError, from_bytes, load_sound
@@ -29,8 +31,8 @@ USUAL = 0.95
 MOST = 30.0
 
 
-class Clips(Examples):
-    """Examples that are read as float32 (n,), RATE a second."""
+# Examples that are read as float32 (n,), RATE a second.
+Clips: TypeAlias = Examples[np.ndarray]
 
 
 def _decode(source: Any, name: str) -> np.ndarray:
@@ -42,7 +44,6 @@ def _decode(source: Any, name: str) -> np.ndarray:
 
 KIND = Kind(
     "clips",
-    Clips,
     SOUNDS,
     "Audio",
     _decode,
@@ -59,7 +60,7 @@ class Heard:
 
     def __init__(self, clips: Clips, seconds: float, beat: Callable[[], Any] = int):
         self.clips = clips
-        self.most = round(seconds * RATE)
+        self.seconds = seconds  # 0: all of it
         self.lengths = np.zeros(len(clips), np.int64)  # samples that are heard
         self.whole = np.zeros(len(clips), np.int64)  # samples that there are
         self.problems: list[str] = []
@@ -67,10 +68,8 @@ class Heard:
         room = psutil.virtual_memory().available / 3
         with ThreadPoolExecutor(cores()) as pool:
             for i, samples in enumerate(pool.map(self._read, range(len(clips)))):
-                self.whole[i], self.lengths[i] = (
-                    len(samples),
-                    min(len(samples), self.most or len(samples)),
-                )
+                self.whole[i] = len(samples)
+                self.lengths[i] = min(len(samples), self.most or len(samples))
                 room -= 2 * self.lengths[i]
                 if self.packed is not None:
                     self.packed.append(samples[: self.lengths[i]])
@@ -78,9 +77,14 @@ class Heard:
                 if i % 64 == 0:
                     beat()
 
+    @property
+    def most(self) -> int:
+        """The limit in samples."""
+        return round(self.seconds * RATE)
+
     def _read(self, index: int) -> np.ndarray:
         try:
-            return np.rint(self.clips.one(index) * 32767).astype(np.int16)
+            return np.rint(self.clips.read_one(index) * 32767).astype(np.int16)
         except SoundError as error:
             self.problems.append(f"clip {self.clips.places[index]}: {error}")
             return np.zeros(RATE // 10, np.int16)
@@ -95,19 +99,19 @@ class Heard:
 
     def cut(self, seconds: float) -> "Heard":
         """Shortens all to a new limit."""
-        self.most = round(seconds * RATE)
+        self.seconds = seconds
         self.lengths = np.minimum(self.whole, self.most)
         if self.packed is not None:
             self.packed = [samples[: self.most] for samples in self.packed]
         return self
 
 
-def limit(whole: np.ndarray) -> float:
+def choose_limit(whole: np.ndarray) -> float:
     """Seconds that are as long as nearly all of these clips are, (N,) samples."""
     return float(min(MOST, max(1.0, np.ceil(np.quantile(whole, USUAL) / RATE * 2) / 2)))
 
 
-def lengths(whole: np.ndarray, seconds: float) -> str:
+def describe_lengths(whole: np.ndarray, seconds: float) -> str:
     """What a report says of the clips' lengths, and of the limit."""
     low, middle, usual, high = np.quantile(whole, [0, 0.5, USUAL, 1]) / RATE
     cut = int((whole > seconds * RATE).sum())
@@ -119,18 +123,20 @@ def lengths(whole: np.ndarray, seconds: float) -> str:
 
 
 def load(dataset: str, source: str, folder: str = "", language: str = "", count: int = 0) -> Data:
-    """Everything but the test part is train; `holdout` parts it again. Raises SettingsError."""
+    """Everything but the test part is train; `hold_out` parts it again. Raises SettingsError."""
     if source == "folder":
-        return of_folder(Path(folder), KIND)
+        return load_from_folder(Path(folder), KIND)
     if source == "hub":
-        return of_hub(dataset, KIND, _part(dataset, language))
-    return _spoken(count) if source == "espeak" else _sample()
+        return load_from_hub(dataset, KIND, _choose_part(dataset, language))
+    return _speak(count) if source == "espeak" else _load_sample()
 
 
-def _part(dataset: str, language: str) -> str | None:
+# A run asks for its data more than once: to train, and to be examined.
+load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def _choose_part(dataset: str, language: str) -> str | None:
     """The part of a data set that has several. Raises SettingsError."""
-    from training.data import hub
-
     parts = hub.configs(dataset)
     if language in parts:
         return language
@@ -141,7 +147,7 @@ def _part(dataset: str, language: str) -> str | None:
     )
 
 
-def _calls(calls: list[Any]) -> Clips:
+def _make_clips(calls: list[Any]) -> Clips:
     """Clips of the synthesised calls, from a telephone's rate."""
     import soxr
 
@@ -161,26 +167,26 @@ def _calls(calls: list[Any]) -> Clips:
     )
 
 
-def _sample() -> Data:
+def _load_sample() -> Data:
     from training.samples.calls import load_calls
     from training.samples.wordings import INTENTS
 
-    test = _calls(load_calls("test"))
+    test = _make_clips(load_calls("test"))
     about = (
         f"the {len(test)} test clips of the sample, synthesised speech of other voices and wordings"
     )
     return Data(
-        _calls(load_calls("train")), test, INTENTS, SAMPLE, about, "espeak-ng 1.51, seed 14"
+        _make_clips(load_calls("train")), test, INTENTS, SAMPLE, about, "espeak-ng 1.51, seed 14"
     )
 
 
-def _spoken(count: int) -> Data:
+def _speak(count: int) -> Data:
     from training.samples.speech import SpeechError, clips
     from training.samples.wordings import INTENTS
 
     try:
-        train = _calls(list(clips(count, voices="varied")))
-        test = _calls(list(clips(TESTED, "held_out", "held_out")))
+        train = _make_clips(list(clips(count, voices="varied")))
+        test = _make_clips(list(clips(TESTED, "held_out", "held_out")))
     except SpeechError as error:
         raise SettingsError(
             f"{error} Or choose the source 'sample', which needs no program."

@@ -24,10 +24,11 @@ from transformers import (
 )
 
 from training.learn import backbone
-from training.runs.checkpoint import Checkpoint, CheckpointError
+from training.learn.backbone import Start
+from training.recipes.audio_intent.config import Config
+from training.runs.checkpoint import CheckpointError
 
-# Small networks for method scratch: at most 6 million weights, so that half precision is under 12
-# MB.
+# Small networks for method scratch: at most 6 million weights, under 12 MB in half precision.
 ARCHS: dict[str, dict[str, Any]] = {
     "conformer": dict(
         model_type="wav2vec2-bert",
@@ -64,9 +65,8 @@ ARCHS: dict[str, dict[str, Any]] = {
     ),
 }
 FLOOR = math.log(1e-6)  # of the power of a clip's loudest part
-SHORTEST = (
-    8_000  # samples: shorter batches are padded, since SpecAugment's stretches must fit in them
-)
+# Samples: shorter batches are padded, since SpecAugment's stretches must fit in them.
+SHORTEST = 8_000
 
 
 class Ear:
@@ -152,35 +152,46 @@ class Ear:
         return {"input_features": out.reshape(len(clips), steps, -1), "attention_mask": heard}
 
 
-def build(config: Any, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Ear]:
-    """The network to train, float32. A head for as many classes is kept, another one is new."""
+def open_network(path: Path) -> tuple[nn.Module, Ear]:
+    """A checkpoint as float32, and how it hears."""
+    model = AutoModelForAudioClassification.from_pretrained(
+        path, use_safetensors=True, local_files_only=True, dtype=torch.float32
+    )
+    return model, Ear.of(path)
+
+
+def build_network(config: Config, start: Start, classes: list[str]) -> tuple[nn.Module, Ear]:
+    """The network to train, float32, and how it hears. A head for as many classes is kept, another
+    one is new. Raises SettingsError, CheckpointError."""
     torch.manual_seed(config.seed)
-    labels = backbone.naming(classes)
-    if base is None:
+    labels = backbone.name_labels(classes)
+    if start.path is None:
         made = AutoConfig.for_model(**ARCHS[config.arch], **labels)
-        ear = Ear(
-            Wav2Vec2FeatureExtractor(return_attention_mask=True)
-            if made.model_type == "wav2vec2"
-            else SeamlessM4TFeatureExtractor(stride=4)
-        )
+        ear = Ear(_make_extractor(made.model_type))
     else:
-        ear = Ear.of(base.path)
-        made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
+        made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
+        ear = Ear.of(start.path)
     if hasattr(made, "mask_time_prob"):
         made.apply_spec_augment = config.spec_augment > 0
         made.mask_time_prob = config.spec_augment
     if config.method == "frozen" and hasattr(made, "use_weighted_layer_sum"):
         made.use_weighted_layer_sum = True
-    model = backbone.network(AutoModelForAudioClassification, made, config, base, "sounds")
-    if (
-        config.encoder == "frozen"
-        and config.method != "scratch"
-        and hasattr(model, "freeze_feature_encoder")
-    ):
+    auto = AutoModelForAudioClassification
+    model = backbone.make_network(auto, made, config.method, start, "sounds")
+    stays = config.encoder == "frozen" and config.method != "scratch"
+    if stays and hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()
     return model, ear
 
 
+def _make_extractor(model_type: str) -> Any:
+    """Of the small networks."""
+    if model_type == "wav2vec2":
+        return Wav2Vec2FeatureExtractor(return_attention_mask=True)
+    return SeamlessM4TFeatureExtractor(stride=4)
+
+
+# -- heads -----------------------------------------------------------------------------------------
 class LayersHead(nn.Module):
     """What `frozen` trains where a network has it: how much each layer counts, the projection, the
     classifier. Its parts are the network's own. It takes the mean of every layer: pooling commutes
@@ -198,19 +209,25 @@ class LayersHead(nn.Module):
         return self.classifier(self.projector((means * shares[:, None]).sum(1)))
 
 
+def has_layer_weights(model: nn.Module) -> bool:
+    """Whether the head takes a weighted sum of all layers."""
+    return hasattr(model, "layer_weights")
+
+
+def find_head(model: nn.Module) -> nn.Module:
+    """What method frozen trains. Raises SettingsError."""
+    return LayersHead(model) if has_layer_weights(model) else backbone.find_head(model)
+
+
 @torch.no_grad()
-def layer_means(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+def average_layers(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     """(N, layers, width): the mean over time of what every layer gives."""
-    body = (
-        getattr(model, "encoder", None)
-        if model.config.model_type == "whisper"
-        else model.base_model
-    )
+    is_whisper = model.config.model_type == "whisper"
+    body = model.encoder if is_whisper else model.base_model
     states = torch.stack(body(**inputs, output_hidden_states=True).hidden_states, 1)
     mask = inputs.get("attention_mask")
-    if mask is None or model.config.model_type == "whisper":
+    if mask is None or is_whisper:
         return states.mean(2)
-    heard = model._get_feature_vector_attention_mask(states.shape[2], mask).to(states.dtype)[
-        :, None, :, None
-    ]
+    heard = model._get_feature_vector_attention_mask(states.shape[2], mask)
+    heard = heard.to(states.dtype)[:, None, :, None]
     return (states * heard).sum(2) / heard.sum(2)

@@ -1,35 +1,40 @@
-"""The recipe of Audio intent: any network that tells sounds apart."""
+"""Audio intent: any network that tells sounds apart, as a recipe. What trains it is
+imported when it is trained."""
 
 from pathlib import Path
-from typing import Any
 
 from training import settings
-from training.recipe import Metrics, Recipe
+from training.judge.records import ACCURACY, Report
+from training.recipe import Recipe
 from training.recipes.audio_intent.config import Config
+from training.runs.run import Run
 
 
 def slot(config: Config) -> str:
     return "audio"
 
 
-def train(config: Config, run: Any) -> Metrics:
-    from training.learn import finetune
-    from training.recipes.audio_intent import train as audio_train
+def train(config: Config, run: Run) -> Report:
+    from training.recipes.audio_intent import train as training
 
-    return finetune.train(audio_train.AudioTask(config, run))
+    return training.train(config, run)
 
 
-def evaluate(path: Path, config: Config) -> Metrics:
-    from training.recipes.audio_intent import score as audio_score
+def evaluate(path: Path, config: Config, folder: Path) -> Report:
+    from training.judge.exam import examine
+    from training.recipes.audio_intent import data, score
 
-    return audio_score.evaluate(path, config)
+    found = data.load_once(
+        config.dataset, config.source, config.folder, config.language, config.clips
+    )
+    return examine(score.make_exam(config, found), path, folder)
 
 
 RECIPE = Recipe(
     "audio_intent",
     "Audio intent",
     Config,
-    "accuracy",
+    ACCURACY,
     ("audio",),
     train,
     evaluate,

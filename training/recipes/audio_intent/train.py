@@ -1,8 +1,7 @@
 """How the audio recipe trains: clips of like length together, each varied by its own draw, and the
 lesson for the loop.
 
-See training/recipes/audio_intent/config.py for its settings, training/learn/finetune.py for the run
-from data to report.
+See training/recipes/audio_intent/config.py for its settings.
 """
 
 import dataclasses
@@ -15,26 +14,137 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.examples import Data
 from training.device import cores, device
-from training.judge import classification
-from training.judge.exam import ClassExam
-from training.learn.classify import Classification
-from training.learn.finetune import checksum
-from training.learn.loop import Lesson, by_length
+from training.judge.exam import run_exam
+from training.judge.records import ACCURACY, Report
+from training.learn import backbone, classification, finetune
+from training.learn.finetune import Session
+from training.learn.loop import Lesson, order_by_length
 from training.media.sound_augment import varied
 from training.recipes.audio_intent import data as audio_data
-from training.recipes.audio_intent import model as audio_model
-from training.recipes.audio_intent import score as audio_score
+from training.recipes.audio_intent import model as networks
+from training.recipes.audio_intent import score
 from training.recipes.audio_intent.config import Config
 from training.recipes.audio_intent.data import RATE, Clips, Heard
-from training.recipes.audio_intent.model import Ear
-from training.runs.checkpoint import Checkpoint
+from training.recipes.audio_intent.model import Ear, build_network
 from training.runs.run import Run
 
 ENOUGH = 200  # optimizer steps of the whole run, below which a network hardly learns
 
 
+def train(config: Config, run: Run) -> Report:
+    """From the data to the published checkpoint and its report. Raises SettingsError,
+    CheckpointError, Stopped."""
+    config = dataclasses.replace(config, method=config.resolved_method)
+    frozen = config.method == "frozen"
+    # A head is so small that casting would be the most of its work.
+    accelerator = finetune.start_accelerator(not frozen and finetune.wants_half(config.bf16))
+    data = finetune.open_data(
+        lambda: audio_data.load_once(
+            config.dataset, config.source, config.folder, config.language, config.clips
+        ),
+        run,
+    )
+    part, validation = finetune.choose_examples(data.train, config)
+    start = backbone.find_start(config, run.path.parent, run.slot)
+    finetune.check_keep(config, config.method, start)
+    model, ear = build_network(config, start, data.classes)
+    rate = backbone.choose_learning_rate(config, config.method, model)
+    finetune.record(
+        run,
+        start,
+        data,
+        "clips",
+        (part, validation),
+        learning_rate=rate,
+        method=config.method,
+    )
+    run.say(classification.describe_examples("clips", part, validation, data))
+    heard = _hear(part, config, run)
+    _warn(heard, ear, config, run)
+
+    session = Session(config, config.method, rate, start, run, accelerator)
+    if frozen:
+        lesson, outcome = finetune.teach_features(
+            networks.find_head(model),
+            lambda: _make_head_lesson(model, ear, heard, validation, config, run),
+            session,
+        )
+    else:
+        spells = bool(config.spelling and part.texts)
+        lesson, outcome = finetune.teach_network(
+            model,
+            lambda learner: make_lesson(learner, ear, heard, validation, config, run),
+            session,
+            add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
+            find_heads=lambda learner: _list_heads(model, learner),
+            wrap=lambda network: Speller(network, part.texts) if spells else network,
+        )
+    classification.fit_confidence(
+        lambda: networks.find_head(model), lesson, outcome, validation.strata, run
+    )
+
+    def save(folder: Path) -> None:
+        model.config.trained_on = data.name
+        model.config.seconds = heard.seconds
+        finetune.save_network(model.cpu(), ear.processor(), folder, config.store)
+
+    report = finetune.finish(
+        run,
+        outcome,
+        ACCURACY,
+        save,
+        lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
+    )
+    classification.warn_if_no_better_than_chance(report, run)
+    return report
+
+
+def _hear(part: Clips, config: Config, run: Run) -> Heard:
+    """The clips up to the length limit, which is chosen by their lengths where none was asked
+    for."""
+    run.beat("reading the clips")
+    heard = Heard(part, config.seconds, run.beat)
+    seconds = config.seconds or audio_data.choose_limit(heard.whole)
+    heard.cut(seconds)
+    about = audio_data.describe_lengths(heard.whole, seconds)
+    run.record(seconds=seconds, lengths=about)
+    run.say(about)
+    return heard
+
+
+def _warn(heard: Heard, ear: Ear, config: Config, run: Run) -> None:
+    """What a person should know before it starts."""
+    notes = [*heard.problems[:10]]
+    if heard.seconds * RATE < np.median(heard.whole) / 2:
+        notes.append(
+            f"{heard.seconds:g} s are under half the length of most clips: what was said may lie "
+            "behind. Leave the length limit at 0."
+        )
+    steps = -(-len(heard) // config.batch_size) * config.epochs
+    if steps < ENOUGH and config.method != "frozen":
+        notes.append(
+            f"{steps} steps in all are too few to learn from: at least {ENOUGH} are usual. Take "
+            "more epochs, or smaller batches."
+        )
+    if config.spelling and not heard.clips.texts:
+        notes.append("the data does not tell what is said, so spelling cannot be learned from it.")
+    if ear.alone:
+        notes.append(
+            "this network hears a clip otherwise when it is padded in a batch (its feature encoder "
+            "normalises over time), so clips are scored one at a time, as on the page."
+        )
+    for note in notes:
+        run.say(f"note: {note}")
+    run.beat(note=notes[-1][0].upper() + notes[-1][1:] if notes else "")
+
+
+def _list_heads(model: nn.Module, learner: nn.Module) -> list[nn.Module | nn.Parameter]:
+    heads = backbone.list_heads(model)
+    return [*heads, learner.speller] if isinstance(learner, Speller) else heads
+
+
+# -- spelling --------------------------------------------------------------------------------------
 class Speller(nn.Module):
     """A network with a second head, which spells what is said from the last layer, for training
     alone (CTC: Graves et al. 2006). Which words tell an intent is hard to find out from the intent
@@ -87,137 +197,68 @@ def plain(text: str) -> str:
     )
 
 
-def lesson(
-    model: nn.Module, ear: Ear, heard: Heard, held: Heard, config: Config, run: Run
+# -- lessons ---------------------------------------------------------------------------------------
+def _make_head_lesson(
+    model: nn.Module, ear: Ear, heard: Heard, validation: Clips, config: Config, run: Run
+) -> Lesson:
+    held = Heard(validation, heard.seconds, run.beat)
+    given = score.compute_features(model, ear, heard, run)
+    shown = score.compute_features(model, ear, held, run)
+    head = networks.find_head(model)
+    return classification.make_head_lesson(head, given, heard.clips, [shown], validation, config)
+
+
+def make_lesson(
+    model: nn.Module, ear: Ear, heard: Heard, validation: Clips, config: Config, run: Run
 ) -> Lesson:
     """Clips, varied as they are fetched, for methods that train the backbone. `model` may be a
     Speller."""
-    labels = torch.from_numpy(heard.clips.labels)
+    held = Heard(validation, heard.seconds, run.beat)
+    labels = torch.from_numpy(heard.clips.strata)
     where = device()
     pool = ThreadPoolExecutor(cores())  # numpy and soxr let go of the interpreter
-    sees_time = hasattr(model.config, "mask_time_prob")
+    masks_time = hasattr(model.config, "mask_time_prob")
     spells = isinstance(model, Speller)
 
-    def one(index: int, epoch: int) -> np.ndarray:
-        return varied(
-            heard[index],
-            RATE,
-            config.augmentation,
-            np.random.default_rng([config.seed, epoch, index]),
-        )
+    def vary_one(index: int, epoch: int) -> np.ndarray:
+        draw = np.random.default_rng([config.seed, epoch, index])
+        return varied(heard[index], RATE, config.augmentation, draw)
 
     def fetch(indices: Tensor, epoch: int) -> tuple[dict[str, Tensor], Tensor, Tensor, int]:
-        clips = list(pool.map(lambda i: one(i, epoch), indices.tolist()))
-        return (
-            ear.inputs(clips),
-            labels[indices],
-            indices,
-            config.seed * 1_000_003 + epoch * 7919 + int(indices[0]),
-        )
+        clips = list(pool.map(lambda i: vary_one(i, epoch), indices.tolist()))
+        chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
+        return ear.inputs(clips), labels[indices], indices, chance
 
-    def loss(
+    def compute_loss(
         model: nn.Module, batch: tuple[dict[str, Tensor], Tensor, Tensor, int], piece: slice
     ) -> Tensor:
-        inputs = {name: t[piece].to(where, non_blocking=True) for name, t in batch[0].items()}
-        if sees_time:  # transformers draws SpecAugment's stretches from numpy's own generator
-            np.random.seed((batch[3] + piece.start) % 2**32)
+        prepared, truth, indices, chance = batch
+        inputs = {name: t[piece].to(where, non_blocking=True) for name, t in prepared.items()}
+        if masks_time:  # transformers draws SpecAugment's stretches from numpy's own generator
+            np.random.seed((chance + piece.start) % 2**32)
         if spells:
-            texts = [heard.clips.texts[heard.clips.places[i]] for i in batch[2][piece].tolist()]
+            texts = [heard.clips.texts[heard.clips.places[i]] for i in indices[piece].tolist()]
             logits, spelling = model(texts, **inputs)
         else:
             logits = model(**inputs).logits.float()
             spelling = torch.zeros(1, device=where)
         return config.spelling * spelling.sum() + F.cross_entropy(
             logits,
-            batch[1][piece].to(where),
+            truth[piece].to(where),
             label_smoothing=config.label_smoothing,
             reduction="sum",
         )
 
-    def answers() -> np.ndarray:
-        return audio_score.predict(model.model if spells else model, held, ear, run)
+    def predict() -> np.ndarray:
+        return score.predict(model.model if spells else model, held, ear, run)
 
     return Lesson(
         len(heard),
-        checksum(heard.clips),
+        finetune.compute_checksum(heard.clips),
         fetch,
-        loss,
-        **classification.judged(answers, held.clips.labels),
+        compute_loss,
         clip=1.0,
-        ahead=True,
-        order=lambda epoch: by_length(heard.lengths, config.batch_size, config.seed, epoch),
+        prefetch=True,
+        order=lambda epoch: order_by_length(heard.lengths, config.batch_size, config.seed, epoch),
+        **classification.judge_by(predict, validation.strata),
     )
-
-
-class AudioTask(Classification):
-    things = "clips"
-    slot = "audio"
-    config: Config
-
-    def __init__(self, config: Config, run: Run):
-        super().__init__(dataclasses.replace(config, method=config.resolved_method), run)
-
-    def load(self) -> Data:
-        config = self.config
-        return audio_score.load(
-            config.dataset, config.source, config.folder, config.language, config.clips
-        )
-
-    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Ear]:
-        return audio_model.build(self.config, base, data.classes)
-
-    def told(self, model: nn.Module, eye: Ear, part: Clips, data: Data) -> list[str]:
-        config = self.config
-        run = self.run
-        run.beat("reading the clips")
-        self.heard = Heard(part, config.seconds, run.beat)
-        self.seconds = config.seconds or audio_data.limit(self.heard.whole)
-        self.heard.cut(self.seconds)
-        about = audio_data.lengths(self.heard.whole, self.seconds)
-        run.record(method=config.method, seconds=self.seconds, lengths=about)
-        run.say(about)
-        notes = [*self.heard.problems[:10]]
-        if self.seconds * RATE < np.median(self.heard.whole) / 2:
-            notes.append(
-                f"{self.seconds:g} s are under half the length of most clips: what was said may "
-                "lie behind. Leave the length limit at 0."
-            )
-        steps = -(-len(part) // config.batch_size) * config.epochs
-        if steps < ENOUGH and config.method != "frozen":
-            notes.append(
-                f"{steps} steps in all are too few to learn from: at least {ENOUGH} are usual. "
-                "Take more epochs, or smaller batches."
-            )
-        if config.spelling and not part.texts:
-            notes.append(
-                "the data does not tell what is said, so spelling cannot be learned from it."
-            )
-        if eye.alone:
-            notes.append(
-                "this network hears a clip otherwise when it is padded in a batch (its feature "
-                "encoder normalises over time), so clips are scored one at a time, as on the page."
-            )
-        run.beat(note=notes[-1][0].upper() + notes[-1][1:] if notes else "")
-        return notes
-
-    def around(self, learner: nn.Module) -> nn.Module:
-        texts = self.heard.clips.texts
-        return Speller(learner, texts) if self.config.spelling and texts else learner
-
-    def lesson(self, learner: nn.Module, eye: Ear, part: Clips, validation: Clips) -> Lesson:
-        held = Heard(validation, self.seconds, self.run.beat)
-        return lesson(learner, eye, self.heard, held, self.config, self.run)
-
-    def frozen(self, model: nn.Module, eye: Ear, part: Clips) -> Tensor:
-        heard = self.heard if part is self.heard.clips else Heard(part, self.seconds, self.run.beat)
-        return audio_score.frozen_features(model, eye, heard, self.run)
-
-    def head(self, model: nn.Module) -> nn.Module:
-        return audio_score.head(model)
-
-    def exam(self, data: Data) -> ClassExam:
-        return audio_score.exam(self.config, data)
-
-    def save(self, model: nn.Module, eye: Ear, staging: Path) -> None:
-        model.config.seconds = self.seconds
-        super().save(model, eye, staging)

@@ -4,6 +4,7 @@ from the Hub, from the sample or from a folder. Parts are made by picture, never
 
 import csv
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.data.examples import Data, distinct, parted, revision, stored
+from training.data import hub
+from training.data.examples import (
+    Data,
+    compute_revision,
+    find_distinct,
+    list_splits,
+    read_column,
+    split_off_test,
+)
 from training.data.pictures import KIND, PICTURES, Pictures
 from training.data.splits import bucket
 from training.media.pictures import load_picture
@@ -34,112 +43,103 @@ def tidy(text: Any) -> str:
     return re.sub(r"[\s.]+$", "", " ".join(str(text or "").split()))
 
 
-def load(dataset: str, source: str, folder: str = "") -> Data:
-    """Everything but the test part is train; `holdout` parts it again; `texts` are lists. Raises
+def load(dataset: str, source: str, folder: str = "") -> Data[Image.Image]:
+    """Everything but the test part is train; `hold_out` parts it again; `texts` are lists. Raises
     SettingsError."""
     if source == "folder":
-        return of_folder(Path(folder))
-    return of_hub(dataset) if source == "hub" else _sample()
+        return load_from_folder(Path(folder))
+    return load_from_hub(dataset) if source == "hub" else _draw_sample()
 
 
-def _pictures(
+# A run asks for its data more than once: to train, and to be examined.
+load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def _make_pictures(
     read: Callable[[int], Image.Image], keys: np.ndarray, texts: list[list[str]]
 ) -> Pictures:
-    return Pictures(read, np.arange(len(keys)), np.zeros(len(keys), np.int64), keys, texts)
+    return Pictures(read, np.arange(len(keys)), None, keys, texts)
 
 
-def _sample() -> Data:
+def _draw_sample() -> Data[Image.Image]:
     from training.samples.scenes import COUNT
 
-    return parted(_drawn(COUNT, 0), [], KIND, SAMPLE, "drawn, seed 0", [])
+    return split_off_test(_draw(COUNT, 0), [], KIND.name, SAMPLE, "drawn, seed 0", [])
 
 
-def _drawn(count: int, seed: int) -> Pictures:
+def _draw(count: int, seed: int) -> Pictures:
     from training.samples.scenes import scenes
 
     images, texts = scenes(count, seed)
     keys = np.array([bucket(image.tobytes()) for image in images])
-    return _pictures(lambda i: Image.fromarray(images[i]), keys, texts)
+    return _make_pictures(lambda i: Image.fromarray(images[i]), keys, texts)
 
 
-def with_scenes(data: Data, count: int) -> Data:
+def add_scenes(data: Data[Image.Image], count: int) -> Data[Image.Image]:
     """The same with so many drawn scenes, others than the sample's, behind its training
     pictures."""
     own = data.train
-    drawn = _drawn(count, 1)
+    drawn = _draw(count, 1)
     first = len(own.texts)
     both = Pictures(
         lambda i: own.read(i) if i < first else drawn.read(i - first),
-        *(
-            np.concatenate(pair)
-            for pair in (
-                (own.places, first + drawn.places),
-                (own.labels, drawn.labels),
-                (own.keys, drawn.keys),
-            )
-        ),
+        np.concatenate([own.places, first + drawn.places]),
+        None,
+        np.concatenate([own.keys, drawn.keys]),
         own.texts + drawn.texts,
     )
     return dataclasses.replace(data, train=both)
 
 
 # -- the Hub ---------------------------------------------------------------------------------------
-def of_hub(dataset: str) -> Data:
+def load_from_hub(dataset: str) -> Data[Image.Image]:
     """The train split and the first of TESTS; without one, a part of train. Raises
     SettingsError."""
-    from training.data import hub
-
-    splits = hub.splits(dataset)
-    if "train" not in splits:
-        raise SettingsError(
-            f"{dataset} has no split named train, only {', '.join(splits)}: it cannot be trained "
-            "on."
-        )
-    train, revision = _rows(dataset, "train")
+    splits = list_splits(dataset)
+    train, revision = _read_split(dataset, "train")
     held = next((split for split in TESTS if split in splits), None)
     if held is None:
-        return parted(train, [], KIND, dataset, revision, [])
-    test, _ = _rows(dataset, held)
-    return Data(
-        train, test, [], dataset, f"the {len(test):,} {held} pictures of {dataset}", revision
-    )
+        return split_off_test(train, [], KIND.name, dataset, revision, [])
+    test, _ = _read_split(dataset, held)
+    about = f"the {len(test):,} {held} pictures of {dataset}"
+    return Data(train, test, [], dataset, about, revision)
 
 
-def _rows(dataset: str, split: str) -> tuple[Pictures, str]:
+def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
     import datasets
-
-    from training.data import hub
 
     rows, revision = hub.dataset(dataset, split)
     column = next(
         (name for name, f in rows.features.items() if isinstance(f, datasets.Image)), None
     )
-    told = [name for name in rows.column_names if COLUMN.match(name)]
-    if column is None or not told:
+    captions = [name for name in rows.column_names if COLUMN.match(name)]
+    if column is None or not captions:
         raise SettingsError(
             f"{dataset} holds no pictures with captions; its columns are "
             f"{', '.join(rows.column_names)}."
         )
     table = rows.with_format("arrow")[:]
-    content, keys = stored(table, column)
-    columns = [table.column(name).to_pylist() for name in told]
-    texts = [[text for text in map(tidy, _flat(row)) if text] for row in zip(*columns, strict=True)]
-    pictures = _pictures(lambda i: load_picture(content(i)), keys, texts)
+    content, keys = read_column(table, column)
+    columns = [table.column(name).to_pylist() for name in captions]
+    texts = [
+        [text for text in map(tidy, _flatten(row)) if text] for row in zip(*columns, strict=True)
+    ]
+    pictures = _make_pictures(lambda i: load_picture(content(i)), keys, texts)
     return pictures[np.flatnonzero([bool(t) for t in texts])], revision
 
 
-def _flat(values: Any) -> Iterator[str]:
+def _flatten(values: Any) -> Iterator[str]:
     for value in values:
         if isinstance(value, list | tuple):
-            yield from _flat(value)
+            yield from _flatten(value)
         elif isinstance(value, dict):
-            yield from _flat(v for k, v in value.items() if COLUMN.match(k))
+            yield from _flatten(v for k, v in value.items() if COLUMN.match(k))
         elif value is not None:
             yield value
 
 
 # -- a folder of one's own -------------------------------------------------------------------------
-def of_folder(folder: Path) -> Data:
+def load_from_folder(folder: Path) -> Data[Image.Image]:
     """Pictures and a list of their captions; what cannot be used is told. Raises SettingsError."""
     if not folder.is_dir():
         raise SettingsError(
@@ -150,19 +150,17 @@ def of_folder(folder: Path) -> Data:
     if path is None:
         raise SettingsError(
             f"{folder} holds no list of captions. Put captions.csv (columns file_name and "
-            "caption), "
-            "captions.txt (lines like dog.jpg#0 and a tab, then the caption) or metadata.jsonl "
-            '({"file_name": ..., "text": ...}) beside the pictures.'
+            "caption), captions.txt (lines like dog.jpg#0 and a tab, then the caption) or "
+            'metadata.jsonl ({"file_name": ..., "text": ...}) beside the pictures.'
         )
-    captions, problems = _listed(path)
-    known = [name for name in captions if _inside(folder, name)]
+    captions, problems = _read_list(path)
+    known = [name for name in captions if _is_inside(folder, name)]
     problems += [
         f"{name}: no such picture in the folder" for name in captions if name not in set(known)
     ]
-    good, keys, told = distinct(
-        folder, [(folder / name).resolve() for name in known], KIND, "shows"
-    )
-    problems += told
+    paths = [(folder / name).resolve() for name in known]
+    good, keys, unusable = find_distinct(folder, paths, KIND, "shows")
+    problems += unusable
     files = [folder / known[i] for i in good]
     texts = [captions[known[i]] for i in good]
     if len(files) < LEAST:
@@ -170,23 +168,18 @@ def of_folder(folder: Path) -> Data:
             f"{path.name} names {len(files)} usable pictures with captions; at least {LEAST} are "
             "needed. " + " ".join(problems[:3])
         )
-    return parted(
-        _pictures(lambda i: load_picture(files[i]), keys, texts),
-        [],
-        KIND,
-        f"the folder {folder.name}",
-        revision(keys),
-        problems,
-    )
+    pictures = _make_pictures(lambda i: load_picture(files[i]), keys, texts)
+    name = f"the folder {folder.name}"
+    return split_off_test(pictures, [], KIND.name, name, compute_revision(keys), problems)
 
 
-def _inside(folder: Path, name: str) -> bool:
+def _is_inside(folder: Path, name: str) -> bool:
     """A picture in the folder or below it; a list may not name files elsewhere."""
     path = (folder / name).resolve()
     return path.is_relative_to(folder.resolve()) and path.is_file()
 
 
-def _listed(path: Path) -> tuple[dict[str, list[str]], list[str]]:
+def _read_list(path: Path) -> tuple[dict[str, list[str]], list[str]]:
     """Each picture's captions, and what was wrong with the list. Raises SettingsError."""
     try:
         text = path.read_text("utf-8-sig")
@@ -194,7 +187,7 @@ def _listed(path: Path) -> tuple[dict[str, list[str]], list[str]]:
         raise SettingsError(
             f"{path.name} is not text in UTF-8: save it so, and try again."
         ) from error
-    parse = {".csv": _table, ".txt": _lines, ".jsonl": _records}[path.suffix]
+    parse = {".csv": _read_table, ".txt": _read_lines, ".jsonl": _read_records}[path.suffix]
     captions: dict[str, list[str]] = {}
     problems: list[str] = []
     for number, name, said in parse(text, path.name):
@@ -209,7 +202,7 @@ def _listed(path: Path) -> tuple[dict[str, list[str]], list[str]]:
     return captions, problems
 
 
-def _table(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
+def _read_table(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
     """Comma, semicolon or tab; a heading names the columns."""
     first = text.split("\n", 1)[0]
     rows = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count))
@@ -231,7 +224,7 @@ def _table(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
             )
 
 
-def _lines(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
+def _read_lines(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
     """Flickr's own form, `dog.jpg#0<tab>A dog runs .`, and `dog.jpg,A dog runs.` or `dog.jpg|0|A
     dog runs.`"""
     ending = "|".join(re.escape(e) for e in PICTURES)
@@ -245,13 +238,13 @@ def _lines(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
             yield number, "", []
 
 
-def _records(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
+def _read_records(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
             name = next((str(record[n]) for n in NAMES if n in record), "")
-            yield number, name, list(_flat(v for k, v in record.items() if COLUMN.match(k)))
+            yield number, name, list(_flatten(v for k, v in record.items() if COLUMN.match(k)))
         except (ValueError, AttributeError, TypeError):
             yield number, "", []

@@ -16,6 +16,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     VisionEncoderDecoderConfig,
@@ -26,6 +27,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from training.data import hub
 from training.learn import backbone
 from training.learn.architectures import ARCHS
+from training.learn.backbone import Start
 from training.media.looks import Looks
 from training.recipe import SettingsError
 from training.recipes.captioning.config import BEAMS, NEW, WORDS, Config
@@ -51,7 +53,7 @@ class Eye:
     @classmethod
     def of(cls, path: Path) -> "Eye":
         """Raises CheckpointError."""
-        return cls(Looks.of(path), words_of(path))
+        return cls(Looks.of(path), open_tokenizer(path))
 
     def save_pretrained(self, path: Path) -> None:
         self.looks.processor().save_pretrained(path)
@@ -60,13 +62,13 @@ class Eye:
     def processor(self) -> "Eye":
         return self
 
-    def spelled(self, texts: list[str], most: int) -> list[list[int]]:
+    def tokenize(self, texts: list[str], most: int) -> list[list[int]]:
         """Each sentence as the decoder's numbers, the last one END."""
         found = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return [ids[: most - 1] + [self.tokenizer.eos_token_id] for ids in found]
 
 
-def words_of(path: Path) -> PreTrainedTokenizerBase:
+def open_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """A checkpoint's tokenizer, with an end and a padding. Raises CheckpointError."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
@@ -80,7 +82,7 @@ def words_of(path: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def new_words(texts: list[str]) -> PreTrainedTokenizerBase:
+def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
     """Byte pairs learned from these sentences, in lower case."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -107,76 +109,91 @@ def is_captioner(path: Path) -> bool:
     return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
 
 
-def build(
-    config: Config, base: Checkpoint | None, texts: list[str], runs: Path
-) -> tuple[nn.Module, Eye, dict[str, str]]:
-    """The network to train, float32, how it sees, and the parts that it is joined of, with the
-    revisions of those of the Hub ("" for others). Raises SettingsError, CheckpointError."""
-    torch.manual_seed(config.seed)
+def open_network(path: Path) -> tuple[nn.Module, Eye]:
+    """A checkpoint as float32, and how it sees and spells."""
+    model = VisionEncoderDecoderModel.from_pretrained(
+        path, use_safetensors=True, local_files_only=True, dtype=torch.float32
+    )
+    return model, Eye.of(path)
+
+
+def find_start(config: Config, runs: Path, slot: str) -> Start:
+    """What a captioner starts from: a checkpoint, or two parts. Raises SettingsError,
+    CheckpointError."""
     if config.parts:
-        model, eye, revisions = _joined(config, *config.parts, texts, runs)
+        return Start(" + ".join(config.parts))
+    return backbone.find_start(config, runs, slot)
+
+
+def build_network(
+    config: Config, start: Start, texts: list[str], runs: Path
+) -> tuple[nn.Module, Eye, dict[str, str]]:
+    """The network to train, float32, how it sees and spells, and the parts that it is joined of,
+    with the revisions of those of the Hub ("" for others). Raises SettingsError, CheckpointError.
+    """
+    torch.manual_seed(config.seed)
+    revisions: dict[str, str] = {}
+    if config.parts:
+        model, eye, revisions = _join_parts(config, *config.parts, texts, runs)
     else:
-        model, eye, revisions = *_opened(config, base), {}
-    configured(model, eye.tokenizer, config)
+        model, eye = _open_start(config, start.checkpoint)
+    configure(model, eye.tokenizer, config)
     return model, eye, revisions
 
 
-def _opened(config: Config, base: Checkpoint) -> tuple[nn.Module, Eye]:
-    if not is_captioner(base.path):
+def _open_start(config: Config, start: Checkpoint) -> tuple[nn.Module, Eye]:
+    if not is_captioner(start.path):
         raise SettingsError(
-            f"{base.name} is no captioner of an encoder and a decoder: choose another start, or "
+            f"{start.name} is no captioner of an encoder and a decoder: choose another start, or "
             "start parts, and name it as the encoder."
         )
-    eye = Eye.of(base.path)
+    eye = Eye.of(start.path)
     try:
-        made = AutoConfig.from_pretrained(base.path, local_files_only=True)
-        eye.looks = backbone.resized(made.encoder, eye.looks, config, base.name)
-        made.decoder.is_decoder = made.decoder.add_cross_attention = True
+        made = AutoConfig.from_pretrained(start.path, local_files_only=True)
+        eye.looks = backbone.resize_input(made.encoder, eye.looks, config, start.name)
+        made.decoder.is_decoder = True
+        made.decoder.add_cross_attention = True
         if config.method == "scratch":
-            model = VisionEncoderDecoderModel(made).float()
-        else:
-            with backbone.quiet():
-                model = VisionEncoderDecoderModel.from_pretrained(
-                    base.path,
-                    config=made,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    dtype=torch.float32,
-                )
+            return VisionEncoderDecoderModel(made).float(), eye
+        with backbone.quiet_transformers():
+            model = VisionEncoderDecoderModel.from_pretrained(
+                start.path,
+                config=made,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=torch.float32,
+            )
     except SettingsError:  # a sentence already, though a ValueError too
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SettingsError(
-            f"{base.name} cannot be used to write captions: {str(error).splitlines()[0][:200]}"
+            f"{start.name} cannot be used to write captions: {str(error).splitlines()[0][:200]}"
         ) from error
     return model, eye
 
 
 # -- parts -----------------------------------------------------------------------------------------
-def _joined(
+def _join_parts(
     config: Config, sees: str, writes: str, texts: list[str], runs: Path
 ) -> tuple[nn.Module, Eye, dict[str, str]]:
-    encoder, looks, seeing = _encoder(config, sees, runs)
-    decoder, tokenizer, writing = _decoder(config, writes, texts)
+    encoder, looks, seeing = _open_encoder(config, sees, runs)
+    decoder, tokenizer, writing = _open_decoder(config, writes, texts)
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder.config)
     model = VisionEncoderDecoderModel(config=made, encoder=encoder, decoder=decoder)
     return model, Eye(looks, tokenizer), {sees: seeing, writes: writing}
 
 
-def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, str]:
+def _open_encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, str]:
+    """The encoder, how it sees, and its revision on the Hub."""
     if name == NEW:
         looks = Looks(config.image_size or SIZE)
-        return (
-            AutoModel.from_config(AutoConfig.for_model(**ENCODER, image_size=looks.size)),
-            looks,
-            "",
-        )
-    found, revision = backbone.named(name, runs, "food")
-    path = found.path
-    looks = Looks.of(found.path)
-    made = AutoConfig.from_pretrained(path, local_files_only=True)
-    looks = backbone.resized(made, looks, config, name)
-    encoder = _part(AutoModel, path, made, name, config)
+        made = AutoConfig.for_model(**ENCODER, image_size=looks.size)
+        return AutoModel.from_config(made), looks, ""
+    start = backbone.open_start(name, runs, "food")  # the slot whose checkpoints see pictures
+    looks = Looks.of(start.path)
+    made = AutoConfig.from_pretrained(start.path, local_files_only=True)
+    looks = backbone.resize_input(made, looks, config, name)
+    encoder = _open_part(AutoModel, start.path, made, name, config)
     with torch.no_grad():
         try:
             states = encoder(pixel_values=torch.zeros(1, 3, looks.size, looks.size))[0]
@@ -188,15 +205,16 @@ def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, s
             f"{name} ({made.model_type}) does not give a row of numbers for each place of a "
             "picture, which the decoder attends to. Choose a ViT, DeiT or Swin as the encoder."
         )
-    return encoder, looks, revision
+    return encoder, looks, start.revision
 
 
-def _decoder(
+def _open_decoder(
     config: Config, name: str, texts: list[str]
 ) -> tuple[nn.Module, PreTrainedTokenizerBase, str]:
+    """The decoder, its tokenizer, and its revision on the Hub."""
     as_decoder = dict(is_decoder=True, add_cross_attention=True)
     if name == NEW:
-        tokenizer = new_words(texts)
+        tokenizer = train_tokenizer(texts)
         end = tokenizer.eos_token_id
         made = AutoConfig.for_model(
             **DECODER, **as_decoder, vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end
@@ -204,20 +222,23 @@ def _decoder(
         return AutoModelForCausalLM.from_config(made), tokenizer, ""
     path, revision = hub.model(name)
     made = AutoConfig.from_pretrained(path, local_files_only=True, **as_decoder)
-    decoder = _part(AutoModelForCausalLM, path, made, name, config)
+    decoder = _open_part(AutoModelForCausalLM, path, made, name, config)
     if not any("crossattention" in part for part, _ in decoder.named_modules()):
         raise SettingsError(
             f"{name} ({made.model_type}) cannot attend to a picture. Choose GPT-2 or one of its "
             "kin as the decoder."
         )
-    return decoder, words_of(path), revision
+    return decoder, open_tokenizer(path), revision
 
 
-def _part(auto: Any, path: Path, made: Any, name: str, config: Config) -> nn.Module:
+def _open_part(
+    auto: Any, path: Path, made: PretrainedConfig, name: str, config: Config
+) -> nn.Module:
     if config.method == "scratch":
         return auto.from_config(made)
     try:
-        with backbone.quiet():  # a head that is dropped and cross-attention that is new are no news
+        # A head that is dropped and cross-attention that is new are no news.
+        with backbone.quiet_transformers():
             return auto.from_pretrained(
                 path, config=made, use_safetensors=True, local_files_only=True, dtype=torch.float32
             )
@@ -227,7 +248,7 @@ def _part(auto: Any, path: Path, made: Any, name: str, config: Config) -> nn.Mod
         ) from error
 
 
-def configured(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
+def configure(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
     """Start, end and padding where transformers looks for them, and the dropout asked for."""
     end = tokenizer.eos_token_id
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else end
@@ -239,9 +260,8 @@ def configured(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Con
     model.generation_config.max_length = None
     model.generation_config.max_new_tokens = config.words
     model.generation_config.num_beams = BEAMS
-    model.config.tie_word_embeddings = (
-        False  # that of encoder and decoder, which have none in common
-    )
+    # Of encoder and decoder, which have none in common.
+    model.config.tie_word_embeddings = False
     for part in (model.config.encoder, model.config.decoder):
         part._name_or_path = ""  # where it lay on this machine, which is published otherwise
     for module in model.decoder.modules():
@@ -254,17 +274,17 @@ def configured(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Con
 
 
 # -- what a forward pass is made of ----------------------------------------------------------------
-def seen(model: nn.Module, pixels: Tensor) -> Tensor:
+def encode(model: nn.Module, pixels: Tensor) -> Tensor:
     """(N, places, width) of (N, 3, S, S)."""
     return model.encoder(pixel_values=pixels)[0]
 
 
-def bridged(model: nn.Module, states: Tensor) -> Tensor:
+def bridge(model: nn.Module, states: Tensor) -> Tensor:
     """The same in the decoder's width, where it has another."""
     return model.enc_to_dec_proj(states) if hasattr(model, "enc_to_dec_proj") else states
 
 
-def for_generate(model: nn.Module, states: Tensor) -> dict[str, Any]:
+def prepare_generation(model: nn.Module, states: Tensor) -> dict[str, Any]:
     """What `generate` takes in place of a picture, every place of which counts; and an end, where
     the checkpoint does not say how long its captions may be."""
     own = model.generation_config
@@ -275,13 +295,18 @@ def for_generate(model: nn.Module, states: Tensor) -> dict[str, Any]:
     }
 
 
-def padded(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
+def pad(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of N sentences what the decoder reads, what it is to write, (N, L), and where that is a
     word."""
     longest = max(map(len, rows))
     write = torch.tensor([ids + [pad] * (longest - len(ids)) for ids in rows])
     real = torch.arange(longest)[None] < torch.tensor([len(ids) for ids in rows])[:, None]
     return torch.cat([torch.full_like(write[:, :1], start), write[:, :-1]], 1), write, real
+
+
+class Parts(nn.ModuleList):
+    """Parts of a captioner that learn together. They are no layers of one another, as those of a
+    plain ModuleList are (training/learn/optimizers.py)."""
 
 
 class Teller(nn.Module):
@@ -305,9 +330,9 @@ class Teller(nn.Module):
         `real`: where there is a next word, as wide. Returns logits of those places, and of the
         names, (N, names), or None."""
         net = self.net[0]
-        states = given if encoded else seen(net, given)
+        states = given if encoded else encode(net, given)
         named = self.namer(states.mean(1)) if self.namer is not None else None
-        attended = bridged(net, states).repeat_interleave(each, 0)
+        attended = bridge(net, states).repeat_interleave(each, 0)
         decoder = net.decoder
         hidden = decoder.base_model(
             input_ids=ids, encoder_hidden_states=attended, use_cache=False

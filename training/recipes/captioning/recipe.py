@@ -1,35 +1,38 @@
-"""The recipe of Captioning: an encoder that sees and a decoder that writes."""
+"""Captioning: an encoder that sees and a decoder that writes, as a recipe. What trains it is
+imported when it is trained."""
 
 from pathlib import Path
-from typing import Any
 
 from training import settings
-from training.recipe import Metrics, Recipe
+from training.judge.records import CIDER, Report
+from training.recipe import Recipe
 from training.recipes.captioning.config import Config
+from training.runs.run import Run
 
 
 def slot(config: Config) -> str:
     return "captions"
 
 
-def train(config: Config, run: Any) -> Metrics:
-    from training.learn import finetune
-    from training.recipes.captioning import train as caption_train
+def train(config: Config, run: Run) -> Report:
+    from training.recipes.captioning import train as training
 
-    return finetune.train(caption_train.CaptionTask(config, run))
+    return training.train(config, run)
 
 
-def evaluate(path: Path, config: Config) -> Metrics:
-    from training.recipes.captioning import score as caption_score
+def evaluate(path: Path, config: Config, folder: Path) -> Report:
+    from training.judge.exam import examine
+    from training.recipes.captioning import data, score
 
-    return caption_score.evaluate(path, config)
+    found = data.load_once(config.dataset, config.source, config.folder)
+    return examine(score.make_exam(config, found), path, folder)
 
 
 RECIPE = Recipe(
     "captioning",
     "Captioning",
     Config,
-    "cider_d",
+    CIDER,
     ("captions",),
     train,
     evaluate,

@@ -1,7 +1,6 @@
 """How the captioning recipe scores: the test part read once, captions by beam search, as the page
 writes them."""
 
-import functools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,29 +8,39 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import VisionEncoderDecoderModel
 
 from training.data.examples import Data
-from training.data.pictures import Pictures, Store, thumbnail
+from training.data.pictures import Pictures, Store, read_pixels, write_thumbnail
 from training.device import device
-from training.judge.exam import Exam, asked
+from training.judge import captions as caption_report
+from training.judge.captions import Caption
+from training.judge.exam import Exam, Findings
+from training.judge.records import CIDER, Score
 from training.learn import features
-from training.recipe import Metrics
-from training.recipes.captioning import data as caption_data
-from training.recipes.captioning import metrics as caption_metrics
+from training.media.looks import Looks
+from training.recipes.captioning import metrics
 from training.recipes.captioning.config import BEAMS, Config
-from training.recipes.captioning.model import Eye, Teller, for_generate, is_captioner, padded, seen
+from training.recipes.captioning.data import tidy
+from training.recipes.captioning.model import (
+    Eye,
+    Teller,
+    encode,
+    is_captioner,
+    open_network,
+    pad,
+    prepare_generation,
+)
 from training.runs.batches import batches
 from training.runs.run import Run
 
-load = functools.lru_cache(maxsize=2)(caption_data.load)
 STEP = 32  # pictures at a time
 SHOWN = 12  # best and worst captions in the report, each
 
 
-def _encoded(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[Tensor]:
+def _encode_all(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[Tensor]:
     """What the encoder makes of a Store's pictures, or made of them already, some at a time. Raises
     Stopped."""
     where = next(net.parameters()).device
@@ -40,27 +49,24 @@ def _encoded(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[
             yield given[at].to(where).float()
         else:
             pixels = torch.from_numpy(given[np.arange(at.start, at.stop)])
-            yield seen(net, eye.looks.normalised(pixels.to(where)))
+            yield encode(net, eye.looks.normalised(pixels.to(where)))
 
 
 @torch.inference_mode()
-def written(
+def write_captions(
     net: nn.Module, eye: Eye, given: Any, run: Run | None = None, beams: int = BEAMS
 ) -> list[str]:
     """A caption for each picture of a Store (or for each encoding). Raises Stopped."""
     net.eval()
     said: list[str] = []
-    for states in _encoded(net, eye, given, run):
-        ids = net.generate(**for_generate(net, states), num_beams=beams, do_sample=False)
-        said += [
-            caption_data.tidy(text)
-            for text in eye.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        ]
+    for states in _encode_all(net, eye, given, run):
+        ids = net.generate(**prepare_generation(net, states), num_beams=beams, do_sample=False)
+        said += [tidy(text) for text in eye.tokenizer.batch_decode(ids, skip_special_tokens=True)]
     return said
 
 
 @torch.inference_mode()
-def likelihood(
+def compute_loss(
     net: nn.Module, eye: Eye, pictures: Pictures, given: Any, most: int, run: Run | None = None
 ) -> float:
     """Mean loss a word on the first caption of each picture, in nats."""
@@ -69,104 +75,107 @@ def likelihood(
     total = 0.0
     count = 0
     start = net.config.decoder_start_token_id
-    pad = eye.tokenizer.pad_token_id
+    padding = eye.tokenizer.pad_token_id
     teller = Teller(net, net)
-    for number, states in enumerate(_encoded(net, eye, given, run)):
-        rows = eye.spelled(texts[number * STEP : number * STEP + len(states)], most)
-        read, write, real = (t.to(states.device) for t in padded(rows, start, pad))
+    for number, states in enumerate(_encode_all(net, eye, given, run)):
+        rows = eye.tokenize(texts[number * STEP : number * STEP + len(states)], most)
+        read, write, real = (t.to(states.device) for t in pad(rows, start, padding))
         logits, _ = teller(states, read, real, 1, True)
         total += float(F.cross_entropy(logits.float(), write[real], reduction="sum"))
         count += len(logits)
     return total / max(count, 1)
 
 
-def judged(
+def judge(
     net: nn.Module, eye: Eye, held_out: Pictures, given: Any, config: Config, run: Run
 ) -> tuple[float, float]:
     """What an epoch is judged by, higher is better, and the loss. Raises Stopped."""
-    loss = likelihood(net, eye, held_out, given, config.words, run)
+    loss = compute_loss(net, eye, held_out, given, config.words, run)
     if config.best == "loss":
         return math.exp(-loss), loss
     references = [held_out.texts[place] for place in held_out.places]
     return float(
-        caption_metrics.cider_d(written(net, eye, given, run, beams=1), references).mean()
+        metrics.cider_d(write_captions(net, eye, given, run, beams=1), references).mean()
     ), loss
 
 
-def encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
+def compute_encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises
     Stopped."""
     order = pictures.places.argsort()
-    key = features.digest(net.encoder.state_dict(), pictures[order], eye.looks.prepared)
+    key = features.make_key(net.encoder.state_dict(), pictures[order], eye.looks.prepared)
     net.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(pictures.pixels(indices, eye.looks))
+        pixels = torch.from_numpy(read_pixels(pictures, indices, eye.looks))
         with torch.no_grad():
-            return seen(net, eye.looks.normalised(pixels.to(device())))
+            return encode(net, eye.looks.normalised(pixels.to(device())))
 
-    return features.kept(run.path.parent, key, order, compute, run, STEP)
+    return features.load_or_compute(run.path.parent, key, order, compute, run, STEP)
 
 
-class CaptionExam(Exam):
-    """What is to be seen? Answers are sentences."""
+# -- the exam --------------------------------------------------------------------------------------
+def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
+    """The test part of the config's data: what is to be seen? Answers are sentences."""
+    pictures = data.test
+    references = [pictures.texts[place] for place in pictures.places]
+    stores: dict[Looks, Store] = {}
 
-    def __init__(self, config: Config, data: Data):
-        self.config = config
-        self.pictures = data.test
-        self.problems = data.problems
-        self.data = f"{config.data_name} ({config.source})"
-        self.about = data.about
-        self.references = [data.test.texts[place] for place in data.test.places]
-        self.prepared: dict[Any, Store] = {}
+    def ask(path: Path, run: Run | None) -> list[str]:
+        net, eye = open_network(path)
+        if config.method == "frozen" and run:
+            return write_captions(net, eye, compute_encodings(net, eye, pictures, run), run)
+        if eye.looks not in stores:
+            stores[eye.looks] = Store(pictures, eye.looks, run.beat if run else int)
+        return write_captions(net.to(device()), eye, stores[eye.looks], run)
 
-    def predict(self, path: Path, run: Run | None = None) -> list[str]:
-        net, eye = opened(path)
-        if self.config.method == "frozen" and run:
-            return written(net, eye, encodings(net, eye, self.pictures, run), run)
-        if eye.looks not in self.prepared:
-            self.prepared[eye.looks] = Store(self.pictures, eye.looks, run.beat if run else int)
-        return written(net.to(device()), eye, self.prepared[eye.looks], run)
+    def score(captions: list[str]) -> Score:
+        return score_captions(captions, references)
 
-    def figures(self, answers: list[str]) -> Metrics:
-        found = caption_metrics.scores(answers, self.references)
-        return {"interval": found.pop("cider_d_interval"), **found}
-
-    def refusal(self, path: Path) -> str:
+    def find_refusal(path: Path) -> str:
         return "" if is_captioner(path) else "The checkpoint writes no captions."
 
-    def same(self, path: Path) -> bool:
-        return is_captioner(path)
+    def find(captions: list[str], before: Score | None, after: Score, folder: Path) -> Findings:
+        shown = write_best_and_worst(captions, pictures, folder)
+        table = caption_report.make_table(before, after)
+        sections = [table, *caption_report.make_galleries(shown)]
+        return Findings(sections, facts={"captions": shown})
 
-    def drawn(self, answers: list[str], after: Metrics, run: Run) -> Metrics:
-        each = caption_metrics.cider_d(answers, self.references)
-        order = np.argsort(-each, kind="stable")
-        chosen = {"best": order[:SHOWN].tolist(), "worst": order[::-1][:SHOWN].tolist()}
+    return Exam(
+        f"{config.data_name} ({config.source})",
+        data.about,
+        CIDER,
+        ask,
+        score,
+        find_refusal,
+        is_captioner,
+        find,
+        data.problems,
+    )
+
+
+def score_captions(captions: list[str], references: list[list[str]]) -> Score:
+    found = metrics.scores(captions, references)
+    low, high = found.pop("cider_d_interval")
+    return Score(CIDER, found.pop("cider_d"), (low, high), found.pop("n"), found)
+
+
+def write_best_and_worst(
+    captions: list[str], pictures: Pictures, folder: Path
+) -> dict[str, list[Caption]]:
+    """The captions with the highest and the lowest scores, with their pictures."""
+    references = [pictures.texts[place] for place in pictures.places]
+    each = metrics.cider_d(captions, references)
+    order = np.argsort(-each, kind="stable")
+
+    def show(index: int) -> Caption:
+        stem = folder / f"caption-{index:05}"
         return {
-            "captions": {
-                kind: [self._told(i, answers[i], float(each[i]), run) for i in places]
-                for kind, places in chosen.items()
-            }
+            "picture": write_thumbnail(pictures.read_one(index), stem),
+            "said": captions[index],
+            "references": references[index],
+            "score": round(float(each[index]), 3),
         }
 
-    def _told(self, index: int, said: str, score: float, run: Run) -> dict[str, Any]:
-        name = thumbnail(self.pictures.one(index), run.report / f"caption-{index:05}")
-        return {
-            "picture": name,
-            "said": said,
-            "references": self.references[index],
-            "score": round(score, 3),
-        }
-
-
-def opened(path: Path) -> tuple[nn.Module, Eye]:
-    """A checkpoint as float32, and how it sees."""
-    return VisionEncoderDecoderModel.from_pretrained(
-        path, use_safetensors=True, local_files_only=True, dtype=torch.float32
-    ), Eye.of(path)
-
-
-def evaluate(path: Path, config: Config) -> Metrics:
-    """Scores of a checkpoint on the config's test pictures. Raises SettingsError on what writes no
-    captions."""
-    return asked(CaptionExam(config, load(config.dataset, config.source, config.folder)), path)
+    chosen = {"best": order[:SHOWN].tolist(), "worst": order[::-1][:SHOWN].tolist()}
+    return {kind: [show(index) for index in indices] for kind, indices in chosen.items()}

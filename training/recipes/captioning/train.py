@@ -1,8 +1,7 @@
 """How the captioning recipe trains: a picture's captions share one look at it, and the lesson for
 the loop.
 
-See training/recipes/captioning/config.py for its settings, training/learn/finetune.py for the run
-from data to report.
+See training/recipes/captioning/config.py for its settings.
 """
 
 import re
@@ -10,51 +9,134 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.examples import Data
-from training.data.pictures import MARGIN, Pictures, Store
+from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
-from training.judge.exam import sit
-from training.learn.backbone import with_lora
-from training.learn.finetune import Task, checksum
-from training.learn.loop import Lesson, by_length
+from training.judge.exam import run_exam
+from training.judge.records import CIDER, Report
+from training.learn import backbone, finetune
+from training.learn.finetune import Session
+from training.learn.loop import Lesson, order_by_length
 from training.media.looks import Looks
 from training.media.picture_augment import augment, draws
-from training.recipe import Metrics
 from training.recipes.captioning import data as caption_data
-from training.recipes.captioning import model as caption_model
-from training.recipes.captioning import score as caption_score
+from training.recipes.captioning import score
 from training.recipes.captioning.config import Config
-from training.recipes.captioning.model import Eye, Teller
-from training.runs.checkpoint import Checkpoint
+from training.recipes.captioning.model import (
+    Eye,
+    Parts,
+    Teller,
+    build_network,
+    find_start,
+    pad,
+)
 from training.runs.run import Run
 
 JUDGED = 300  # held-out pictures that an epoch is judged by, at most
 NAMES = 1000  # words that the encoder learns to name, at most
-# share of the pictures that such a word occurs with
+# Share of the pictures that such a word occurs with.
 RARE = 0.003
 COMMON = 0.3
+# Parts of a joined captioner that neither its encoder nor its decoder had.
+NEW_PARTS = (".crossattention", ".ln_cross_attn", "enc_to_dec_proj")
 
 
+def train(config: Config, run: Run) -> Report:
+    """From the data to the published checkpoint and its report. Raises SettingsError,
+    CheckpointError, Stopped."""
+    accelerator = finetune.start_accelerator(finetune.wants_half(config.bf16))
+    data = finetune.open_data(
+        lambda: caption_data.load_once(config.dataset, config.source, config.folder), run
+    )
+    if config.scenes:
+        data = caption_data.add_scenes(data, config.scenes)
+    part, validation = finetune.choose_examples(data.train, config)
+    start = find_start(config, run.path.parent, run.slot)
+    finetune.check_keep(config, config.method, start)
+    texts = [text for place in data.train.places for text in data.train.texts[place]]
+    net, eye, revisions = build_network(config, start, texts, run.path.parent)
+    rate = backbone.choose_learning_rate(config, config.method, net)
+    finetune.record(
+        run,
+        start,
+        data,
+        "pictures",
+        (part, validation),
+        learning_rate=rate,
+        parts=revisions if any(revisions.values()) else {},
+    )
+    captions = sum(len(part.texts[place]) for place in part.places)
+    run.say(
+        f"{len(part):,} training pictures with {captions:,} captions, {len(validation):,} pictures "
+        f"held out of them; test: {data.about}"
+    )
+
+    session = Session(config, config.method, rate, start, run, accelerator)
+    judged = choose_judged(validation)
+    if config.method == "frozen":
+        learns = Parts([m for name, m in net.named_children() if name != "encoder"])
+        learner = Teller(learns, net).to(device())
+        _, outcome = finetune.teach_features(
+            learner,
+            lambda: _make_frozen_lesson(learner, net, eye, part, judged, config, run),
+            session,
+            heads=_list_heads(net, learner),
+        )
+    else:
+        names = tuple(find_names(part)) if config.naming else ()
+        _, outcome = finetune.teach_network(
+            net,
+            lambda learner: _make_picture_lesson(learner, net, eye, part, judged, config, run),
+            session,
+            add_lora=lambda network: _add_lora(network, config),
+            find_heads=lambda learner: _list_heads(net, learner),
+            wrap=lambda network: Teller(network, net, names),
+        )
+
+    def save(folder: Path) -> None:
+        net.config.trained_on = data.name
+        finetune.save_network(net.cpu(), eye, folder, config.store)
+
+    return finetune.finish(
+        run,
+        outcome,
+        CIDER,
+        save,
+        lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
+    )
+
+
+def _add_lora(network: nn.Module, config: Config) -> nn.Module:
+    """What a joined captioner has of its own is new, and learns whole."""
+    new = [name for name, _ in network.named_modules() if name.endswith(NEW_PARTS)]
+    return backbone.add_lora(network, config.lora_rank, new if config.joins else [])
+
+
+def _list_heads(net: nn.Module, learner: Teller) -> list[nn.Module | nn.Parameter]:
+    """What is neither encoder nor decoder."""
+    bridge = getattr(net, "enc_to_dec_proj", None)
+    return [head for head in (bridge, learner.namer) if head is not None]
+
+
+# -- captions as numbers ---------------------------------------------------------------------------
 class Sentences:
     """The captions of a part's pictures as numbers, and which of them an epoch learns from: every
     one in its turn."""
 
     def __init__(self, part: Pictures, eye: Eye, config: Config):
         texts = [part.texts[place] for place in part.places]
-        flat = iter(eye.spelled([text for each in texts for text in each], config.words))
+        flat = iter(eye.tokenize([text for each in texts for text in each], config.words))
         self.ids = [[next(flat) for _ in each] for each in texts]
         self.first = np.random.default_rng(config.seed).integers(0, 1000, len(texts))
         self.each = config.each
-        self.pad = eye.tokenizer.pad_token_id
+        self.padding = eye.tokenizer.pad_token_id
 
-    def chosen(self, index: int, epoch: int) -> list[list[int]]:
+    def choose(self, index: int, epoch: int) -> list[list[int]]:
         """`each` captions of a picture."""
         own = self.ids[index]
         return [
@@ -62,103 +144,133 @@ class Sentences:
             for turn in range(self.each)
         ]
 
-    def lengths(self, epoch: int) -> np.ndarray:
-        return np.array([max(map(len, self.chosen(i, epoch))) for i in range(len(self.ids))])
+    def measure_lengths(self, epoch: int) -> np.ndarray:
+        return np.array([max(map(len, self.choose(i, epoch))) for i in range(len(self.ids))])
 
     def batch(self, indices: Tensor, epoch: int, start: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder reads, what it is to write, (N, each, L), and where that is a word."""
-        rows = [ids for i in indices.tolist() for ids in self.chosen(i, epoch)]
-        return tuple(
-            t.unflatten(0, (-1, self.each)) for t in caption_model.padded(rows, start, self.pad)
-        )
+        rows = [ids for i in indices.tolist() for ids in self.choose(i, epoch)]
+        return tuple(t.unflatten(0, (-1, self.each)) for t in pad(rows, start, self.padding))
 
 
-def named_words(part: Pictures) -> list[str]:
+def find_names(part: Pictures) -> list[str]:
     """Words that tell pictures apart: neither rare nor in every other caption."""
-    found = Counter(word for place in part.places for word in set(_words(part.texts[place])))
+    found = Counter(word for place in part.places for word in set(_split_words(part.texts[place])))
     least = max(3, RARE * len(part))
     most = COMMON * len(part)
     return [word for word, count in found.most_common() if least <= count <= most][:NAMES]
 
 
-def _words(texts: list[str]) -> list[str]:
+def _split_words(texts: list[str]) -> list[str]:
     return re.findall(r"[^\W\d_]+", " ".join(texts).lower())
 
 
-def named(part: Pictures, names: Sequence[str]) -> Tensor:
+def mark_names(part: Pictures, names: Sequence[str]) -> Tensor:
     """(N, names): which of them the captions of each picture hold."""
     place = {name: i for i, name in enumerate(names)}
     out = torch.zeros(len(part), len(names), dtype=torch.bool)
     for row, at in enumerate(part.places):
-        out[row, [place[word] for word in set(_words(part.texts[at])) if word in place]] = True
+        out[row, [place[word] for word in set(_split_words(part.texts[at])) if word in place]] = (
+            True
+        )
     return out
 
 
-def judging(validation: Pictures) -> Pictures:
+def choose_judged(validation: Pictures) -> Pictures:
     """Those that an epoch is judged by."""
     return validation[np.arange(min(JUDGED, len(validation)))]
 
 
-def lesson(
+# -- lessons ---------------------------------------------------------------------------------------
+def _make_frozen_lesson(
     learner: Teller,
     net: nn.Module,
     eye: Eye,
     part: Pictures,
-    given: Any,
-    validation: Pictures,
-    held: Any,
+    judged: Pictures,
     config: Config,
     run: Run,
 ) -> Lesson:
-    """`given` and `held` are Stores of pictures, or Tensors of what the encoder made of them."""
+    """On what the encoder makes of each picture, computed once."""
+    given = score.compute_encodings(net, eye, part, run)
+    held = score.compute_encodings(net, eye, judged, run)
+    return make_lesson(learner, net, eye, part, given, judged, held, config, run)
+
+
+def _make_picture_lesson(
+    learner: Teller,
+    net: nn.Module,
+    eye: Eye,
+    part: Pictures,
+    judged: Pictures,
+    config: Config,
+    run: Run,
+) -> Lesson:
+    run.beat("preparing the pictures")
+    # No larger than they are, and a margin larger than the network sees, so that crops stay sharp.
+    side = max(min(measure_usual_side(part), round(MARGIN * eye.looks.size)), 1)
+    given = Store(part, Looks(side), run.beat)
+    held = Store(judged, eye.looks, run.beat)
+    return make_lesson(learner, net, eye, part, given, judged, held, config, run)
+
+
+def make_lesson(
+    learner: Teller,
+    net: nn.Module,
+    eye: Eye,
+    part: Pictures,
+    given: Store | Tensor,
+    judged: Pictures,
+    held: Store | Tensor,
+    config: Config,
+    run: Run,
+) -> Lesson:
+    """`given` and `held`: of the pictures of `part` and `judged`, or what the encoder made of
+    them."""
     where = device()
     encoded = isinstance(given, Tensor)
     sentences = Sentences(part, eye, config)
     start = net.config.decoder_start_token_id
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
-    names = named(part, learner.names) if learner.names else None
-    usual = float(names.float().sum(1).mean()) if names is not None else 1.0
+    names = mark_names(part, learner.names) if learner.names else None
+    usual = float(names.float().sum(1).mean()) if names is not None else 1.0  # names a picture
 
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:
         read, write, real = sentences.batch(indices, epoch, start)
-        shown = given[indices] if encoded else given.batch(indices)
         batch = {
-            "shown": shown,
+            "shown": given[indices] if encoded else given.batch(indices),
             "rows": table(epoch)[indices],
             "read": read,
             "write": write,
             "real": real,
         }
-        return batch | ({"names": names[indices]} if names is not None else {})
+        if names is not None:
+            batch["names"] = names[indices]
+        return batch
 
-    def loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
+    def vary(pixels: Tensor, rows: Tensor) -> Tensor:
+        shape = (eye.looks.size, eye.looks.size)
+        return eye.looks.normalised(augment(pixels, rows, shape, config.augmentation, config.crop))
+
+    def compute_loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
         own = {
             name: t[piece].to(where, non_blocking=True)
             for name, t in batch.items()
             if name != "rows"
         }
-        if not encoded:
-            x = augment(
-                own["shown"],
-                batch["rows"][piece],
-                (eye.looks.size, eye.looks.size),
-                config.augmentation,
-                config.crop,
-            )
-            own["shown"] = eye.looks.normalised(x)
+        if not encoded:  # the draws stay on the CPU
+            own["shown"] = vary(own["shown"], batch["rows"][piece])
         real = own["real"].flatten(0, 1)
-        logits, guessed = model(
-            own["shown"].float(), own["read"].flatten(0, 1), real, sentences.each, encoded
-        )
-        told = F.cross_entropy(
+        read = own["read"].flatten(0, 1)
+        logits, guessed = model(own["shown"].float(), read, real, sentences.each, encoded)
+        loss = F.cross_entropy(
             logits.float(),
             own["write"].flatten(0, 1)[real],
             reduction="sum",
             label_smoothing=config.label_smoothing,
         )
-        total = (
-            told * len(batch["read"]) / int(batch["real"].sum())
-        )  # a picture's share of the words of its batch
+        # A picture counts by its share of the words of its batch.
+        total = loss * len(batch["read"]) / int(batch["real"].sum())
         if guessed is not None:
             wrong = F.binary_cross_entropy_with_logits(
                 guessed.float(), own["names"].float(), reduction="sum"
@@ -167,102 +279,28 @@ def lesson(
         return total
 
     def judge() -> tuple[float, float]:
-        return caption_score.judged(net, eye, validation, held, config, run)
+        return score.judge(net, eye, judged, held, config, run)
 
-    def begin(model: nn.Module) -> None:
+    def set_mode(model: nn.Module) -> None:
         model.train()
         if encoded:
             net.encoder.eval()
 
+    def order(epoch: int) -> Tensor:
+        lengths = sentences.measure_lengths(epoch)
+        return order_by_length(lengths, config.batch_size, config.seed, epoch)
+
+    by_cider = config.best == "cider"
     return Lesson(
         len(part),
-        checksum(part),
+        finetune.compute_checksum(part),
         fetch,
-        loss,
-        judge if len(validation) else None,
-        f"{'CIDEr-D' if config.best == 'cider' else 'a word'} of {len(validation):,} held out of "
-        "train",
-        begin,
+        compute_loss,
+        judge=judge if len(judged) else None,
+        judged_on=f"{'CIDEr-D' if by_cider else 'a word'} of {len(judged):,} held out of train",
+        set_mode=set_mode,
         clip=1.0,
-        ahead=encoded or given.packed is None or where != "cpu",
-        order=lambda epoch: by_length(
-            sentences.lengths(epoch), config.batch_size, config.seed, epoch
-        ),
-        tell="{:.3f}" if config.best == "cider" else "{:.2%}",
+        prefetch=encoded or given.packed is None or where != "cpu",
+        order=order,
+        score_format="{:.3f}" if by_cider else "{:.2%}",
     )
-
-
-class CaptionTask(Task):
-    things = "pictures"
-    slot = "captions"
-    config: Config
-
-    def load(self) -> Data:
-        data = caption_score.load(self.config.dataset, self.config.source, self.config.folder)
-        return caption_data.with_scenes(data, self.config.scenes) if self.config.scenes else data
-
-    def find(self) -> tuple[Checkpoint | None, str]:
-        return (None, "") if self.config.joins else super().find()
-
-    def begins_with(self, base: Checkpoint | None) -> str:
-        return base.id if base else " + ".join(self.config.parts)
-
-    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Eye]:
-        texts = [text for place in data.train.places for text in data.train.texts[place]]
-        self.net, eye, revisions = caption_model.build(
-            self.config, base, texts, self.run.path.parent
-        )
-        if any(revisions.values()):
-            self.run.record(parts=revisions)
-        return self.net, eye
-
-    def described(self, part: Pictures, validation: Pictures, data: Data) -> str:
-        count = sum(len(part.texts[place]) for place in part.places)
-        return (
-            f"{len(part):,} training pictures with {count:,} captions, {len(validation):,} "
-            f"pictures held out of them; test: {data.about}"
-        )
-
-    def around(self, learner: nn.Module) -> nn.Module:
-        return Teller(
-            learner, self.net, tuple(named_words(self.part)) if self.config.naming else ()
-        )
-
-    def told(self, model: nn.Module, eye: Eye, part: Pictures, data: Data) -> list[str]:
-        self.part = part
-        return []
-
-    def lora(self, model: nn.Module) -> nn.Module:
-        """What a joined captioner has of its own is new, and learns whole."""
-        new = [
-            name
-            for name, _ in model.named_modules()
-            if name.endswith((".crossattention", ".ln_cross_attn", "enc_to_dec_proj"))
-        ]
-        return with_lora(model, self.config.lora_rank, new if self.config.joins else [])
-
-    def lesson(self, learner: Teller, eye: Eye, part: Pictures, validation: Pictures) -> Lesson:
-        self.run.beat("preparing the pictures")
-        given = Store(
-            part, Looks(max(min(part.natural, round(MARGIN * eye.looks.size)), 1)), self.run.beat
-        )
-        validation = judging(validation)
-        held = Store(validation, eye.looks, self.run.beat)
-        return lesson(learner, self.net, eye, part, given, validation, held, self.config, self.run)
-
-    def frozen_lesson(
-        self, model: nn.Module, eye: Eye, part: Pictures, validation: Pictures
-    ) -> tuple[nn.Module, Lesson]:
-        validation = judging(validation)
-        given, held = (caption_score.encodings(model, eye, p, self.run) for p in (part, validation))
-        learns = nn.ModuleList([m for name, m in model.named_children() if name != "encoder"])
-        learner = Teller(learns, model).to(device())
-        return learner, lesson(
-            learner, model, eye, part, given, validation, held, self.config, self.run
-        )
-
-    def examine(self, data: Data, base: Checkpoint | None) -> Metrics:
-        return sit(caption_score.CaptionExam(self.config, data), self.run, base, self.slot)
-
-    def save(self, model: nn.Module, eye: Eye, staging: Path) -> None:
-        super().save(self.net.cpu(), eye, staging)

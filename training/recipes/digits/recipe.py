@@ -1,10 +1,12 @@
-"""The recipe of Digits & fashion: a small network of our own on handwritten digits or garments."""
+"""Digits & fashion: a small network of our own, as a recipe. What trains it is
+imported when it is trained."""
 
 from pathlib import Path
-from typing import Any
 
-from training.recipe import Metrics, Recipe
+from training.judge.records import ACCURACY, Report
+from training.recipe import Recipe
 from training.recipes.digits.config import Config
+from training.runs.run import Run
 
 
 def slot(config: Config) -> str:
@@ -24,23 +26,25 @@ def describe(config: Config) -> str:
     )
 
 
-def train(config: Config, run: Any) -> Metrics:
-    from training.recipes.digits import train as digits_train
+def train(config: Config, run: Run) -> Report:
+    from training.recipes.digits import train as training
 
-    return digits_train.train(config, run)
+    return training.train(config, run)
 
 
-def evaluate(path: Path, config: Config) -> Metrics:
-    from training.recipes.digits import score as digits_score
+def evaluate(path: Path, config: Config, folder: Path) -> Report:
+    from training.judge.exam import examine
+    from training.recipes.digits import data, score
 
-    return digits_score.evaluate(path, config)
+    found = data.load_once(config.dataset, config.source, config.folder)
+    return examine(score.make_exam(config, found), path, folder)
 
 
 RECIPE = Recipe(
     "digits",
     "Digits & fashion",
     Config,
-    "accuracy",
+    ACCURACY,
     ("digits", "fashion"),
     train,
     evaluate,

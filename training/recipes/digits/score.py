@@ -1,27 +1,29 @@
-"""How the digits recipe scores: the test part read once, before and after, and what is active in
-the slot."""
+"""How the digits recipe scores: the test part read once, before and after; and what it forgets."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
+from training.data.examples import Data
 from training.device import device
-from training.judge.exam import ClassExam, asked, sit
-from training.recipe import Metrics, SettingsError
+from training.judge import class_exam
+from training.judge.exam import Exam
+from training.judge.records import Comparison
+from training.learn.backbone import Start
+from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
 from training.recipes.digits.config import Config
-from training.recipes.digits.data import Data
+from training.recipes.digits.data import stack_images
 from training.recipes.digits.model import DigitsNet
-from training.runs import checkpoint
 from training.runs.batches import batches
 from training.runs.run import Run
 
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
 STEP = 1000  # pictures at a time
-load = functools.lru_cache(maxsize=4)(digits_data.load)
+SHOWN = (112, 112)  # pixels of a picture in the report
 
 
 @torch.inference_mode()
@@ -33,65 +35,46 @@ def predict(model: DigitsNet, images: np.ndarray, run: Run | None = None) -> np.
     for at in batches(len(images), STEP, run):
         pixels = torch.from_numpy(images[at])[:, None].to(model.device).float() / 255
         parts.append(model(pixels).logits.float().softmax(1).cpu())
-    return torch.cat(parts).numpy() if parts else np.zeros((0, model.config.num_labels), np.float32)
+    if not parts:
+        return np.zeros((0, model.config.num_labels), np.float32)
+    return torch.cat(parts).numpy()
 
 
-def exam(config: Config, data: Data) -> ClassExam:
+def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
     """The test part of the config's data."""
+    images = stack_images(data.test)
 
-    def answers(path: Path, run: Run | None = None) -> np.ndarray:
-        model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32).to(
-            device()
-        )
-        return predict(model, data.test.images, run)
+    def ask(path: Path, run: Run | None) -> np.ndarray:
+        model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
+        return predict(model.to(device()), images, run)
 
     def show(index: int, stem: Path) -> str:
-        from PIL import Image
-
-        picture = Image.fromarray(data.test.images[index]).resize(
-            (112, 112), Image.Resampling.NEAREST
-        )
+        picture = Image.fromarray(images[index]).resize(SHOWN, Image.Resampling.NEAREST)
         picture.save(stem.with_suffix(".png"))
         return stem.name + ".png"
 
-    name = NAMES[config.dataset] if config.source != "folder" else Path(config.folder).name
-    return ClassExam(
+    name = Path(config.folder).name if config.source == "folder" else NAMES[config.dataset]
+    return class_exam.make_exam(
         f"{name} ({config.source})",
         data.about,
         data.classes,
-        data.test.labels,
-        answers,
+        data.test.strata,
+        ask,
         show,
         data.problems,
     )
 
 
-def evaluate(path: Path, config: Config) -> Metrics:
-    """Scores of a checkpoint on the config's test pictures. Raises SettingsError on other
-    classes."""
-    return asked(exam(config, load(config.dataset, config.source, config.folder)), path)
-
-
-def write_report(
-    config: Config, run: Run, data: Data, base: checkpoint.Checkpoint | None
-) -> Metrics:
-    """Before and after on the test part, and on the data set that was not trained on."""
-    metrics = sit(exam(config, data), run, base, run.slot)
-    if metrics["before"] and config.source != "folder":
-        metrics["other"] = _forgotten(config, run, base)
-    return metrics
-
-
-def _forgotten(config: Config, run: Run, base: checkpoint.Checkpoint) -> Metrics | None:
-    """Before and after on the data set that was not trained on. It alone must not cost a run its
-    end."""
+def measure_forgetting(config: Config, run: Run, start: Start) -> Comparison | None:
+    """Before and after on the data set that was not trained on; None where it cannot be had, which
+    must not cost a run its end. Raises Stopped."""
     other = dataclasses.replace(config, dataset=next(d for d in NAMES if d != config.dataset))
     try:
-        asked = exam(other, load(other.dataset, other.source))
+        exam = make_exam(other, digits_data.load_once(other.dataset, other.source))
     except SettingsError as error:
         run.say(
             f"note: what it forgot of the {NAMES[other.dataset]} could not be measured. {error}"
         )
         return None
-    before, after = (asked.score(path, run) for path in (base.path, run.staging))
-    return {"data": asked.data, "before": before, "after": after}
+    before, after = (exam.score(exam.predict(path, run)) for path in (start.path, run.checkpoint))
+    return Comparison(exam.data, before, after)

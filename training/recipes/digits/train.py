@@ -1,5 +1,4 @@
-"""How the digits recipe trains: the network, the lesson for the loop, and the run from data to
-report.
+"""How the digits recipe trains: the network, and the lesson for the loop.
 
 See training/recipes/digits/config.py for its settings.
 """
@@ -9,37 +8,102 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-import transformers
-from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.splits import stratified
-from training.device import device, has_bf16
-from training.judge import classification
+from training.data.examples import Data
+from training.device import device
+from training.judge.exam import run_exam
+from training.judge.records import ACCURACY, Report
+from training.learn import classification, finetune
+from training.learn.backbone import Start
 from training.learn.loop import Lesson, fit, read_state
-from training.learn.muon import AdamW
-from training.recipe import Metrics, SettingsError
+from training.learn.optimizers import ParameterGroup, make_adamw
+from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
+from training.recipes.digits import score
 from training.recipes.digits.augment import augment, draws
 from training.recipes.digits.config import Config
-from training.recipes.digits.data import Data, Pictures
+from training.recipes.digits.data import Pictures, hash_for_holdout, stack_images
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
-from training.recipes.digits.score import load, predict, write_report
 from training.runs import checkpoint
-from training.runs.batches import Stopped
-from training.runs.run import Run, write_json
+from training.runs.run import Run
 
 
-def build(config: Config, data: Data, runs: Path) -> tuple[DigitsNet, checkpoint.Checkpoint | None]:
-    """The network to train, and the checkpoint that it starts from. A head for as many classes is
-    kept."""
-    torch.manual_seed(config.seed)
-    labels = dict(enumerate(data.classes))
-    framing = digits_data.FRAMING[config.dataset]
+def train(config: Config, run: Run) -> Report:
+    """From the data to the published checkpoint and its report. Raises SettingsError,
+    CheckpointError, Stopped."""
+    accelerator = finetune.start_accelerator(finetune.wants_half("auto"))
+    data = finetune.open_data(
+        lambda: digits_data.load_once(config.dataset, config.source, config.folder), run
+    )
+    images = stack_images(data.train)
+    buckets = hash_for_holdout(images)
+    part, validation = finetune.choose_examples(data.train, config, buckets)
+    if len(part) < accelerator.num_processes:
+        raise SettingsError(
+            f"{len(part)} training pictures are left; at least {accelerator.num_processes} are "
+            "needed."
+        )
+    start = find_start(config, run)
+    model = build_network(config, start, images, data.classes)
+    finetune.record(run, start, data, "pictures", (part, validation))
+    run.say(
+        f"{len(part):,} training pictures, {len(validation):,} held out of them, test: {data.about}"
+    )
+
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = make_adamw([ParameterGroup(learning)], config.learning_rate)
+    run.beat("training")
+    outcome = fit(
+        accelerator.prepare(model),
+        make_lesson(model, part, validation, config, run),
+        optimizer,
+        config,
+        config.learning_rate,
+        run,
+        accelerator,
+        read_state(run),
+    )
+    return finetune.finish(
+        run,
+        outcome,
+        ACCURACY,
+        model.save_pretrained,
+        lambda: _examine(config, data, run, start),
+    )
+
+
+def _examine(config: Config, data: Data[np.ndarray], run: Run, start: Start) -> Report:
+    """The report, with what was forgotten of the data set that was not trained on."""
+    report = run_exam(score.make_exam(config, data), run, start.checkpoint)
+    if report.before and config.source != "folder":
+        report.other = score.measure_forgetting(config, run, start)
+        if report.other is None:
+            report.facts["other"] = None  # it was tried
+    return report
+
+
+def find_start(config: Config, run: Run) -> Start:
+    """Raises SettingsError, CheckpointError."""
     if config.start == "scratch":
-        grey = data.train.images / 255.0
+        return Start("scratch")
+    found = checkpoint.usable(checkpoint.find(run.path.parent, config.start, "digits"))
+    return Start(found.id, found)
+
+
+def build_network(
+    config: Config, start: Start, images: np.ndarray, classes: list[str]
+) -> DigitsNet:
+    """The network to train. A head for as many classes is kept, another one is new. `images`:
+    (N, 28, 28), by which a network that is made anew normalises."""
+    torch.manual_seed(config.seed)
+    labels = dict(enumerate(classes))
+    framing = digits_data.FRAMING[config.dataset]
+    if start.path is None:
+        grey = images / 255.0
         made = DigitsNetConfig(
             arch=config.arch,
             framing=framing,
@@ -47,45 +111,39 @@ def build(config: Config, data: Data, runs: Path) -> tuple[DigitsNet, checkpoint
             image_std=round(float(grey.std()), 4),
         )
         model = DigitsNet(made)
-        base = None
-        if model.config.num_labels != len(labels):
-            model.head = torch.nn.Linear(model.head.in_features, len(labels))
     else:
-        base = checkpoint.usable(checkpoint.find(runs, config.start, "digits"))
-        model = DigitsNet.from_pretrained(base.path, use_safetensors=True, dtype=torch.float32)
-        if model.config.num_labels != len(labels):
-            model.head = torch.nn.Linear(model.head.in_features, len(labels))
+        model = DigitsNet.from_pretrained(start.path, use_safetensors=True, dtype=torch.float32)
+    if model.config.num_labels != len(labels):
+        model.head = nn.Linear(model.head.in_features, len(labels))
     model.config.id2label = labels
-    model.config.label2id = {c: i for i, c in labels.items()}
+    model.config.label2id = {name: i for i, name in labels.items()}
     model.config.framing = framing
     model.config.dropout = config.dropout
     model.drop.p = config.dropout
-    source = config.source if config.source != "folder" else Path(config.folder).name
-    model.config.trained_on = (
-        f"{config.dataset if config.source != 'folder' else 'folder'} ({source})"
-    )
+    if config.source == "folder":
+        model.config.trained_on = f"folder ({Path(config.folder).name})"
+    else:
+        model.config.trained_on = f"{config.dataset} ({config.source})"
     if config.method == "frozen":
         model.body.requires_grad_(False)
-    return model.to(memory_format=torch.channels_last), base  # a third faster on a CPU
+    return model.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
 
-def lesson(
-    bare: DigitsNet,
-    part: Pictures,
-    validation: Pictures,
-    config: Config,
-    run: Run,
-    where: torch.device,
+def make_lesson(
+    bare: DigitsNet, part: Pictures, validation: Pictures, config: Config, run: Run
 ) -> Lesson:
     """The pictures lie on the device as one tensor; a step augments its own there."""
-    images = torch.from_numpy(part.images).to(where)[:, None]
-    labels = torch.from_numpy(part.labels).to(where)
+    where = device()
+    shown = stack_images(part)
+    held = stack_images(validation)
+    images = torch.from_numpy(shown).to(where)[:, None]
+    labels = torch.from_numpy(part.strata).to(where)
     table = functools.lru_cache(maxsize=1)(lambda epoch: draws(len(part), config.seed, epoch))
 
     def fetch(indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         return indices.to(where), table(epoch)[indices].to(where)
 
-    def loss(model: Any, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
+    def compute_loss(model: Any, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
         at, rows = (column[piece] for column in batch)
         x = augment(images[at].float() / 255, rows, bare.config.framing, config.augmentation)
         return F.cross_entropy(
@@ -95,74 +153,17 @@ def lesson(
             reduction="sum",
         )
 
-    def begin(model: DigitsNet) -> None:
+    def set_mode(model: DigitsNet) -> None:
         model.train()
         if config.method == "frozen":  # batch statistics are weights too
             model.body.eval()
 
     return Lesson(
         len(part),
-        zlib.crc32(part.labels.tobytes(), zlib.crc32(part.images.tobytes())),
+        # By the pixels, not by their keys: runs that were made before are continued by it.
+        zlib.crc32(part.strata.tobytes(), zlib.crc32(shown.tobytes())),
         fetch,
-        loss,
-        begin=begin,
-        **classification.judged(lambda: predict(bare, validation.images, run), validation.labels),
+        compute_loss,
+        set_mode=set_mode,
+        **classification.judge_by(lambda: score.predict(bare, held, run), validation.strata),
     )
-
-
-def train(config: Config, run: Run) -> Metrics:
-    """Trains, writes run.staging and the report; a stopped run is published unscored, at once."""
-    transformers.utils.logging.disable_progress_bar()
-    accelerator = Accelerator(cpu=device() == "cpu", mixed_precision="bf16" if has_bf16() else "no")
-    run.beat("loading the data")
-    data = load(config.dataset, config.source, config.folder)
-    for problem in data.problems[:20]:
-        run.say(f"note: {problem}")
-    part, validation = digits_data.holdout(data.train, config.holdout)
-    part = part[stratified(part.labels, config.limit, config.seed)]
-    if len(part) < accelerator.num_processes:
-        raise SettingsError(
-            f"{len(part)} training pictures are left; at least {accelerator.num_processes} are "
-            "needed."
-        )
-    model, base = build(config, data, run.path.parent)
-    run.record(
-        slot=run.slot,
-        base=base.id if base else "scratch",
-        data=data.about,
-        revision=data.revision,
-        pictures={"train": len(part), "held out": len(validation), "test": len(data.test)},
-    )
-    run.say(
-        f"{len(part):,} training pictures, {len(validation):,} held out of them, test: {data.about}"
-    )
-    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
-    run.beat("training")
-    reached = fit(
-        accelerator.prepare(model),
-        lesson(model, part, validation, config, run, accelerator.device),
-        optimizer,
-        config,
-        run,
-        accelerator,
-        read_state(run),
-    )
-    if not run.main:
-        return {}
-    if not reached["step"]:
-        return {"stopped": True}
-    run.beat("saving")
-    model.save_pretrained(run.staging)
-    metrics: Metrics = {
-        "step": reached["step"],
-        "total": reached["total"],
-        "stopped": reached["stopped"],
-        "held_out_score": reached["best"],
-    }
-    if not reached["stopped"]:
-        try:
-            metrics = {**write_report(config, run, data, base), **metrics}
-        except Stopped:
-            metrics["stopped"] = True
-    write_json(run.report / "metrics.json", metrics)
-    return metrics

@@ -1,50 +1,67 @@
 """The networks of the food recipe: opened from a checkpoint or the Hub, or small ones made anew."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageClassification
+from transformers import AutoConfig, AutoModelForImageClassification, PretrainedConfig
 
 from training.learn import backbone
 from training.learn.architectures import ARCHS, SIZE
+from training.learn.backbone import Start
 from training.media.looks import Looks
 from training.recipe import SettingsError
 from training.recipes.food.config import Config
 from training.runs import checkpoint
-from training.runs.checkpoint import Checkpoint
 
 
-def build(config: Config, base: Checkpoint | None, classes: list[str]) -> tuple[nn.Module, Looks]:
-    """The network to train, float32. A head for as many classes is kept, another one is new."""
+def open_network(path: Path) -> tuple[nn.Module, Looks]:
+    """A checkpoint as float32, and how it sees pictures."""
+    model = AutoModelForImageClassification.from_pretrained(
+        path, use_safetensors=True, local_files_only=True, dtype=torch.float32
+    )
+    return model, Looks.of(path)
+
+
+def build_network(config: Config, start: Start, classes: list[str]) -> tuple[nn.Module, Looks]:
+    """The network to train, float32, and how it sees pictures. A head for as many classes is kept,
+    another one is new. Raises SettingsError."""
     torch.manual_seed(config.seed)
-    labels = backbone.naming(classes)
-    if base is None:
-        start = looks = Looks(config.image_size or SIZE)
+    labels = backbone.name_labels(classes)
+    if start.path is None:
+        before = looks = Looks(config.image_size or SIZE)
         made = AutoConfig.for_model(**ARCHS[config.arch], image_size=looks.size, **labels)
     else:
-        start = looks = Looks.of(base.path)
-        made = AutoConfig.from_pretrained(base.path, local_files_only=True, **labels)
-        looks = backbone.resized(made, looks, config, base.name)
-    if backbone.bound_to_its_size(made):
-        if config.progressive == "on":
-            raise SettingsError(
-                f"A {made.model_type} sees pictures of one size: leave progressive off."
-            )
-        if config.train_size not in (0, looks.size):
-            raise SettingsError(
-                f"A {made.model_type} sees pictures of one size: leave train_size at 0."
-            )
-        if config.shape == "own":
-            raise SettingsError(f"A {made.model_type} sees square pictures: leave shape at start.")
-    own = bool(start.longest) if config.shape == "start" else config.shape == "own"
-    if own != bool(looks.longest):
-        looks = looks.in_own_shape(own)
-    same = (
-        base is not None and checkpoint.labels(base.path) == classes
-    )  # others may differ by left and right
-    looks = replace(
-        looks,
-        mirrored=config.mirror == "on" or config.mirror == "start" and same and start.mirrored,
-    )
-    return backbone.network(AutoModelForImageClassification, made, config, base, "pictures"), looks
+        before = Looks.of(start.path)
+        made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
+        looks = backbone.resize_input(made, before, config, start.checkpoint.name)
+    _refuse_other_sizes(made, looks, config)
+    own_shape = bool(before.longest) if config.shape == "start" else config.shape == "own"
+    if own_shape != bool(looks.longest):
+        looks = looks.in_own_shape(own_shape)
+    mirrored = config.mirror == "on"
+    if config.mirror == "start":
+        # Of other classes, left and right may be what tells them apart.
+        same = start.path is not None and checkpoint.labels(start.path) == classes
+        mirrored = same and before.mirrored
+    looks = replace(looks, mirrored=mirrored)
+    auto = AutoModelForImageClassification
+    model = backbone.make_network(auto, made, config.method, start, "pictures")
+    # Pictures lie in memory so: a convolution need not turn them.
+    return model.to(memory_format=torch.channels_last), looks
+
+
+def _refuse_other_sizes(made: PretrainedConfig, looks: Looks, config: Config) -> None:
+    if not backbone.is_bound_to_its_size(made):
+        return
+    if config.progressive == "on":
+        raise SettingsError(
+            f"A {made.model_type} sees pictures of one size: leave progressive off."
+        )
+    if config.train_size not in (0, looks.size):
+        raise SettingsError(
+            f"A {made.model_type} sees pictures of one size: leave train_size at 0."
+        )
+    if config.shape == "own":
+        raise SettingsError(f"A {made.model_type} sees square pictures: leave shape at start.")

@@ -1,30 +1,41 @@
-"""The recipe of Food: any network that tells pictures apart."""
+"""Food: any network that tells pictures apart, as a recipe. What trains it is
+imported when it is trained."""
 
 from pathlib import Path
-from typing import Any
 
 from training import settings
-from training.recipe import Metrics, Recipe
+from training.judge.records import ACCURACY, Report
+from training.recipe import Recipe
 from training.recipes.food.config import Config
+from training.runs.run import Run
 
 
 def slot(config: Config) -> str:
     return "food"
 
 
-def train(config: Config, run: Any) -> Metrics:
-    from training.learn import finetune
-    from training.recipes.food import train as food_train
+def train(config: Config, run: Run) -> Report:
+    from training.recipes.food import train as training
 
-    return finetune.train(food_train.FoodTask(config, run))
+    return training.train(config, run)
 
 
-def evaluate(path: Path, config: Config) -> Metrics:
-    from training.recipes.food import score as food_score
+def evaluate(path: Path, config: Config, folder: Path) -> Report:
+    from training.judge.exam import examine
+    from training.recipes.food import data, score
 
-    return food_score.evaluate(path, config)
+    found = data.load_once(config.dataset, config.source, config.folder)
+    return examine(score.make_exam(config, found), path, folder)
 
 
 RECIPE = Recipe(
-    "food", "Food", Config, "accuracy", ("food",), train, evaluate, slot, settings.described
+    "food",
+    "Food",
+    Config,
+    ACCURACY,
+    ("food",),
+    train,
+    evaluate,
+    slot,
+    settings.described,
 )

@@ -1,33 +1,31 @@
 """How the food recipe scores: the test part read once, by the checkpoint's own preparation of a
 picture."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoModelForImageClassification
 
 from training.data.examples import Data
-from training.data.pictures import Pictures, Store, thumbnail
+from training.data.pictures import Pictures, Store, read_pixels, write_thumbnail
 from training.device import device
-from training.judge.exam import ClassExam, asked
+from training.judge import class_exam
+from training.judge.exam import Exam
 from training.learn import backbone, features
 from training.media.looks import Looks
-from training.recipe import Metrics
-from training.recipes.food import data as food_data
 from training.recipes.food.config import Config
+from training.recipes.food.model import open_network
 from training.runs.batches import batches
 from training.runs.run import Run
 
-load = functools.lru_cache(maxsize=2)(food_data.load)
 STEP = 64  # pictures at a time
 
 
-def by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
+def ask_by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
     """(n, ...), what `ask` makes of n pictures, (3, h, w) uint8 each: those of one shape
     together."""
     rows: dict[tuple[int, ...], list[int]] = {}
@@ -47,98 +45,68 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
     where = next(model.parameters()).device
     parts = []
     for at in batches(len(shown), STEP, run):
-        parts.append(
-            by_shape(
-                lambda x: looks.answers(model, x.to(where)), shown[np.arange(at.start, at.stop)]
-            ).cpu()
-        )
+        some = shown[np.arange(at.start, at.stop)]
+        parts.append(ask_by_shape(lambda x: looks.answers(model, x.to(where)), some).cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
 
 
-def frozen_features(
+# -- features --------------------------------------------------------------------------------------
+def compute_features(
     model: nn.Module, looks: Looks, pictures: Pictures, run: Run, mirrored: bool = False
 ) -> Tensor:
     """(N, ...) what the head gets for these pictures, or for their mirror images: from the disk, or
     computed now and kept. Raises Stopped."""
-    own = {f"classifier.{name}" for name in backbone.head(model).state_dict()}
-    weights = {name: t for name, t in model.state_dict().items() if name not in own}
+    of_head = {f"classifier.{name}" for name in backbone.find_head(model).state_dict()}
+    weights = {name: t for name, t in model.state_dict().items() if name not in of_head}
     order = pictures.places.argsort()
-    key = features.digest(weights, pictures[order], looks.prepared, *["mirrored"] * mirrored)
+    key = features.make_key(weights, pictures[order], looks.prepared, *["mirrored"] * mirrored)
     model.eval().to(device())
 
+    def ask(pixels: Tensor) -> Tensor:
+        pixels = pixels.to(device())
+        turned = pixels.flip(3) if mirrored else pixels
+        return backbone.compute_features(model, pixel_values=looks.normalised(turned))
+
     def compute(indices: np.ndarray) -> Tensor:
-        return by_shape(
-            lambda x: backbone.features(
-                model, pixel_values=looks.normalised(turned(x.to(device())))
-            ),
-            pictures.pixels(indices, looks),
-        )
+        return ask_by_shape(ask, read_pixels(pictures, indices, looks))
 
-    def turned(x: Tensor) -> Tensor:
-        return x.flip(3) if mirrored else x
-
-    return features.kept(run.path.parent, key, order, compute, run)
+    return features.load_or_compute(run.path.parent, key, order, compute, run)
 
 
-def frozen_views(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> list[Tensor]:
+def compute_views(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> list[Tensor]:
     """The features of all that the network is asked about: pictures, and their mirror images where
     it is. Raises Stopped."""
-    return [
-        frozen_features(model, looks, pictures, run, mirrored)
-        for mirrored in {False, looks.mirrored}
-    ]
+    views = [compute_features(model, looks, pictures, run)]
+    if looks.mirrored:
+        views.append(compute_features(model, looks, pictures, run, mirrored=True))
+    return views
 
 
-def exam(config: Config, data: Data) -> ClassExam:
+# -- the exam --------------------------------------------------------------------------------------
+def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
     """The test part of the config's data. A frozen run's features of it are kept too."""
-    stores: dict[
-        str, Store
-    ] = {}  # by what is done to a picture, of which its mirror image is no part
+    # By what is done to a picture, of which its mirror image is no part.
+    stores: dict[str, Store] = {}
 
-    def answers(path: Path, run: Run | None = None) -> np.ndarray:
-        model, looks = opened(path)
+    def ask(path: Path, run: Run | None) -> np.ndarray:
+        model, looks = open_network(path)
         if config.method == "frozen" and run:
-            return features.answers(
-                backbone.head(model), frozen_views(model, looks, data.test, run)
-            )
+            views = compute_views(model, looks, data.test, run)
+            return features.predict_from(backbone.find_head(model), views)
         if looks.prepared not in stores:
             stores[looks.prepared] = Store(data.test, looks, run.beat if run else int)
         return predict(model.to(device()), stores[looks.prepared], looks, run)
 
     def show(index: int, stem: Path) -> str:
-        return thumbnail(data.test.one(index), stem)
+        return write_thumbnail(data.test.read_one(index), stem)
 
-    return _FoodExam(
+    return class_exam.make_exam(
         f"{config.data_name} ({config.source})",
         data.about,
         data.classes,
-        data.test.labels,
-        answers,
+        data.test.strata,
+        ask,
         show,
         data.problems,
+        top5=True,
     )
-
-
-class _FoodExam(ClassExam):
-    def figures(self, probabilities: np.ndarray) -> Metrics:
-        from training.judge import classification, metrics
-
-        found: dict[str, Any] = super().figures(probabilities)
-        found |= metrics.classification(probabilities, self.labels)
-        if "top5" in found:
-            found["top5_interval"] = classification.interval(found["top5"], found["n"])
-        return found
-
-
-def opened(path: Path) -> tuple[nn.Module, Looks]:
-    """A checkpoint as float32, and how it sees pictures."""
-    model = AutoModelForImageClassification.from_pretrained(
-        path, use_safetensors=True, local_files_only=True, dtype=torch.float32
-    )
-    return model, Looks.of(path)
-
-
-def evaluate(path: Path, config: Config) -> Metrics:
-    """Scores of a checkpoint on the config's test pictures. Raises SettingsError on other
-    classes."""
-    return asked(exam(config, load(config.dataset, config.source, config.folder)), path)

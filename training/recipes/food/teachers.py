@@ -2,11 +2,11 @@
 part of the labels.
 
 Whatever crop or mixture the network sees, its teacher sees the same ("consistent teaching", Beyer
-et al. 2022, arXiv
-2106.05237). Of several, one is drawn each time: the loss is linear in the labels, so the network
-learns from the mean of all, at the cost of one.
+et al. 2022, arXiv 2106.05237). Of several, one is drawn each time: the loss is linear in the
+labels, so the network learns from the mean of all, at the cost of one.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,11 +15,26 @@ from torch.nn import functional as F
 
 from training.device import device
 from training.learn import backbone
+from training.learn.backbone import Start
 from training.media.looks import Looks
 from training.recipe import SettingsError
-from training.recipes.food import score as food_score
+from training.recipes.food.model import open_network
 from training.runs import checkpoint
-from training.runs.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Teacher:
+    model: nn.Module
+    looks: Looks
+    columns: Tensor  # (classes,) which of its outputs are the classes that are taught
+
+    def predict(self, pixels: Tensor) -> Tensor:
+        """(N, classes) probabilities of (N, 3, h, w), 0 to 255."""
+        if backbone.is_bound_to_its_size(self.model.config):
+            size = (self.looks.size, self.looks.size)
+            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+        x = self.looks.normalised(pixels).contiguous(memory_format=torch.channels_last)
+        return self.model(pixel_values=x).logits[:, self.columns].float().softmax(1)
 
 
 class Teachers:
@@ -27,31 +42,26 @@ class Teachers:
     an id). Raises SettingsError, CheckpointError."""
 
     def __init__(self, names: list[str], runs: Path, slot: str, classes: list[str]):
-        found = [backbone.named(name, runs, slot) for name in names]
-        self.revisions = {name: revision for name, (_, revision) in zip(names, found, strict=True)}
-        self.all = [_opened(teacher, classes) for teacher, _ in found]
+        starts = [backbone.open_start(name, runs, slot) for name in names]
+        self.revisions = {name: start.revision for name, start in zip(names, starts, strict=True)}
+        self.all = [_open_teacher(start, classes) for start in starts]
 
     @torch.no_grad()
-    def answers(self, pixels: Tensor, draw: int) -> Tensor:
+    def predict(self, pixels: Tensor, draw: int) -> Tensor:
         """(N, classes), what the one of that draw makes of (N, 3, h, w), 0 to 255."""
-        model, looks, columns = self.all[draw % len(self.all)]
-        if backbone.bound_to_its_size(model.config):
-            pixels = F.interpolate(
-                pixels, (looks.size, looks.size), mode="bilinear", antialias=True
-            )
-        x = looks.normalised(pixels).contiguous(memory_format=torch.channels_last)
-        return model(pixel_values=x).logits[:, columns].float().softmax(1)
+        return self.all[draw % len(self.all)].predict(pixels)
 
 
-def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, Looks, Tensor]:
-    """A teacher, how it sees pictures, and which of its outputs are these classes."""
-    known = checkpoint.labels(found.path)
+def _open_teacher(start: Start, classes: list[str]) -> Teacher:
+    known = checkpoint.labels(start.path)
     unknown = [c for c in classes if c not in known]
     if unknown:
+        others = " and others" * (len(unknown) > 3)
         raise SettingsError(
-            f"{found.name} cannot teach these classes: it does not know {len(unknown)} of the "
-            f"{len(classes)}, {', '.join(unknown[:3])}{' and others' * (len(unknown) > 3)}."
+            f"{start.checkpoint.name} cannot teach these classes: it does not know {len(unknown)} "
+            f"of the {len(classes)}, {', '.join(unknown[:3])}{others}."
         )
-    model, looks = food_score.opened(found.path)
+    model, looks = open_network(start.path)
     model.eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
-    return model, looks, torch.tensor([known.index(c) for c in classes], device=device())
+    columns = torch.tensor([known.index(c) for c in classes], device=device())
+    return Teacher(model, looks, columns)

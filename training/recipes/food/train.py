@@ -1,7 +1,6 @@
 """How the food recipe trains: pictures to the device, and the lesson for the loop.
 
-See training/recipes/food/config.py for its settings, training/learn/finetune.py for the run from
-data to report.
+See training/recipes/food/config.py for its settings.
 """
 
 from functools import lru_cache
@@ -11,36 +10,133 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.examples import Data
-from training.data.pictures import MARGIN, Pictures, Store
+from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
-from training.judge import classification
-from training.judge.exam import ClassExam
-from training.learn.classify import Classification
-from training.learn.finetune import checksum
+from training.judge.exam import run_exam
+from training.judge.records import ACCURACY, Report
+from training.learn import backbone, classification, finetune
+from training.learn.finetune import Session
 from training.learn.loop import Lesson
 from training.media.looks import Looks
 from training.media.picture_augment import augment, draws, mixed
-from training.recipes.food import model as food_model
-from training.recipes.food import score as food_score
+from training.recipes.food import data as food_data
+from training.recipes.food import score
 from training.recipes.food.config import Config
+from training.recipes.food.model import build_network
 from training.recipes.food.teachers import Teachers
-from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run
 
+SMALLEST = 32  # side of the first epochs' pictures, with progressive
 
-def side(config: Config, size: int, epoch: int) -> int:
+
+def train(config: Config, run: Run) -> Report:
+    """From the data to the published checkpoint and its report. Raises SettingsError,
+    CheckpointError, Stopped."""
+    frozen = config.method == "frozen"
+    # A head is so small that casting would be the most of its work.
+    accelerator = finetune.start_accelerator(not frozen and finetune.wants_half(config.bf16))
+    data = finetune.open_data(
+        lambda: food_data.load_once(config.dataset, config.source, config.folder), run
+    )
+    part, validation = finetune.choose_examples(data.train, config)
+    start = backbone.find_start(config, run.path.parent, run.slot)
+    finetune.check_keep(config, config.method, start)
+    model, looks = build_network(config, start, data.classes)
+    teachers = _open_teachers(config, run, data.classes)
+    rate = backbone.choose_learning_rate(config, config.method, model)
+    finetune.record(
+        run,
+        start,
+        data,
+        "pictures",
+        (part, validation),
+        learning_rate=rate,
+        teachers=teachers.revisions if teachers else {},
+    )
+    run.say(classification.describe_examples("pictures", part, validation, data))
+
+    session = Session(config, config.method, rate, start, run, accelerator)
+    if frozen:
+        head = backbone.find_head(model)
+        lesson, outcome = finetune.teach_features(
+            head,
+            lambda: _make_head_lesson(model, looks, part, validation, config, run),
+            session,
+        )
+    else:
+        lesson, outcome = finetune.teach_network(
+            model,
+            lambda learner: make_lesson(learner, looks, part, validation, config, run, teachers),
+            session,
+            add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
+            find_heads=lambda _: backbone.list_heads(model),
+            relative_cost=compare_cost(config, looks.size),
+        )
+    classification.fit_confidence(
+        lambda: backbone.find_head(model), lesson, outcome, validation.strata, run
+    )
+
+    def save(folder: Path) -> None:
+        model.config.trained_on = data.name
+        model.config.mirrored = looks.mirrored
+        finetune.save_network(model.cpu(), looks.processor(), folder, config.store)
+
+    report = finetune.finish(
+        run,
+        outcome,
+        ACCURACY,
+        save,
+        lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
+    )
+    classification.warn_if_no_better_than_chance(report, run)
+    return report
+
+
+def _open_teachers(config: Config, run: Run, classes: list[str]) -> Teachers | None:
+    names = config.teachers
+    if not names:
+        return None
+    teachers = Teachers(names, run.path.parent, run.slot, classes)
+    verb = "answers" if len(names) == 1 else "answer"
+    run.say(
+        f"{config.teacher_share:.0%} of each label is what {' and '.join(names)} {verb} to the crop"
+    )
+    return teachers
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+def choose_side(config: Config, size: int, epoch: int) -> int:
     """The side of an epoch's pictures, for a network that is asked at `size`: with `progressive` it
     grows over the first two thirds."""
     size = config.train_size or size
-    if config.progressive == "off":
+    if config.progressive == "off" or size <= SMALLEST:
         return size
     grown = min(1.0, epoch / max(1, round(config.epochs * 2 / 3)))
-    return max(32, int(round(size * (0.5 + 0.5 * grown) / 8) * 8)) if size > 32 else size
+    return max(SMALLEST, int(round(size * (0.5 + 0.5 * grown) / 8) * 8))
+
+
+def compare_cost(config: Config, size: int) -> float:
+    """How much longer a usual step is than a step of the first epoch."""
+    sides = [choose_side(config, size, epoch) for epoch in range(config.epochs)]
+    return sum(side * side for side in sides) / len(sides) / sides[0] ** 2
 
 
 # -- lessons ---------------------------------------------------------------------------------------
-def lesson(
+def _make_head_lesson(
+    model: nn.Module,
+    looks: Looks,
+    part: Pictures,
+    validation: Pictures,
+    config: Config,
+    run: Run,
+) -> Lesson:
+    given = score.compute_features(model, looks, part, run)
+    held = score.compute_views(model, looks, validation, run)
+    head = backbone.find_head(model)
+    return classification.make_head_lesson(head, given, part, held, validation, config)
+
+
+def make_lesson(
     model: nn.Module,
     looks: Looks,
     part: Pictures,
@@ -51,106 +147,61 @@ def lesson(
 ) -> Lesson:
     """Pictures, cropped and varied on the device, for methods that train the backbone."""
     run.beat("preparing the pictures")
-    store = Store(part, Looks(max(min(part.natural, round(MARGIN * looks.size)), 1)), run.beat)
-    labels = torch.from_numpy(part.labels)
+    # No larger than they are, and a margin larger than the network sees, so that crops stay sharp.
+    side = max(min(measure_usual_side(part), round(MARGIN * looks.size)), 1)
+    store = Store(part, Looks(side), run.beat)
     held = Store(validation, looks, run.beat)
+    labels = torch.from_numpy(part.strata)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     classes = model.config.num_labels
     where = device()
 
     def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], int, int]:
         chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
-        # what is seen in its own shape must be learned in it: crops are squares of the picture, not
-        # of its pressed form
-        stretch = (
-            torch.from_numpy(1 / store.aspects[indices.numpy()])
-            if looks.longest
-            else torch.ones(len(indices))
-        )
-        columns = store.batch(indices), labels[indices], table(epoch)[indices], stretch
-        return columns, side(config, looks.size, epoch), chance
+        if looks.longest:
+            # What is seen in its own shape must be learned in it: crops are squares of the picture,
+            # not of its pressed form.
+            stretch = torch.from_numpy(1 / store.aspects[indices.numpy()])
+        else:
+            stretch = torch.ones(len(indices))
+        columns = (store.batch(indices), labels[indices], table(epoch)[indices], stretch)
+        return columns, choose_side(config, looks.size, epoch), chance
 
-    def loss(model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: slice) -> Tensor:
+    def compute_loss(
+        model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: slice
+    ) -> Tensor:
         columns, size, chance = batch
         pixels, truth, rows, stretch = (column[piece] for column in columns)
         pixels, truth, stretch = (
             column.to(where, non_blocking=True) for column in (pixels, truth, stretch)
         )
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
-        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
+        draw = chance + piece.start
+        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, draw)
         if teachers:
-            shares = torch.lerp(
-                shares, teachers.answers(x, chance + piece.start), config.teacher_share
-            )
+            shares = torch.lerp(shares, teachers.predict(x, draw), config.teacher_share)
         x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(
             logits, shares, label_smoothing=config.label_smoothing, reduction="sum"
         )
 
+    def set_mode(model: nn.Module) -> None:
+        model.train()
+        if config.method == "lora":  # batch statistics are weights too, and they are not to change
+            for module in model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
     return Lesson(
         len(part),
-        checksum(part),
+        finetune.compute_checksum(part),
         fetch,
-        loss,
-        begin=lambda m: _begin(m, config),
+        compute_loss,
+        set_mode=set_mode,
         clip=1.0,
-        ahead=store.packed is None or where != "cpu",
-        **classification.judged(
-            lambda: food_score.predict(model, held, looks, run), validation.labels
+        prefetch=store.packed is None or where != "cpu",
+        **classification.judge_by(
+            lambda: score.predict(model, held, looks, run), validation.strata
         ),
     )
-
-
-def _begin(model: nn.Module, config: Config) -> None:
-    model.train()
-    if config.method == "lora":  # batch statistics are weights too, and they are not to change
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-class FoodTask(Classification):
-    things = "pictures"
-    slot = "food"
-    config: Config
-
-    def load(self) -> Data:
-        return food_score.load(self.config.dataset, self.config.source, self.config.folder)
-
-    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Looks]:
-        model, looks = food_model.build(self.config, base, data.classes)
-        self.looks = looks
-        self.teachers = None
-        names = self.config.teachers
-        if names:
-            self.teachers = Teachers(names, self.run.path.parent, self.slot, data.classes)
-            self.run.record(teachers=self.teachers.revisions)
-            self.run.say(
-                f"{self.config.teacher_share:.0%} of each label is what {' and '.join(names)} "
-                "answer"
-                f"{'s' * (len(names) == 1)} to the crop"
-            )
-        return model.to(memory_format=torch.channels_last), looks
-
-    def lesson(
-        self, learner: nn.Module, eye: Looks, part: Pictures, validation: Pictures
-    ) -> Lesson:
-        return lesson(learner, eye, part, validation, self.config, self.run, self.teachers)
-
-    def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
-        return food_score.frozen_features(model, eye, part, self.run)
-
-    def frozen_views(self, model: nn.Module, eye: Looks, part: Pictures) -> list[Tensor]:
-        return food_score.frozen_views(model, eye, part, self.run)
-
-    def save(self, model: nn.Module, eye: Looks, staging: Path) -> None:
-        model.config.mirrored = eye.mirrored
-        super().save(model, eye, staging)
-
-    def exam(self, data: Data) -> ClassExam:
-        return food_score.exam(self.config, data)
-
-    def speed(self) -> float:
-        sides = [side(self.config, self.looks.size, epoch) for epoch in range(self.config.epochs)]
-        return sum(s * s for s in sides) / len(sides) / sides[0] ** 2

@@ -1,0 +1,79 @@
+"""The exam of a classifier: which class is it? Answers are probabilities, (N, classes)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from training.judge import classification
+from training.judge.classification import Mistake
+from training.judge.exam import Exam, Findings
+from training.judge.records import ACCURACY, Score
+from training.runs import checkpoint
+from training.runs.run import Run
+
+# Writes an example of a report into a folder under this stem; returns the file's name.
+Show = Callable[[int, Path], str]
+
+
+def make_exam(
+    data: str,
+    held_out: str,
+    classes: list[str],
+    labels: np.ndarray,
+    predict: Callable[[Path, Run | None], np.ndarray],
+    show: Show,
+    problems: list[str],
+    top5: bool = False,
+) -> Exam[np.ndarray]:
+    """`labels`: (N,) int64, of the test examples; `predict`: a checkpoint's probabilities of them,
+    (N, classes); `top5`: whether to report how often the label is among the first five."""
+
+    def score(probabilities: np.ndarray) -> Score:
+        return classification.score_answers(probabilities, labels, classes, top5)
+
+    def find_refusal(path: Path) -> str:
+        known = len(checkpoint.labels(path))
+        if known == len(classes):
+            return ""
+        return f"The checkpoint knows {known} classes, the data has {len(classes)}."
+
+    def is_comparable(path: Path) -> bool:
+        return checkpoint.labels(path) == classes
+
+    def find(
+        probabilities: np.ndarray, before: Score | None, after: Score, folder: Path
+    ) -> Findings:
+        title = f"{after.value:.2%} of {after.n:,} right"
+        path = folder / classification.CONFUSION
+        classification.draw_confusion(path, after.more["confusion"], classes, title)
+        confused = classification.find_confused(after.more["confusion"], classes)
+        mistakes = write_mistakes(probabilities, labels, classes, show, folder)
+        return Findings(
+            classification.make_sections(before, after, confused, mistakes),
+            classification.make_notes(before, after),
+            chance=1 / len(classes),
+            facts={"classes": classes, "confused": confused, "mistakes": mistakes},
+        )
+
+    return Exam(
+        data, held_out, ACCURACY, predict, score, find_refusal, is_comparable, find, problems
+    )
+
+
+def write_mistakes(
+    probabilities: np.ndarray, labels: np.ndarray, classes: list[str], show: Show, folder: Path
+) -> list[Mistake]:
+    """The most confident mistakes, each with its picture or sound in the folder."""
+    mistakes: list[Mistake] = []
+    for number, index in enumerate(classification.find_worst(probabilities, labels)):
+        said = int(probabilities[index].argmax())
+        mistakes.append(
+            {
+                "picture": show(index, folder / f"mistake-{number:02}"),
+                "truth": classes[int(labels[index])],
+                "said": classes[said],
+                "confidence": round(float(probabilities[index, said]), 4),
+            }
+        )
+    return mistakes
