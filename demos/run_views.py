@@ -226,8 +226,11 @@ def _story(found: Report, after: Score) -> str:
     text = f"Measured on {html.escape(found.held_out)}.{chance} Intervals are 95%."
     if found.before:
         gain = after.value - found.before.value
-        verb = "rose" if gain >= 0 else "fell"
-        text += f" {html.escape(found.metric.title)} {verb} by {found.metric.difference(gain)}."
+        points = found.metric.difference(gain)
+        change = f"rose by {points}" if gain > 0 else f"fell by {points}"
+        if points == found.metric.difference(0.0):
+            change = "did not change"
+        text += f" {html.escape(found.metric.title)} {change}."
     text += "".join(f" {html.escape(note)}" for note in found.notes)
     other = found.other
     # Nothing can be forgotten where it was hardly better than guessing.

@@ -81,6 +81,15 @@ def test_before_and_after_are_told_with_intervals_and_in_sentences(run):
     assert "Left out of the data" in shown and "flat &lt;7&gt; has no rent" in shown
 
 
+@pytest.mark.parametrize(
+    "before, words",
+    [(0.2, "rose by 0.500."), (0.9, "fell by 0.200."), (0.7001, "R² did not change.")],
+)
+def test_a_gain_or_a_loss_is_told_by_its_name(run, before, words):
+    write_report(run, Report(FIT, "rents", "50 flats", fit(before), fit(0.7)))
+    assert words in run_views.report(run)
+
+
 def test_what_was_forgotten_is_told_where_there_was_something_to_forget(run):
     other = Comparison("houses", fit(0.6), fit(0.5))
     assert "On houses, which it knew before, it forgot 0.100." in draw(run, other=other)
