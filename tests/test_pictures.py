@@ -78,6 +78,39 @@ def test_a_photo_is_turned_as_its_camera_says(
     assert near(picture, (4, 4), (0, 220, 0), 60) and near(picture, (50, 35), (0, 0, 220), 60)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "I;16"])
+def test_a_photo_of_any_mode_is_turned_as_its_camera_says(tmp_path: Path, mode: str) -> None:
+    bright = np.zeros((40, 60), dtype=np.uint8)
+    bright[:, :20] = 255  # to the left; turned by a quarter it is above
+    grey = Image.fromarray(bright)
+    stored = (
+        Image.fromarray(bright.astype(np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    )
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = load_picture(saved(stored, tmp_path / "photo.png", exif=exif))
+    assert picture.size == (40, 60)
+    assert near(picture, (20, 10), (255, 255, 255)) and near(picture, (20, 40), (0, 0, 0))
+
+
+BROKEN_EXIF = {
+    "no TIFF header": b"Exif\0\0no header at all",
+    "ends in its header": b"Exif\0\0MM",
+    "points behind its end": b"Exif\0\0MM\0*\xff\xff\xff\xff",
+    "promises entries that are not there": b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("block", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_broken_exif_block_does_not_refuse_a_good_picture(
+    scene: Image.Image, tmp_path: Path, suffix: str, block: bytes
+) -> None:
+    picture = load_picture(saved(scene, tmp_path / f"photo.{suffix}", exif=block))
+    assert picture.size == (60, 40) and near(picture, (50, 35), (0, 0, 220), 60)
+
+
 def test_a_large_photo_is_reduced_and_keeps_its_shape(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (3000, 1500), (10, 200, 30)), tmp_path / "large.jpg")
     assert load_picture(path).size == (1024, 512)
