@@ -78,8 +78,11 @@ def test_a_photo_is_turned_as_its_camera_says(
     assert near(picture, (4, 4), (0, 220, 0), 60) and near(picture, (50, 35), (0, 0, 220), 60)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "I;16"])
-def test_a_photo_of_any_mode_is_turned_as_its_camera_says(tmp_path: Path, mode: str) -> None:
+def test_a_photo_of_any_mode_is_turned_as_its_camera_says(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
     bright = np.zeros((40, 60), dtype=np.uint8)
     bright[:, :20] = 255  # to the left; turned by a quarter it is above
     grey = Image.fromarray(bright)
@@ -88,7 +91,7 @@ def test_a_photo_of_any_mode_is_turned_as_its_camera_says(tmp_path: Path, mode: 
     )
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = load_picture(saved(stored, tmp_path / "photo.png", exif=exif))
+    picture = load_picture(saved(stored, tmp_path / f"photo.{suffix}", exif=exif))
     assert picture.size == (40, 60)
     assert near(picture, (20, 10), (255, 255, 255)) and near(picture, (20, 40), (0, 0, 0))
 

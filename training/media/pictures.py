@@ -17,6 +17,7 @@ import contextlib
 import io
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -47,13 +48,18 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
     Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
     """
     if isinstance(source, bytes):
-        name = "The picture"
-        head = source[:1024]
-        file = io.BytesIO(source)
-    else:
-        file = Path(source)
-        name = called(file)
-        head = first_bytes(file, "picture", "picture", PictureError)
+        return _read(io.BytesIO(source), "The picture", source[:1024], longest)
+    path = Path(source)
+    name = called(path)
+    head = first_bytes(path, "picture", "picture", PictureError)
+    # Pillow (12.3) maps an uncompressed TIFF that it is given by name into memory, and scrambles it
+    # if it is marked as turned. What it is given as an open file it reads right.
+    with path.open("rb") as file:
+        return _read(file, name, head, longest)
+
+
+def _read(file: BinaryIO, name: str, head: bytes, longest: int) -> Image.Image:
+    """The picture that a file holds; refusals call it `name`."""
     try:
         image = Image.open(file, formats=FORMATS)
     except Exception as error:  # a damaged header can raise almost anything, by format
