@@ -141,6 +141,18 @@ def test_more_than_200_megapixels_are_refused_before_decoding_and_without_a_warn
             load_picture(path)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Gradio's
+def test_gradio_which_opens_an_upload_first_leaves_the_refusal_to_us(tmp_path: Path) -> None:
+    import gradio
+
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(60_000, 60_000))
+    upload = gradio.Image(type="filepath", image_mode=None)
+    seen = upload.preprocess(gradio.data_classes.ImageData(path=str(path), orig_name=path.name))
+    with pytest.raises(PictureError, match="too large: 60000 × 60000 pixels"):
+        load_picture(seen)
+
+
 def test_between_pillows_limit_and_ours_nothing_is_warned_of(tmp_path: Path) -> None:
     path = saved(Image.new("1", (9_500, 9_500), 1), tmp_path / "plan.png")
     with warnings.catch_warnings():

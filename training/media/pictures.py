@@ -24,12 +24,13 @@ from PIL import Image, ImageOps
 
 from training.media.uploads import called, first_bytes
 
-# Pillow warns from 89 megapixels on, at import sites that we do not control, and a warning filter
-# is not thread-safe. This module checks the size itself, before anything is decoded, so Pillow's
-# own check is off.
-Image.MAX_IMAGE_PIXELS = None
-
 MAX_PIXELS = 200_000_000
+# Process-wide: Pillow's own check of sizes is off. Gradio opens an upload before we see it, and
+# Pillow would answer there, with a warning from 89 megapixels on and an error from 179, not with
+# our sentence. It asks nobody but this module variable, and filters of warnings are process-wide
+# too. What it takes away: pictures that are opened elsewhere than here have no limit, so a file of
+# a person's goes through load_picture, which checks the size before it decodes anything.
+Image.MAX_IMAGE_PIXELS = None
 # Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a
 # second, unchecked picture inside (ICO).
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
