@@ -130,9 +130,9 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
     # As a parquet file has it: to encode sounds itself, the library would want torchcodec.
     table = pyarrow.table({"audio": sounds, "intent": [0, 1] * 10}).cast(features.arrow_schema)
     rows = datasets.Dataset(table)
-    monkeypatch.setattr(hub, "splits", lambda *_: ["train"])
-    monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
-    monkeypatch.setattr(hub, "configs", lambda _: ["de-DE", "en-US"])
+    monkeypatch.setattr(hub, "list_splits", lambda *_: ["train"])
+    monkeypatch.setattr(hub, "load_dataset", lambda *_: (rows, "1"))
+    monkeypatch.setattr(hub, "list_configs", lambda _: ["de-DE", "en-US"])
     data = load("some/sounds", "hub", language="en-US")
     assert data.classes == ["a", "b"] and len(data.train.one(0)) == len(data.train.one(1)) == RATE
     assert data.name == "some/sounds en-US"
@@ -142,7 +142,7 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
 
 def test_a_data_set_of_one_part_needs_no_name(monkeypatch):
     asked = []
-    monkeypatch.setattr(hub, "configs", lambda _: ["default"])
+    monkeypatch.setattr(hub, "list_configs", lambda _: ["default"])
     monkeypatch.setattr(audio_data, "of_hub", lambda *what: asked.append(what[2]))
     load("some/sounds", "hub", language="en-US")
     assert asked == [None]

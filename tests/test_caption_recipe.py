@@ -363,7 +363,7 @@ def test_a_captioner_says_of_which_parts_and_of_which_revision_it_was_joined(
     press, eyes, monkeypatch
 ):
     path = Run.find(press, eyes).checkpoint
-    monkeypatch.setattr("training.data.hub.model", lambda name: (path, "c0ffee"))
+    monkeypatch.setattr("training.data.hub.download_model", lambda name: (path, "c0ffee"))
     run = train(press, start="parts", encoder="somebody/eyes", decoder="new", limit=8, epochs=1)
     assert run.settings["parts"] == {"somebody/eyes": "c0ffee", "new": ""}
     card = (run.checkpoint / "README.md").read_text("utf-8")

@@ -204,8 +204,8 @@ def test_hub_data_without_pictures_is_refused(monkeypatch):
     from training.data import hub
 
     rows = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
-    monkeypatch.setattr(hub, "splits", lambda *_: ["train"])
-    monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
+    monkeypatch.setattr(hub, "list_splits", lambda *_: ["train"])
+    monkeypatch.setattr(hub, "load_dataset", lambda *_: (rows, "1"))
     with pytest.raises(
         SettingsError, match="no pictures with named classes; its columns are text, label"
     ):

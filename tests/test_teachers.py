@@ -48,7 +48,7 @@ def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]
 
 def test_who_taught_is_recorded_with_its_revision(school, known, monkeypatch):
     monkeypatch.setattr(
-        "training.data.hub.model",
+        "training.data.hub.download_model",
         lambda name: (Run.find(school, known["resnet"]).checkpoint, "c0ffee"),
     )
     run = train(

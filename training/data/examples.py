@@ -104,7 +104,7 @@ def of_hub(dataset: str, kind: Kind, config: str | None = None) -> Data:
     SettingsError."""
     from training.data import hub
 
-    parts = hub.splits(dataset, config)
+    parts = hub.list_splits(dataset, config)
     if "train" not in parts:
         raise SettingsError(
             f"{dataset} has no split named train, only {', '.join(parts)}: it cannot be trained on."
@@ -133,7 +133,7 @@ def _rows(dataset: str, part: str, kind: Kind, config: str | None) -> tuple[Any,
 
     from training.data import hub
 
-    rows, revision = hub.dataset(dataset, part, config)
+    rows, revision = hub.load_dataset(dataset, part, config)
     column = next(
         (n for n, f in rows.features.items() if isinstance(f, getattr(datasets, kind.feature))),
         None,

@@ -42,7 +42,7 @@ def named(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
     SettingsError, CheckpointError."""
     if "/" not in name:
         return checkpoint.usable(checkpoint.find(runs, name, slot)), ""
-    path, revision = hub.model(name)
+    path, revision = hub.download_model(name)
     return checkpoint.usable(Checkpoint(name, name, path)), revision
 
 

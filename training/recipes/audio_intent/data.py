@@ -131,7 +131,7 @@ def _part(dataset: str, language: str) -> str | None:
     """The part of a data set that has several. Raises SettingsError."""
     from training.data import hub
 
-    parts = hub.configs(dataset)
+    parts = hub.list_configs(dataset)
     if language in parts:
         return language
     if len(parts) == 1 and language in ("", USUAL_PART):  # what nobody chose need not be there

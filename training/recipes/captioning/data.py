@@ -89,7 +89,7 @@ def of_hub(dataset: str) -> Data:
     SettingsError."""
     from training.data import hub
 
-    splits = hub.splits(dataset)
+    splits = hub.list_splits(dataset)
     if "train" not in splits:
         raise SettingsError(
             f"{dataset} has no split named train, only {', '.join(splits)}: it cannot be trained "
@@ -110,7 +110,7 @@ def _rows(dataset: str, split: str) -> tuple[Pictures, str]:
 
     from training.data import hub
 
-    rows, revision = hub.dataset(dataset, split)
+    rows, revision = hub.load_dataset(dataset, split)
     column = next(
         (name for name, f in rows.features.items() if isinstance(f, datasets.Image)), None
     )

@@ -202,7 +202,7 @@ def _decoder(
             **DECODER, **as_decoder, vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end
         )
         return AutoModelForCausalLM.from_config(made), tokenizer, ""
-    path, revision = hub.model(name)
+    path, revision = hub.download_model(name)
     made = AutoConfig.from_pretrained(path, local_files_only=True, **as_decoder)
     decoder = _part(AutoModelForCausalLM, path, made, name, config)
     if not any("crossattention" in part for part, _ in decoder.named_modules()):

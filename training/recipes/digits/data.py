@@ -125,7 +125,7 @@ def _hub(dataset: str) -> Data:
 
     parts = {}
     for name in ("train", "test"):
-        rows, revision = hub.dataset(HUB[dataset], name)
+        rows, revision = hub.load_dataset(HUB[dataset], name)
         table = rows.with_format("arrow")[:]
         encoded = table.column("image").combine_chunks().field("bytes").to_pylist()
         images = np.stack([np.asarray(Image.open(io.BytesIO(b)).convert("L")) for b in encoded])
