@@ -22,7 +22,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.media.uploads import called, first_bytes
+from training.media.uploads import first_bytes, quoted_name
 
 MAX_PIXELS = 200_000_000
 # Process-wide: Pillow's own check of sizes is off. Gradio opens an upload before we see it, and
@@ -51,7 +51,7 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
     if isinstance(source, bytes):
         return _read(io.BytesIO(source), "The picture", source[:1024], longest)
     path = Path(source)
-    name = called(path)
+    name = quoted_name(path)
     head = first_bytes(path, "picture", "picture", PictureError)
     # Pillow (12.3) maps an uncompressed TIFF that it is given by name into memory, and scrambles it
     # if it is marked as turned. What it is given as an open file it reads right.
@@ -112,9 +112,8 @@ def _decode(image: Image.Image, longest: int) -> Image.Image:
     """Decode, shrink, bring to RGB or RGBA, turn upright."""
     size = _within(image.size, longest)
     if image.format in ("JPEG", "MPO"):
-        image.draft(
-            None, size
-        )  # the decoder skips detail: a 50-megapixel photo in a fraction of the time
+        # The decoder skips detail: a 50-megapixel photo in a fraction of the time.
+        image.draft(None, size)
     image.load()
     picture = _eight_bits(image)
     if picture.size != size:
@@ -151,9 +150,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode == "1":
-        return image.convert(
-            "L"
-        )  # a third of the memory that RGB takes, which counts in a large plan
+        # A third of the memory that RGB takes, which counts in a large plan.
+        return image.convert("L")
     return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
 
 

@@ -39,17 +39,16 @@ def waveform_picture(samples: np.ndarray, rate: int, size: tuple[int, int] = WAV
     edges = np.linspace(0, len(samples), width + 1).astype(int)
     starts = np.minimum(edges[:-1], len(samples) - 1)
     peak = max(float(np.abs(samples).max()), 1e-9)
-    joint = samples[
-        np.minimum(edges[1:], len(samples) - 1)
-    ]  # each column reaches to the next one's first sample
+    # Each column reaches to the next one's first sample.
+    joint = samples[np.minimum(edges[1:], len(samples) - 1)]
     high = np.maximum(np.maximum.reduceat(samples, starts), joint) / peak
     low = np.minimum(np.minimum.reduceat(samples, starts), joint) / peak
     power = np.add.reduceat(np.square(samples, dtype=np.float32), starts)
     loud = np.sqrt(power / np.maximum(1, edges[1:] - starts)) / peak
     middle = height / 2
     reach = height / 2 - 2
-    outer = _filled(middle - reach * high, middle - reach * low, height)
-    inner = _filled(
+    outer = _fill_between(middle - reach * high, middle - reach * low, height)
+    inner = _fill_between(
         middle - reach * np.minimum(loud, high), middle + reach * np.minimum(loud, -low), height
     )
     alpha = np.maximum(0.5 * outer, inner)
@@ -116,7 +115,7 @@ def _mel_filters(rate: int, length: int, bands: int) -> np.ndarray:
     return (triangles / triangles.sum(0)).T.astype(np.float32)
 
 
-def _filled(top: np.ndarray, bottom: np.ndarray, height: int) -> np.ndarray:
+def _fill_between(top: np.ndarray, bottom: np.ndarray, height: int) -> np.ndarray:
     """How much of each pixel lies between `top` and `bottom` (one of each a column), at least a
     thin line."""
     thin = np.maximum(0, 1.2 - (bottom - top)) / 2

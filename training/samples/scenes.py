@@ -125,7 +125,7 @@ def scenes(count: int = COUNT, seed: int = 0) -> tuple[list[np.ndarray], list[li
     """`count` pictures, uint8 (96, 128, 3), and five sentences for each; scene i depends on (seed,
     i) alone."""
     plans = [plan(seed, index) for index in range(count)]
-    return [Page(each).drawn() for each in plans], [sentences(each) for each in plans]
+    return [Page(each).render() for each in plans], [sentences(each) for each in plans]
 
 
 def plan(seed: int, index: int) -> Scene:
@@ -274,11 +274,10 @@ class Page:
                     )
                     self.paper.paste(column.resize((WIDE * FINE, low - top), 0), (0, top))
                 for flat in () if more else points.view(float).tolist():
-                    self.pens[len(ink) == 4].polygon(
-                        flat, ink
-                    )  # the second pen's ink shines through
+                    # The second pen's ink shines through.
+                    self.pens[len(ink) == 4].polygon(flat, ink)
 
-    def drawn(self) -> np.ndarray:
+    def render(self) -> np.ndarray:
         """The picture, uint8 (96, 128, 3)."""
         scene = self.scene
         corner = complex(self.flip * WIDE, HIGH) * FINE
