@@ -50,10 +50,8 @@ class Looks:
                 f"{path.name} does not say how pictures are prepared for it "
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
-        size = dict(
-            (processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size)
-            or {}
-        )
+        cropped = getattr(processor, "do_center_crop", False)
+        size = dict((processor.crop_size if cropped else processor.size) or {})
         side = size.get("height") or size.get("shortest_edge")
         longest = size.get("longest_edge") if size.get("shortest_edge") else 0
         mirrored = bool(checkpoint.config(path).get("mirrored"))
@@ -82,21 +80,18 @@ class Looks:
         alike.
 
         The square in its middle alone costs more: of Food-101's pictures cut to 4:3 a small ResNet
-        named 46.0% so and
-        50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
+        named 46.0% so and 50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of
+        train).
         """
         high, wide = self.shape(*picture.size)
-        return np.asarray(
-            flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
-        )
+        small = flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        return np.asarray(small)
 
     def processor(self) -> ViTImageProcessor:
         """The same as a file that every transformers program understands."""
-        size = (
-            {"shortest_edge": self.size, "longest_edge": self.longest}
-            if self.longest
-            else {"height": self.size, "width": self.size}
-        )
+        size = {"height": self.size, "width": self.size}
+        if self.longest:
+            size = {"shortest_edge": self.size, "longest_edge": self.longest}
         return ViTImageProcessor(
             size=size,
             resample=Image.Resampling.BICUBIC,
@@ -107,15 +102,16 @@ class Looks:
 
     @property
     def prepared(self) -> str:
-        """All that is done to a picture, in words: features are kept by it."""
+        """All that is done to a picture, as text: kept features are told apart by it."""
         return self.processor().to_json_string()
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""
+        # Sent, since numbers made on a GPU would wait for all that it has to do.
         mean, std = (
             (torch.tensor(v).view(1, 3, 1, 1) * 255).to(pixels.device, non_blocking=True)
             for v in (self.mean, self.std)
-        )  # made there, they would wait for all that a GPU has to do
+        )
         return (pixels.float() - mean) / std
 
     def answers(self, model: nn.Module, pixels: Tensor) -> Tensor:
