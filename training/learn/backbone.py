@@ -20,7 +20,7 @@ from training.data import hub
 from training.device import has_amx
 from training.learn import small_maps
 from training.learn.muon import AdamW, Muon
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
@@ -66,7 +66,7 @@ def bound_to_its_size(made: Any) -> bool:
     )
 
 
-def resized(made: Any, looks: Looks, config: Any, name: str) -> Looks:
+def resized(made: Any, looks: PicturePreprocessor, config: Any, name: str) -> PicturePreprocessor:
     """How the network `name` sees pictures of the size asked for, for which its config `made` is
     changed; a network that was trained must be able to. A Swin that knows of places within its
     windows alone can, from windows of the usual size on. Raises SettingsError."""
@@ -87,7 +87,7 @@ def resized(made: Any, looks: Looks, config: Any, name: str) -> Looks:
             )
     if hasattr(made, "image_size") and (scratch or windows):
         made.image_size = size
-    return Looks(size, looks.mean, looks.std)
+    return PicturePreprocessor(size, looks.mean, looks.std)
 
 
 def network(auto: Any, made: Any, config: Any, base: Checkpoint | None, things: str) -> nn.Module:

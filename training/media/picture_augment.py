@@ -189,7 +189,7 @@ def _change(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
     return other + (x - other) * factor
 
 
-def mixed(
+def mix(
     images: Tensor, labels: Tensor, classes: int, mixup: float, cutmix: float, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Each picture with its neighbour in the batch: laid over each other (mixup, Zhang et al. 2018,

@@ -22,7 +22,7 @@ from training.judge.exam import ClassExam
 from training.learn.classify import Classification
 from training.learn.finetune import checksum
 from training.learn.loop import Lesson, by_length
-from training.media.sound_augment import varied
+from training.media.sound_augment import vary
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as audio_model
 from training.recipes.audio_intent import score as audio_score
@@ -99,7 +99,7 @@ def lesson(
     spells = isinstance(model, Speller)
 
     def one(index: int, epoch: int) -> np.ndarray:
-        return varied(
+        return vary(
             heard[index],
             RATE,
             config.augmentation,

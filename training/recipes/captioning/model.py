@@ -26,7 +26,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from training.data import hub
 from training.learn import backbone
 from training.learn.architectures import ARCHS
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.captioning.config import BEAMS, NEW, WORDS, Config
 from training.runs import checkpoint
@@ -45,13 +45,13 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 class Eye:
     """How a captioner sees, and its words."""
 
-    looks: Looks
+    looks: PicturePreprocessor
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
     def of(cls, path: Path) -> "Eye":
         """Raises CheckpointError."""
-        return cls(Looks.of(path), words_of(path))
+        return cls(PicturePreprocessor.from_checkpoint(path), words_of(path))
 
     def save_pretrained(self, path: Path) -> None:
         self.looks.processor().save_pretrained(path)
@@ -163,9 +163,9 @@ def _joined(
     return model, Eye(looks, tokenizer), {sees: seeing, writes: writing}
 
 
-def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, str]:
+def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, PicturePreprocessor, str]:
     if name == NEW:
-        looks = Looks(config.image_size or SIZE)
+        looks = PicturePreprocessor(config.image_size or SIZE)
         return (
             AutoModel.from_config(AutoConfig.for_model(**ENCODER, image_size=looks.size)),
             looks,
@@ -173,7 +173,7 @@ def _encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, s
         )
     found, revision = backbone.named(name, runs, "food")
     path = found.path
-    looks = Looks.of(found.path)
+    looks = PicturePreprocessor.from_checkpoint(found.path)
     made = AutoConfig.from_pretrained(path, local_files_only=True)
     looks = backbone.resized(made, looks, config, name)
     encoder = _part(AutoModel, path, made, name, config)

@@ -40,7 +40,7 @@ def _encoded(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[
             yield given[at].to(where).float()
         else:
             pixels = torch.from_numpy(given[np.arange(at.start, at.stop)])
-            yield seen(net, eye.looks.normalised(pixels.to(where)))
+            yield seen(net, eye.looks.normalise(pixels.to(where)))
 
 
 @torch.inference_mode()
@@ -97,13 +97,13 @@ def encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises
     Stopped."""
     order = pictures.places.argsort()
-    key = features.digest(net.encoder.state_dict(), pictures[order], eye.looks.prepared)
+    key = features.digest(net.encoder.state_dict(), pictures[order], eye.looks.fingerprint)
     net.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(pictures.pixels(indices, eye.looks))
         with torch.no_grad():
-            return seen(net, eye.looks.normalised(pixels.to(device())))
+            return seen(net, eye.looks.normalise(pixels.to(device())))
 
     return features.kept(run.path.parent, key, order, compute, run, STEP)
 

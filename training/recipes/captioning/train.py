@@ -24,8 +24,8 @@ from training.judge.exam import sit
 from training.learn.backbone import with_lora
 from training.learn.finetune import Task, checksum
 from training.learn.loop import Lesson, by_length
-from training.media.looks import Looks
 from training.media.picture_augment import augment, draws
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import Metrics
 from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import model as caption_model
@@ -145,7 +145,7 @@ def lesson(
                 config.augmentation,
                 config.crop,
             )
-            own["shown"] = eye.looks.normalised(x)
+            own["shown"] = eye.looks.normalise(x)
         real = own["real"].flatten(0, 1)
         logits, guessed = model(
             own["shown"].float(), own["read"].flatten(0, 1), real, sentences.each, encoded
@@ -244,7 +244,9 @@ class CaptionTask(Task):
     def lesson(self, learner: Teller, eye: Eye, part: Pictures, validation: Pictures) -> Lesson:
         self.run.beat("preparing the pictures")
         given = Store(
-            part, Looks(max(min(part.natural, round(MARGIN * eye.looks.size)), 1)), self.run.beat
+            part,
+            PicturePreprocessor(max(min(part.natural, round(MARGIN * eye.looks.size)), 1)),
+            self.run.beat,
         )
         validation = judging(validation)
         held = Store(validation, eye.looks, self.run.beat)

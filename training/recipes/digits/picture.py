@@ -100,7 +100,7 @@ def _digit(picture: Image.Image) -> np.ndarray | None:
     """A digit in MNIST's framing; None where there is no ink."""
     ink = find_ink(reduce(picture, WORK))
     ink = _remove_specks(ink) if ink is not None else None
-    return None if ink is None else framed(_even_out_strokes(_enlarge(ink)))
+    return None if ink is None else frame_digit(_even_out_strokes(_enlarge(ink)))
 
 
 def _remove_specks(ink: np.ndarray) -> np.ndarray | None:
@@ -181,7 +181,7 @@ def _even_out_strokes(ink: np.ndarray) -> np.ndarray:
     return np.clip(deep + grow + 0.5, 0, 1)
 
 
-def framed(ink: np.ndarray) -> np.ndarray:
+def frame_digit(ink: np.ndarray) -> np.ndarray:
     """Ink (h, w) from 0 to 1 to MNIST's framing: long side 20, centre of mass in the middle, peak
     255."""
     ink = _trim(ink)

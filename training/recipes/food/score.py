@@ -16,7 +16,7 @@ from training.data.pictures import Pictures, Store, thumbnail
 from training.device import device
 from training.judge.exam import ClassExam, asked
 from training.learn import backbone, features
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import Metrics
 from training.recipes.food import data as food_data
 from training.recipes.food.config import Config
@@ -40,7 +40,9 @@ def by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None) -> np.ndarray:
+def predict(
+    model: nn.Module, shown: Store, looks: PicturePreprocessor, run: Run | None = None
+) -> np.ndarray:
     """Probabilities, (N, labels), of pictures at the network's size. Raises Stopped when `run` is
     asked to stop."""
     model.eval()
@@ -49,27 +51,32 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
     for at in batches(len(shown), STEP, run):
         parts.append(
             by_shape(
-                lambda x: looks.answers(model, x.to(where)), shown[np.arange(at.start, at.stop)]
+                lambda x: looks.predict_probabilities(model, x.to(where)),
+                shown[np.arange(at.start, at.stop)],
             ).cpu()
         )
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
 
 
 def frozen_features(
-    model: nn.Module, looks: Looks, pictures: Pictures, run: Run, mirrored: bool = False
+    model: nn.Module,
+    looks: PicturePreprocessor,
+    pictures: Pictures,
+    run: Run,
+    mirrored: bool = False,
 ) -> Tensor:
     """(N, ...) what the head gets for these pictures, or for their mirror images: from the disk, or
     computed now and kept. Raises Stopped."""
     own = {f"classifier.{name}" for name in backbone.head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in own}
     order = pictures.places.argsort()
-    key = features.digest(weights, pictures[order], looks.prepared, *["mirrored"] * mirrored)
+    key = features.digest(weights, pictures[order], looks.fingerprint, *["mirrored"] * mirrored)
     model.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
         return by_shape(
             lambda x: backbone.features(
-                model, pixel_values=looks.normalised(turned(x.to(device())))
+                model, pixel_values=looks.normalise(turned(x.to(device())))
             ),
             pictures.pixels(indices, looks),
         )
@@ -80,7 +87,9 @@ def frozen_features(
     return features.kept(run.path.parent, key, order, compute, run)
 
 
-def frozen_views(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> list[Tensor]:
+def frozen_views(
+    model: nn.Module, looks: PicturePreprocessor, pictures: Pictures, run: Run
+) -> list[Tensor]:
     """The features of all that the network is asked about: pictures, and their mirror images where
     it is. Raises Stopped."""
     return [
@@ -101,9 +110,9 @@ def exam(config: Config, data: Data) -> ClassExam:
             return features.answers(
                 backbone.head(model), frozen_views(model, looks, data.test, run)
             )
-        if looks.prepared not in stores:
-            stores[looks.prepared] = Store(data.test, looks, run.beat if run else int)
-        return predict(model.to(device()), stores[looks.prepared], looks, run)
+        if looks.fingerprint not in stores:
+            stores[looks.fingerprint] = Store(data.test, looks, run.beat if run else int)
+        return predict(model.to(device()), stores[looks.fingerprint], looks, run)
 
     def show(index: int, stem: Path) -> str:
         return thumbnail(data.test.one(index), stem)
@@ -130,12 +139,12 @@ class _FoodExam(ClassExam):
         return found
 
 
-def opened(path: Path) -> tuple[nn.Module, Looks]:
+def opened(path: Path) -> tuple[nn.Module, PicturePreprocessor]:
     """A checkpoint as float32, and how it sees pictures."""
     model = AutoModelForImageClassification.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
-    return model, Looks.of(path)
+    return model, PicturePreprocessor.from_checkpoint(path)
 
 
 def evaluate(path: Path, config: Config) -> Metrics:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from training.device import device
 from training.learn import backbone
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.food import score as food_score
 from training.runs import checkpoint
@@ -39,11 +39,11 @@ class Teachers:
             pixels = F.interpolate(
                 pixels, (looks.size, looks.size), mode="bilinear", antialias=True
             )
-        x = looks.normalised(pixels).contiguous(memory_format=torch.channels_last)
+        x = looks.normalise(pixels).contiguous(memory_format=torch.channels_last)
         return model(pixel_values=x).logits[:, columns].float().softmax(1)
 
 
-def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, Looks, Tensor]:
+def _opened(found: Checkpoint, classes: list[str]) -> tuple[nn.Module, PicturePreprocessor, Tensor]:
     """A teacher, how it sees pictures, and which of its outputs are these classes."""
     known = checkpoint.labels(found.path)
     unknown = [c for c in classes if c not in known]

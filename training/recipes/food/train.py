@@ -19,8 +19,8 @@ from training.judge.exam import ClassExam
 from training.learn.classify import Classification
 from training.learn.finetune import checksum
 from training.learn.loop import Lesson
-from training.media.looks import Looks
-from training.media.picture_augment import augment, draws, mixed
+from training.media.picture_augment import augment, draws, mix
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.food import model as food_model
 from training.recipes.food import score as food_score
 from training.recipes.food.config import Config
@@ -42,7 +42,7 @@ def side(config: Config, size: int, epoch: int) -> int:
 # -- lessons ---------------------------------------------------------------------------------------
 def lesson(
     model: nn.Module,
-    looks: Looks,
+    looks: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
     config: Config,
@@ -51,7 +51,9 @@ def lesson(
 ) -> Lesson:
     """Pictures, cropped and varied on the device, for methods that train the backbone."""
     run.beat("preparing the pictures")
-    store = Store(part, Looks(max(min(part.natural, round(MARGIN * looks.size)), 1)), run.beat)
+    store = Store(
+        part, PicturePreprocessor(max(min(part.natural, round(MARGIN * looks.size)), 1)), run.beat
+    )
     labels = torch.from_numpy(part.labels)
     held = Store(validation, looks, run.beat)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
@@ -77,12 +79,12 @@ def lesson(
             column.to(where, non_blocking=True) for column in (pixels, truth, stretch)
         )
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
-        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
+        x, shares = mix(x, truth, classes, config.mixup, config.cutmix, chance + piece.start)
         if teachers:
             shares = torch.lerp(
                 shares, teachers.answers(x, chance + piece.start), config.teacher_share
             )
-        x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
+        x = looks.normalise(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(
             logits, shares, label_smoothing=config.label_smoothing, reduction="sum"
@@ -116,7 +118,7 @@ class FoodTask(Classification):
     def load(self) -> Data:
         return food_score.load(self.config.dataset, self.config.source, self.config.folder)
 
-    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, Looks]:
+    def build(self, base: Checkpoint | None, data: Data) -> tuple[nn.Module, PicturePreprocessor]:
         model, looks = food_model.build(self.config, base, data.classes)
         self.looks = looks
         self.teachers = None
@@ -132,17 +134,19 @@ class FoodTask(Classification):
         return model.to(memory_format=torch.channels_last), looks
 
     def lesson(
-        self, learner: nn.Module, eye: Looks, part: Pictures, validation: Pictures
+        self, learner: nn.Module, eye: PicturePreprocessor, part: Pictures, validation: Pictures
     ) -> Lesson:
         return lesson(learner, eye, part, validation, self.config, self.run, self.teachers)
 
-    def frozen(self, model: nn.Module, eye: Looks, part: Pictures) -> Tensor:
+    def frozen(self, model: nn.Module, eye: PicturePreprocessor, part: Pictures) -> Tensor:
         return food_score.frozen_features(model, eye, part, self.run)
 
-    def frozen_views(self, model: nn.Module, eye: Looks, part: Pictures) -> list[Tensor]:
+    def frozen_views(
+        self, model: nn.Module, eye: PicturePreprocessor, part: Pictures
+    ) -> list[Tensor]:
         return food_score.frozen_views(model, eye, part, self.run)
 
-    def save(self, model: nn.Module, eye: Looks, staging: Path) -> None:
+    def save(self, model: nn.Module, eye: PicturePreprocessor, staging: Path) -> None:
         model.config.mirrored = eye.mirrored
         super().save(model, eye, staging)
 

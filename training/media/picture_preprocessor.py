@@ -28,7 +28,7 @@ def long_side(size: int) -> int:
 
 
 @dataclass(frozen=True)
-class Looks:
+class PicturePreprocessor:
     """What a network expects of a picture: its side, mean and deviation of its channels, for one
     that takes pictures in their own shape how long the long side may be, and whether it is asked
     about the mirror image too."""
@@ -40,7 +40,7 @@ class Looks:
     mirrored: bool = False
 
     @classmethod
-    def of(cls, path: Path) -> "Looks":
+    def from_checkpoint(cls, path: Path) -> "PicturePreprocessor":
         """As a checkpoint's processor says, and its config of mirror images. Raises
         CheckpointError."""
         try:
@@ -63,7 +63,7 @@ class Looks:
             mirrored,
         )
 
-    def in_own_shape(self, own: bool) -> "Looks":
+    def with_own_shape(self, own: bool) -> "PicturePreprocessor":
         """The same for pictures in their own shape, or pressed into a square."""
         return replace(self, longest=long_side(self.size) if own else 0)
 
@@ -74,7 +74,7 @@ class Looks:
         high, wide = get_size_with_aspect_ratio((height, width), self.size, self.longest)
         return max(high, 1), max(wide, 1)
 
-    def framed(self, picture: Image.Image) -> np.ndarray:
+    def frame(self, picture: Image.Image) -> np.ndarray:
         """(h, w, 3) uint8: the whole picture, flattened on white, in its own shape or pressed into
         a square, as ViT's own processor does. It is one function, for training, scoring and serving
         alike.
@@ -101,11 +101,11 @@ class Looks:
         )
 
     @property
-    def prepared(self) -> str:
+    def fingerprint(self) -> str:
         """All that is done to a picture, as text: kept features are told apart by it."""
         return self.processor().to_json_string()
 
-    def normalised(self, pixels: Tensor) -> Tensor:
+    def normalise(self, pixels: Tensor) -> Tensor:
         """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""
         # Sent, since numbers made on a GPU would wait for all that it has to do.
         mean, std = (
@@ -114,11 +114,11 @@ class Looks:
         )
         return (pixels.float() - mean) / std
 
-    def answers(self, model: nn.Module, pixels: Tensor) -> Tensor:
+    def predict_probabilities(self, model: nn.Module, pixels: Tensor) -> Tensor:
         """(N, labels) probabilities that a classifier gives to (N, 3, h, w), uint8; where mirror
         images are asked about too, the mean of both. In bf16 where that is faster, for the page and
         for reports alike."""
-        x = self.normalised(pixels)
+        x = self.normalise(pixels)
         where = pixels.device.type
         views = torch.cat([x, x.flip(3)]) if self.mirrored else x
         with torch.autocast(where, torch.bfloat16, enabled=has_bf16(where)):
