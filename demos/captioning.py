@@ -64,7 +64,7 @@ class CaptionPredictor:
         from training.recipes.captioning.model import seen
 
         with torch.inference_mode():
-            x = self.eye.looks.normalised(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])
+            x = self.eye.looks.normalise(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])
             return seen(self.model, x)
 
     def text(self, ids: list[int]) -> str:
@@ -191,7 +191,7 @@ def caption(picture: Image.Image, checkpoint: str | None = None) -> Caption:
 def _looked(picture: Image.Image, checkpoint: str | None) -> tuple[Held, Any, float]:
     held = SLOTS["captions"].get(checkpoint)
     began = time.perf_counter()
-    return held, held.predictor.states(held.predictor.eye.looks.framed(picture)), began
+    return held, held.predictor.states(held.predictor.eye.looks.frame(picture)), began
 
 
 # -- the page --------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class FoodPredictor:
         import torch
         from transformers import AutoModelForImageClassification
 
-        from training.media.looks import Looks
+        from training.media.picture_preprocessor import PicturePreprocessor
 
         self.model = load_checked(AutoModelForImageClassification, path)
         if hasattr(self.model.config, "num_attention_heads"):
@@ -49,12 +49,12 @@ class FoodPredictor:
             )  # the others do not tell what they attended to
         self.model.requires_grad_(False).to(memory_format=torch.channels_last)  # as `input` is
         self.labels = labels(path)
-        self.looks = Looks.of(path)
+        self.looks = PicturePreprocessor.from_checkpoint(path)
         self.trained_on = getattr(self.model.config, "trained_on", "")
 
     def input(self, pixels: np.ndarray) -> Any:
         """(1, 3, h, w) of (h, w, 3) uint8, as the network takes it."""
-        return self.looks.normalised(self._batch(pixels))
+        return self.looks.normalise(self._batch(pixels))
 
     def _batch(self, pixels: np.ndarray) -> Any:
         import torch
@@ -66,7 +66,7 @@ class FoodPredictor:
         import torch
 
         with torch.inference_mode():
-            return self.looks.answers(self.model, self._batch(pixels))[0].numpy()
+            return self.looks.predict_probabilities(self.model, self._batch(pixels))[0].numpy()
 
     def warm_up(self) -> np.ndarray:
         return self.scores(np.zeros((self.looks.size, self.looks.size, 3), np.uint8))
@@ -83,7 +83,7 @@ def classify(picture: Image.Image, checkpoint: str | None = None) -> Answer:
     """The five dishes that it looks like most. Raises SwapError with a sentence."""
     held = SLOTS["food"].get(checkpoint)
     began = time.perf_counter()
-    pixels = held.predictor.looks.framed(picture)
+    pixels = held.predictor.looks.frame(picture)
     scores = held.predictor.scores(pixels)
     return Answer.of(held, scores, time.perf_counter() - began, pixels, words, TOP)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, VisionEncoderDecoderConfig
 from transformers import VisionEncoderDecoderModel as Captioner
 
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning.model import Eye, train_tokenizer
 from training.runs.run import Run
 
@@ -77,7 +77,7 @@ def captioner(kind: str, texts: list[str], seed: int = 0) -> tuple[torch.nn.Modu
             words.eos_token_id
         )
     model.generation_config.max_length, model.generation_config.max_new_tokens = None, 8
-    return model, Eye(Looks(SIZE), words)
+    return model, Eye(PicturePreprocessor(SIZE), words)
 
 
 def published(runs: Path, kind: str, texts: list[str], seed: int = 0) -> Run:

@@ -14,14 +14,14 @@ import psutil
 import pytest
 
 from training import __main__ as command
-from training import device, recipe, recipes
+from training import recipe, recipes
 from training.runs import job
 from training.runs.process import is_alive
 from training.runs.run import Run, lock
 
-# What tests compute for themselves is float32, so runs in their process are too, whatever the
-# processor has. Runs in processes of their own decide for themselves.
-in_half_elsewhere, device.has_bf16 = device.has_bf16, lambda where="": False
+# What tests compute for themselves is float32, so runs are too, here and in processes of their own,
+# whatever the processor has.
+os.environ["TRANSFER_LAB_PRECISION"] = "float32"
 
 # Two optimizer steps on real sample data, from nothing.
 TWO_STEPS = dict(

@@ -9,7 +9,7 @@ from conftest import ended_well, left_by_a_run
 from PIL import Image
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.runs.run import Run
 
 SIZE = 32
@@ -59,7 +59,9 @@ def network(kind: str, classes: list[str], seed: int = 0) -> torch.nn.Module:
 
 def published(runs: Path, model: torch.nn.Module, size: int = SIZE, longest: int = 0) -> Run:
     """A run that ended and left this network, to start from or to answer."""
-    return left_by_a_run(runs, "food", "food", model, Looks(size, longest=longest).processor())
+    return left_by_a_run(
+        runs, "food", "food", model, PicturePreprocessor(size, longest=longest).processor()
+    )
 
 
 def one_of_each_kind(runs: Path, classes: list[str], seed: int = 0) -> dict[str, str]:

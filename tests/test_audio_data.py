@@ -7,7 +7,7 @@ from voices import RATE, tone, tones
 
 from training.data import examples, hub
 from training.learn.loop import order_by_length
-from training.media.sound_augment import varied
+from training.media.sound_augment import vary
 from training.recipe import SettingsError
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent.data import Clips, Heard, lengths, limit, load
@@ -130,9 +130,9 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
     # As a parquet file has it: to encode sounds itself, the library would want torchcodec.
     table = pyarrow.table({"audio": sounds, "intent": [0, 1] * 10}).cast(features.arrow_schema)
     rows = datasets.Dataset(table)
-    monkeypatch.setattr(hub, "splits", lambda *_: ["train"])
-    monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
-    monkeypatch.setattr(hub, "configs", lambda _: ["de-DE", "en-US"])
+    monkeypatch.setattr(hub, "list_splits", lambda *_: ["train"])
+    monkeypatch.setattr(hub, "load_dataset", lambda *_: (rows, "1"))
+    monkeypatch.setattr(hub, "list_configs", lambda _: ["de-DE", "en-US"])
     data = load("some/sounds", "hub", language="en-US")
     assert (
         data.classes == ["a", "b"]
@@ -145,7 +145,7 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
 
 def test_a_data_set_of_one_part_needs_no_name(monkeypatch):
     asked = []
-    monkeypatch.setattr(hub, "configs", lambda _: ["default"])
+    monkeypatch.setattr(hub, "list_configs", lambda _: ["default"])
     monkeypatch.setattr(audio_data, "load_from_hub", lambda *what: asked.append(what[2]))
     load("some/sounds", "hub", language="en-US")
     assert asked == [None]
@@ -179,17 +179,17 @@ def test_batches_hold_clips_of_like_length_and_every_clip_once():
 @pytest.mark.parametrize("strength", ["light", "strong"])
 def test_a_varied_clip_depends_on_its_draw_alone_and_stays_a_sound(strength):
     clip = tone(440, 2.0)
-    one, again, other = (varied(clip, RATE, strength, np.random.default_rng(s)) for s in (1, 1, 2))
+    one, again, other = (vary(clip, RATE, strength, np.random.default_rng(s)) for s in (1, 1, 2))
     assert np.array_equal(one, again) and len(one) != len(other) and one.dtype == np.float32
     for seed in range(30):
-        out = varied(clip, RATE, strength, np.random.default_rng(seed))
+        out = vary(clip, RATE, strength, np.random.default_rng(seed))
         assert np.isfinite(out).all() and 0.05 < np.abs(out).max() <= 1
         assert 0.75 < len(out) / len(clip) < 1.35
 
 
 def test_nothing_is_varied_where_none_is_asked_for():
     clip = tone(440)
-    assert varied(clip, RATE, "none", np.random.default_rng(0)) is clip
+    assert vary(clip, RATE, "none", np.random.default_rng(0)) is clip
 
 
 @pytest.mark.parametrize(
@@ -197,14 +197,14 @@ def test_nothing_is_varied_where_none_is_asked_for():
 )
 def test_silence_and_a_single_sample_are_varied_without_harm(clip):
     for seed in range(20):
-        assert np.isfinite(varied(clip, RATE, "strong", np.random.default_rng(seed))).all()
+        assert np.isfinite(vary(clip, RATE, "strong", np.random.default_rng(seed))).all()
 
 
 def test_the_band_of_a_telephone_is_left():
     clip = np.random.default_rng(0).standard_normal(4 * RATE).astype(np.float32)
     high = []
     for seed in range(20):
-        power = np.abs(np.fft.rfft(varied(clip, RATE, "light", np.random.default_rng(seed)))) ** 2
+        power = np.abs(np.fft.rfft(vary(clip, RATE, "light", np.random.default_rng(seed)))) ** 2
         high.append(
             power[int(len(power) * 0.75) :].mean()
             / power[int(len(power) * 0.1) : int(len(power) * 0.2)].mean()

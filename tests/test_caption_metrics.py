@@ -235,6 +235,14 @@ def test_the_interval_is_the_bootstraps():
     assert interval(np.full(7, 2.5)) == [2.5, 2.5] and interval(np.array([1.0])) == [1, 1]
 
 
+@pytest.mark.parametrize("count", [2, 3, 40, 101, 400])
+def test_the_interval_is_the_one_that_reports_hold_already(count):
+    values = np.random.default_rng(count).gamma(1.0, 1.0, count)
+    rng = np.random.default_rng(0)
+    means = [values[rng.integers(count, size=count)].mean() for _ in range(1000)]
+    assert interval(values) == [round(end, 5) for end in np.percentile(means, [2.5, 97.5])]
+
+
 def test_a_thousand_pictures_take_no_time():
     rng = np.random.default_rng(0)
     vocabulary = np.array([f"word{i}" for i in range(2000)])

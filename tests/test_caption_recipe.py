@@ -18,7 +18,7 @@ from training.__main__ import DONE, SETTINGS
 from training.data.pictures import Store
 from training.learn import backbone, features
 from training.learn.loop import order_by_length
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import metrics as caption_metrics
 from training.recipes.captioning import model as caption_model
 from training.recipes.captioning import score as caption_score
@@ -66,7 +66,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, k
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
     model, eye = open_network(run.checkpoint)
     exam = caption_score.CaptionExam(Config(), caption_score.load())
-    said = write_captions(model, eye, Store(exam.pictures, Looks(SIZE)))
+    said = write_captions(model, eye, Store(exam.pictures, PicturePreprocessor(SIZE)))
     assert len(said) == 12 and exam.figures(said)["cider_d"] == pytest.approx(
         run.metrics["after"]["cider_d"], abs=1e-6
     )
@@ -131,7 +131,7 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
     part.texts = {place: data.train.texts[place][:1] for place in part.places}
     model, eye = captioner("vit", sentences())
     caption_model.configured(model, eye.tokenizer, config)
-    learner, store = caption_model.Teller(model, model), Store(part, Looks(SIZE))
+    learner, store = caption_model.Teller(model, model), Store(part, PicturePreprocessor(SIZE))
 
     class Quiet:
         main, resume = True, None
@@ -185,7 +185,10 @@ def test_kept_encodings_give_the_loss_of_pictures(press, starts):
     learner, nothing = caption_model.Teller(model, model), part[np.zeros(0, int)]
     model.eval()
     sums = []
-    for given in (Store(part, Looks(SIZE)), caption_score.encodings(model, eye, part, run)):
+    for given in (
+        Store(part, PicturePreprocessor(SIZE)),
+        caption_score.encodings(model, eye, part, run),
+    ):
         told = caption_train.make_lesson(
             learner, model, eye, part, given, nothing, None, config, run
         )
@@ -250,7 +253,7 @@ def test_captions_that_share_a_look_give_the_loss_of_captions_apart():
     model.eval()
     together = caption_train.Sentences(part, eye, Config(each=5))
     read, write, real = together.batch(torch.arange(6), 0, model.config.decoder_start_token_id)
-    x = eye.looks.normalised(torch.from_numpy(Store(part, Looks(SIZE))[np.arange(6)]))
+    x = eye.looks.normalise(torch.from_numpy(Store(part, PicturePreprocessor(SIZE))[np.arange(6)]))
     with torch.no_grad():
         logits, _ = caption_model.Teller(model, model)(
             x, read.flatten(0, 1), real.flatten(0, 1), 5, False
@@ -273,8 +276,8 @@ def test_the_loss_told_of_held_out_captions_is_the_librarys():
     part = caption_score.load().train[np.arange(5)]
     model, eye = captioner("vit", sentences())
     model.eval()
-    mine = compute_loss(model, eye, part, Store(part, Looks(SIZE)), 40)
-    x = eye.looks.normalised(torch.from_numpy(Store(part, Looks(SIZE))[np.arange(5)]))
+    mine = compute_loss(model, eye, part, Store(part, PicturePreprocessor(SIZE)), 40)
+    x = eye.looks.normalise(torch.from_numpy(Store(part, PicturePreprocessor(SIZE))[np.arange(5)]))
     rows = eye.tokenize([part.texts[place][0] for place in part.places], 40)
     with torch.no_grad():
         told = [
@@ -331,7 +334,7 @@ def eyes(press) -> str:
     model = AutoModelForImageClassification.from_config(
         AutoConfig.for_model(**TINY["swin"], num_labels=3)
     )
-    return left_by_a_run(press, "food", "food", model, Looks(SIZE).processor()).id
+    return left_by_a_run(press, "food", "food", model, PicturePreprocessor(SIZE).processor()).id
 
 
 @pytest.mark.slow
@@ -366,7 +369,7 @@ def test_a_captioner_says_of_which_parts_and_of_which_revision_it_was_joined(
     press, eyes, monkeypatch
 ):
     path = Run.find(press, eyes).checkpoint
-    monkeypatch.setattr("training.data.hub.model", lambda name: (path, "c0ffee"))
+    monkeypatch.setattr("training.data.hub.download_model", lambda name: (path, "c0ffee"))
     run = train(press, start="parts", encoder="somebody/eyes", decoder="new", limit=8, epochs=1)
     assert run.settings["parts"] == {"somebody/eyes": "c0ffee", "new": ""}
     card = (run.checkpoint / "README.md").read_text("utf-8")
@@ -393,7 +396,7 @@ def test_a_network_without_places_cannot_be_an_encoder(press):
         "food",
         "food",
         AutoModelForImageClassification.from_config(made),
-        Looks(SIZE).processor(),
+        PicturePreprocessor(SIZE).processor(),
     )
     asked = job.create(
         press, "captioning", {**TWO_STEPS, "start": "parts", "encoder": run.id, "decoder": "new"}

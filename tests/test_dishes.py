@@ -7,11 +7,13 @@ import inspect
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from demos.examples import make_food
 from training.samples.dishes import CLASSES, SIDE, dishes
 
 Sample = tuple[np.ndarray, np.ndarray]
@@ -101,3 +103,14 @@ def test_a_linear_model_on_a_sixteenth_of_the_pixels_learns_the_classes(sample: 
     assert (
         0.5 < right < 0.95
     )  # of 120 pictures; chance is 0.125, and drawings all alike would reach 1
+
+
+def test_the_food_tab_s_examples_are_what_their_script_draws(tmp_path, monkeypatch) -> None:
+    kept = make_food.HERE
+    monkeypatch.setattr(make_food, "HERE", tmp_path)
+    make_food.main()
+    for path in tmp_path.iterdir():
+        with Image.open(path) as new, Image.open(kept / path.name) as old:
+            apart = np.abs(np.asarray(new, int) - np.asarray(old, int))
+        assert apart.mean() < 1, path.name  # versions of Pillow may round differently
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in kept.iterdir()}

@@ -10,7 +10,7 @@ from PIL import Image
 from training.data import pictures as picture_store
 from training.data.examples import hold_out
 from training.data.pictures import Pictures
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.media.pictures import load_picture
 from training.recipe import SettingsError
 from training.recipes.food import data as food_data
@@ -23,7 +23,7 @@ def gradient(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.stack([x, y, np.full_like(x, 90)], -1).astype(np.uint8))
 
 
-OWN = Looks(176, longest=192)
+OWN = PicturePreprocessor(176, longest=192)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ OWN = Looks(176, longest=192)
 )
 def test_a_picture_in_its_own_shape_keeps_it_within_the_two_sides(size, seen):
     assert OWN.shape(*size) == seen
-    assert OWN.framed(gradient(*size)).shape == (*seen, 3)
-    assert Looks(176).shape(*size) == (176, 176)
+    assert OWN.frame(gradient(*size)).shape == (*seen, 3)
+    assert PicturePreprocessor(176).shape(*size) == (176, 176)
 
 
 def test_a_store_in_own_shape_gives_each_picture_in_its_own_and_tells_how_wide_it_was(monkeypatch):
@@ -65,7 +65,7 @@ def test_a_store_in_own_shape_gives_each_picture_in_its_own_and_tells_how_wide_i
 @pytest.mark.parametrize("size", [(64, 64), (200, 64), (64, 200), (1, 1), (3, 500), (1000, 700)])
 def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
     picture = gradient(*size)
-    pixels = Looks(64).framed(picture)
+    pixels = PicturePreprocessor(64).frame(picture)
     assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
     pixels, before = pixels.astype(int), np.asarray(picture).astype(int)
     for place, where in ((32, 0.5), (0, 0.0), (63, 1.0)):
@@ -75,11 +75,11 @@ def test_any_shape_becomes_a_square_that_shows_all_of_it(size):
 
 def test_a_picture_of_the_right_size_passes_unharmed():
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    assert (Looks(64).framed(Image.fromarray(pixels)) == pixels).all()
+    assert (PicturePreprocessor(64).frame(Image.fromarray(pixels)) == pixels).all()
 
 
 def test_what_is_transparent_lies_on_white():
-    assert (Looks(32).framed(Image.new("RGBA", (64, 64), (0, 0, 0, 0))) == 255).all()
+    assert (PicturePreprocessor(32).frame(Image.new("RGBA", (64, 64), (0, 0, 0, 0))) == 255).all()
 
 
 def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
@@ -115,10 +115,12 @@ def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train(
 def test_pixels_are_those_of_the_pictures_asked_for():
     data = food_score.load("", "sample")
     some = np.array([5, 0, 17])
-    pixels = data.train.pixels(some, Looks(64))
+    pixels = data.train.pixels(some, PicturePreprocessor(64))
     assert pixels.shape == (3, 3, 64, 64)
     for row, i in zip(pixels, some, strict=True):
-        assert (row.transpose(1, 2, 0) == Looks(64).framed(data.train.read_one(i))).all()
+        assert (
+            row.transpose(1, 2, 0) == PicturePreprocessor(64).frame(data.train.read_one(i))
+        ).all()
     assert data.train.natural == 64
 
 
@@ -189,11 +191,11 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
 
 def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
     pictures, some = food_score.load("", "sample").train, np.array([3, 1])
-    packed = picture_store.Store(pictures, Looks(48))
+    packed = picture_store.Store(pictures, PicturePreprocessor(48))
     monkeypatch.setattr(
         picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})
     )
-    lazy = picture_store.Store(pictures, Looks(48))
+    lazy = picture_store.Store(pictures, PicturePreprocessor(48))
     assert lazy.packed is None and packed.packed is not None and len(lazy) == len(pictures)
     assert (lazy[some] == packed[some]).all()
 
@@ -204,8 +206,8 @@ def test_hub_data_without_pictures_is_refused(monkeypatch):
     from training.data import hub
 
     rows = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
-    monkeypatch.setattr(hub, "splits", lambda *_: ["train"])
-    monkeypatch.setattr(hub, "dataset", lambda *_: (rows, "1"))
+    monkeypatch.setattr(hub, "list_splits", lambda *_: ["train"])
+    monkeypatch.setattr(hub, "load_dataset", lambda *_: (rows, "1"))
     with pytest.raises(
         SettingsError, match="no pictures with named classes; its columns are text, label"
     ):

@@ -30,9 +30,9 @@ from training.data.splits import stratify
 from training.learn import backbone, finetune, small_maps
 from training.learn import features as store
 from training.learn.architectures import ARCHS
-from training.media import looks as looks_of_networks
-from training.media.looks import Looks
+from training.media import picture_preprocessor
 from training.media.picture_augment import augment
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.food import model as food_model
 from training.recipes.food import train as food_train
 from training.recipes.food.config import Config
@@ -83,7 +83,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts
     model, looks = open_network(run.checkpoint)
     assert looks.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
     data = load("", "sample")
-    found = predict(model, picture_store.Store(data.test, Looks(SIZE)), looks)
+    found = predict(model, picture_store.Store(data.test, PicturePreprocessor(SIZE)), looks)
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
     )
@@ -247,7 +247,9 @@ def test_features_of_pictures_that_were_prepared_otherwise_are_computed_anew(
     cut = CLIPImageProcessor(
         size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
     )
-    monkeypatch.setattr("training.media.looks.Looks.processor", lambda _: cut)
+    monkeypatch.setattr(
+        "training.media.picture_preprocessor.PicturePreprocessor.processor", lambda _: cut
+    )
     before = set((kitchen / ".features").iterdir())
     train(kitchen, start=starts["vit"], method="frozen")
     assert len(set((kitchen / ".features").iterdir()) - before) == 3  # train, held out, test
@@ -277,7 +279,7 @@ def test_frozen_publishes_what_the_head_learns_without_the_store(kitchen, starts
             group["weight_decay"] = config.weight_decay if group["decays"] else 0
         for p in model.parameters():
             p.requires_grad_(any(p is q for q in head.parameters()))
-        x = looks.normalised(torch.from_numpy(part.pixels(batch.numpy(), looks)))
+        x = looks.normalise(torch.from_numpy(part.pixels(batch.numpy(), looks)))
         loss = torch.nn.functional.cross_entropy(
             model(pixel_values=x).logits, torch.from_numpy(part.labels)[batch]
         )
@@ -430,7 +432,9 @@ def test_a_swin_keeps_its_weights_at_any_size_that_its_windows_fit_in(kitchen, s
 
 def test_a_network_whose_config_does_not_tell_its_size_is_refused_another_one_in_a_sentence():
     with pytest.raises(recipe.SettingsError, match="pictures of 224 pixels and no others"):
-        backbone.resized(AutoConfig.for_model("clip"), Looks(224), Config(image_size=128), "a CLIP")
+        backbone.resized(
+            AutoConfig.for_model("clip"), PicturePreprocessor(224), Config(image_size=128), "a CLIP"
+        )
 
 
 def test_a_network_is_trained_at_one_size_and_asked_at_another(kitchen, starts, monkeypatch):
@@ -468,7 +472,7 @@ def shaped(kitchen, starts):
 def test_a_network_learns_and_sees_pictures_in_their_own_shape(
     kitchen, starts, shaped, monkeypatch
 ):
-    assert open_network(shaped.checkpoint)[1] == Looks(64, longest=64)
+    assert open_network(shaped.checkpoint)[1] == PicturePreprocessor(64, longest=64)
     seen = []
     monkeypatch.setattr(
         food_train,
@@ -476,9 +480,11 @@ def test_a_network_learns_and_sees_pictures_in_their_own_shape(
         lambda x, rows, shape, *rest: seen.append(shape) or augment(x, rows, shape, *rest),
     )
     later = train(kitchen, start=shaped.id, limit=64, epochs=4)
-    assert open_network(later.checkpoint)[1] == Looks(64, longest=64)
+    assert open_network(later.checkpoint)[1] == PicturePreprocessor(64, longest=64)
     assert set(seen) == {(64, 64)}, "whole pictures keep their shape, crops are squares"
-    assert open_network(train(kitchen, start=shaped.id, shape="square").checkpoint)[1] == Looks(64)
+    assert open_network(train(kitchen, start=shaped.id, shape="square").checkpoint)[
+        1
+    ] == PicturePreprocessor(64)
 
 
 def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shaped):
@@ -498,7 +504,9 @@ def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shape
 
 def test_frozen_learns_from_pictures_in_their_own_shape(kitchen, shaped):
     run = train(kitchen, start=shaped.id, method="frozen")
-    assert len(losses(run)) == 2 and open_network(run.checkpoint)[1] == Looks(64, longest=64)
+    assert len(losses(run)) == 2 and open_network(run.checkpoint)[1] == PicturePreprocessor(
+        64, longest=64
+    )
 
 
 # -- mirror images ---------------------------------------------------------------------------------
@@ -533,7 +541,7 @@ def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method
 
 @pytest.mark.parametrize("has_it", [True, False])
 def test_answers_are_in_half_precision_where_the_processor_has_it(monkeypatch, has_it):
-    monkeypatch.setattr(looks_of_networks, "has_bf16", lambda where: has_it and where == "cpu")
+    monkeypatch.setattr(picture_preprocessor, "has_bf16", lambda where: has_it and where == "cpu")
     model, seen = network("resnet", CLASSES).eval(), []
     model.classifier[-1].register_forward_hook(
         lambda layer, given, logits: seen.append(logits.dtype)
@@ -542,8 +550,8 @@ def test_answers_are_in_half_precision_where_the_processor_has_it(monkeypatch, h
         0, 256, (4, 3, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(2)
     )
     with torch.no_grad():
-        found = Looks(SIZE).answers(model, pixels)
-        whole = model(pixel_values=Looks(SIZE).normalised(pixels)).logits.softmax(1)
+        found = PicturePreprocessor(SIZE).predict_probabilities(model, pixels)
+        whole = model(pixel_values=PicturePreprocessor(SIZE).normalise(pixels)).logits.softmax(1)
     assert (
         seen == [torch.bfloat16 if has_it else torch.float32, torch.float32]
         and found.dtype == torch.float32
@@ -574,7 +582,7 @@ def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
     model, looks = open_network(run.checkpoint)
     data = load("", "sample")
-    found = predict(model, picture_store.Store(data.test, Looks(SIZE)), looks)
+    found = predict(model, picture_store.Store(data.test, PicturePreprocessor(SIZE)), looks)
     assert next(model.parameters()).dtype == torch.float32
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
@@ -680,15 +688,15 @@ def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, sta
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(
             images=image, return_tensors="pt"
         )["pixel_values"]
-        ours = looks.normalised(torch.from_numpy(looks.framed(image).copy()).permute(2, 0, 1)[None])
+        ours = looks.normalise(torch.from_numpy(looks.frame(image).copy()).permute(2, 0, 1)[None])
         assert (
             theirs - ours
         ).abs().mean() < 0.2  # half a pixel, where the middle is rounded otherwise
     told = pipeline("image-classification", run.checkpoint)(picture)
     with torch.inference_mode():
         mine = model.eval()(
-            pixel_values=looks.normalised(
-                torch.from_numpy(looks.framed(picture).copy()).permute(2, 0, 1)[None]
+            pixel_values=looks.normalise(
+                torch.from_numpy(looks.frame(picture).copy()).permute(2, 0, 1)[None]
             )
         ).logits.softmax(1)[0]
     assert told[0]["score"] == pytest.approx(float(mine.max()), abs=0.02)

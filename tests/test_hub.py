@@ -4,6 +4,7 @@ say what to do."""
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -82,12 +83,10 @@ def test_a_hub_that_does_not_answer_is_refused_within_seconds_with_what_to_do(
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Puts back what a look at the Hub sets for the whole process."""
-    import datasets
-    import huggingface_hub.constants as constants
+    """Sets the Hub's address for this process."""
+    from huggingface_hub import constants
 
-    for place in (constants, datasets.config):
-        monkeypatch.setattr(place, "HF_HUB_OFFLINE", place.HF_HUB_OFFLINE)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     return lambda address: monkeypatch.setattr(constants, "ENDPOINT", address)
 
 
@@ -101,21 +100,21 @@ def test_a_resolver_that_hangs_does_not_make_a_person_wait(in_process, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     in_process("http://hub.invalid")
     began = time.monotonic()
-    assert not hub.reachable(0.2)
+    assert not hub.is_reachable(0.2)
     assert time.monotonic() - began < 20, "a hang"
     release.set()
 
 
-def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_not_offline(
-    in_process, closed
-):
+@pytest.fixture
+def answering():
+    """The address of a server that has nothing, and says so, and what it was asked for."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    import datasets
-    import huggingface_hub.constants as constants
+    asked = []
 
     class Nothing(BaseHTTPRequestHandler):
         def do_HEAD(self):
+            asked.append(self.path)
             self.send_error(404)
 
         def log_message(self, *_):
@@ -123,13 +122,59 @@ def test_an_endpoint_that_answers_sets_the_libraries_online_and_one_that_does_no
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        in_process(f"http://127.0.0.1:{server.server_port}")
-        assert (
-            hub.reachable() and not constants.HF_HUB_OFFLINE and not datasets.config.HF_HUB_OFFLINE
-        )
+        yield f"http://127.0.0.1:{server.server_port}", asked
         server.shutdown()
+
+
+def test_a_hub_is_reachable_where_it_answers_whatever_it_says(in_process, answering, closed):
+    address, asked = answering
+    in_process(address)
+    assert hub.is_reachable() and asked
     in_process(closed)
-    assert not hub.reachable(0.5) and constants.HF_HUB_OFFLINE and datasets.config.HF_HUB_OFFLINE
+    assert not hub.is_reachable(0.5)
+
+
+def test_nobody_is_asked_where_a_person_has_chosen_to_be_offline(
+    in_process, answering, monkeypatch
+):
+    from huggingface_hub import constants
+
+    address, asked = answering
+    in_process(address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # by the variable of that name
+    assert not hub.is_reachable() and not asked
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """The name of a data set of two rows that lies in the cache, as a download left it."""
+    import datasets
+
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"number": 1}\n{"number": 2}\n')
+    datasets.load_dataset("json", data_files={"train": str(file)}, cache_dir=str(tmp_path / "made"))
+    made = next((tmp_path / "made" / "json").glob("*/*/*/dataset_info.json")).parent
+    kept = tmp_path / "datasets" / "somebody___numbers" / "default" / "0.0.0" / "c0ffee"
+    kept.mkdir(parents=True)
+    for file in made.iterdir():
+        shutil.copy(file, kept / file.name.replace("json-", "numbers-"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    return "somebody/numbers"
+
+
+def test_what_is_cached_loads_without_a_hub_and_the_libraries_are_left_as_they_were(
+    in_process, silent, cached
+):
+    import datasets
+    from huggingface_hub import constants
+
+    in_process(silent)
+    rows, revision = hub.load_dataset(cached, "train")
+    assert rows["number"][:] == [1, 2] and revision == "cached"
+    assert hub.list_splits(cached) == ["train"] and hub.list_configs(cached) == ["default"]
+    with pytest.raises(recipe.SettingsError, match="not in this machine's cache"):
+        hub.load_dataset("somebody/else", "train")
+    assert not constants.HF_HUB_OFFLINE and not datasets.config.HF_HUB_OFFLINE
 
 
 @pytest.mark.parametrize("author, given", [("SFconvertbot", True), ("somebody", False)])
@@ -148,7 +193,7 @@ def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody
         (tmp_path / name).mkdir()
         for file in files:
             (tmp_path / name / file).write_text("{}")
-    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(hub, "is_reachable", lambda: True)
     monkeypatch.setattr(
         huggingface_hub,
         "snapshot_download",
@@ -163,10 +208,13 @@ def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody
         huggingface_hub.HfApi, "get_repo_discussions", lambda *_, **__: iter([offer])
     )
     if given:
-        assert hub.model("nlpconnect/vit-gpt2-image-captioning") == (tmp_path / "c0ffee", "c0ffee")
+        assert hub.download_model("nlpconnect/vit-gpt2-image-captioning") == (
+            tmp_path / "c0ffee",
+            "c0ffee",
+        )
     else:
         with pytest.raises(recipe.SettingsError, match="holds no safetensors"):
-            hub.model("nlpconnect/vit-gpt2-image-captioning")
+            hub.download_model("nlpconnect/vit-gpt2-image-captioning")
 
 
 @pytest.mark.skipif(not stand_in(), reason="HF_ENDPOINT is not a Hub on this machine that answers")
@@ -182,16 +230,16 @@ class TestWithAHub:
         assert re.fullmatch("[0-9a-f]{40}", data.revision) and "ylecun/mnist" in data.about
 
     def test_what_is_cached_loads_at_once_when_the_hub_is_gone(self, in_process, closed):
-        rows, _ = hub.dataset(digits_data.HUB["mnist"], "test")
+        rows, _ = hub.load_dataset(digits_data.HUB["mnist"], "test")
         in_process(closed)
-        again, revision = hub.dataset(digits_data.HUB["mnist"], "test")
+        again, revision = hub.load_dataset(digits_data.HUB["mnist"], "test")
         assert len(again) == len(rows) and revision == "cached"
 
     def test_a_data_set_that_there_is_not_is_refused_by_name(self, in_process):
         with pytest.raises(
             recipe.SettingsError, match="nobody/nothing could not be loaded from the Hub"
         ):
-            hub.dataset("nobody/nothing", "train")
+            hub.load_dataset("nobody/nothing", "train")
 
     @pytest.mark.parametrize("method", ["frozen", "lora"])
     def test_a_vision_transformer_of_the_hub_learns_food_101_and_is_published(

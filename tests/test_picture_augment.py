@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training.media.picture_augment import CHANGES, SHARPNESS, augment, draws, mixed
+from training.media.picture_augment import CHANGES, SHARPNESS, augment, draws, mix
 
 AS_IT_IS = -SHARPNESS[0] / (
     SHARPNESS[1] - SHARPNESS[0]
@@ -103,19 +103,19 @@ def test_the_draws_reach_from_softer_than_bilinear_to_sharper_than_lanczos():
 # -- mixed -----------------------------------------------------------------------------------------
 def test_mixup_lays_neighbours_over_each_other_and_their_labels_alike(images):
     labels = torch.arange(40) % 5
-    x, shares = mixed(images.float(), labels, 5, mixup=0.4, cutmix=0, seed=9)
+    x, shares = mix(images.float(), labels, 5, mixup=0.4, cutmix=0, seed=9)
     share = shares[torch.arange(40), labels].view(-1, 1, 1, 1)
     assert len(share.unique()) > 30, "every picture by its own draw"
     assert 0 <= share.min() and share.max() <= 1 and torch.allclose(shares.sum(1), torch.ones(40))
     assert torch.allclose(
         x, images.float() * share + images.float().roll(1, 0) * (1 - share), atol=1e-3
     )
-    assert torch.equal(x, mixed(images.float(), labels, 5, 0.4, 0, seed=9)[0])
+    assert torch.equal(x, mix(images.float(), labels, 5, 0.4, 0, seed=9)[0])
 
 
 def test_cutmix_lays_a_rectangle_of_the_neighbour_in_each_and_labels_go_by_its_area():
     images, labels = torch.arange(40.0).view(-1, 1, 1, 1).expand(40, 3, 24, 40), torch.arange(40)
-    x, shares = mixed(images, labels, 40, mixup=0, cutmix=1.0, seed=9)
+    x, shares = mix(images, labels, 40, mixup=0, cutmix=1.0, seed=9)
     other = x == images.roll(1, 0)
     assert ((x == images) | other).all(), "every pixel is one picture's or the other's"
     assert torch.allclose(
@@ -131,13 +131,13 @@ def test_cutmix_lays_a_rectangle_of_the_neighbour_in_each_and_labels_go_by_its_a
 
 def test_where_both_are_asked_for_each_picture_gets_one_of_them():
     images, labels = torch.arange(400.0).view(-1, 1, 1, 1).expand(400, 3, 16, 16), torch.arange(400)
-    x, _ = mixed(images, labels, 400, mixup=1.0, cutmix=3.0, seed=1)
+    x, _ = mix(images, labels, 400, mixup=1.0, cutmix=3.0, seed=1)
     whole = ((x == images) | (x == images.roll(1, 0))).all(-1).all(-1).all(-1)
     assert 0.68 < whole.float().mean() < 0.82, "three in four are cut"
-    assert torch.equal(mixed(images, labels, 400, 0, 0, 1)[0], images)
+    assert torch.equal(mix(images, labels, 400, 0, 0, 1)[0], images)
 
 
 def test_the_weakest_mixing_is_still_a_number():
     images, labels = torch.ones(2000, 3, 2, 2), torch.zeros(2000, dtype=torch.long)
-    _, shares = mixed(images, labels, 2, mixup=0.01, cutmix=0.01, seed=0)
+    _, shares = mix(images, labels, 2, mixup=0.01, cutmix=0.01, seed=0)
     assert shares.isfinite().all() and torch.allclose(shares[:, 0], torch.ones(2000))

@@ -78,6 +78,42 @@ def test_a_photo_is_turned_as_its_camera_says(
     assert near(picture, (4, 4), (0, 220, 0), 60) and near(picture, (50, 35), (0, 0, 220), 60)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "I;16"])
+def test_a_photo_of_any_mode_is_turned_as_its_camera_says(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    bright = np.zeros((40, 60), dtype=np.uint8)
+    bright[:, :20] = 255  # to the left; turned by a quarter it is above
+    grey = Image.fromarray(bright)
+    stored = (
+        Image.fromarray(bright.astype(np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    )
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = load_picture(saved(stored, tmp_path / f"photo.{suffix}", exif=exif))
+    assert picture.size == (40, 60)
+    assert near(picture, (20, 10), (255, 255, 255)) and near(picture, (20, 40), (0, 0, 0))
+
+
+BROKEN_EXIF = {
+    "no TIFF header": b"Exif\0\0no header at all",
+    "ends in its header": b"Exif\0\0MM",
+    "points behind its end": b"Exif\0\0MM\0*\xff\xff\xff\xff",
+    "promises entries that are not there": b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("block", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_broken_exif_block_does_not_refuse_a_good_picture(
+    scene: Image.Image, tmp_path: Path, suffix: str, block: bytes
+) -> None:
+    picture = load_picture(saved(scene, tmp_path / f"photo.{suffix}", exif=block))
+    assert picture.size == (60, 40) and near(picture, (50, 35), (0, 0, 220), 60)
+
+
 def test_a_large_photo_is_reduced_and_keeps_its_shape(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (3000, 1500), (10, 200, 30)), tmp_path / "large.jpg")
     assert load_picture(path).size == (1024, 512)
@@ -103,6 +139,18 @@ def test_more_than_200_megapixels_are_refused_before_decoding_and_without_a_warn
         warnings.simplefilter("error")
         with pytest.raises(PictureError, match="too large: 60000 × 60000 pixels.*200 megapixels"):
             load_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Gradio's
+def test_gradio_which_opens_an_upload_first_leaves_the_refusal_to_us(tmp_path: Path) -> None:
+    import gradio
+
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(60_000, 60_000))
+    upload = gradio.Image(type="filepath", image_mode=None)
+    seen = upload.preprocess(gradio.data_classes.ImageData(path=str(path), orig_name=path.name))
+    with pytest.raises(PictureError, match="too large: 60000 × 60000 pixels"):
+        load_picture(seen)
 
 
 def test_between_pillows_limit_and_ours_nothing_is_warned_of(tmp_path: Path) -> None:

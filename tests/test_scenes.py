@@ -61,8 +61,8 @@ def told(sample: Sample) -> list[tuple[Scene, str]]:
     ]
 
 
-def drawn(one: Scene) -> np.ndarray:
-    return Page(one).drawn().astype(np.int16)
+def render(one: Scene) -> np.ndarray:
+    return Page(one).render().astype(np.int16)
 
 
 def differing(one: np.ndarray, other: np.ndarray, by: int) -> np.ndarray:
@@ -266,7 +266,7 @@ def test_the_colours_that_are_named_are_in_the_picture(sample):
 
 @pytest.mark.parametrize("colour", ["red", "yellow", "blue", "pink", "purple", "orange"])
 def test_a_things_colour_is_drawn_where_it_stands_and_nowhere_else(colour):
-    here, other = (drawn(scene(kind="house", colour=each)) for each in (colour, "brown"))
+    here, other = (render(scene(kind="house", colour=each)) for each in (colour, "brown"))
     rows, columns = np.nonzero(differing(here, other, 0))
     assert near(here, colour).sum() > near(other, colour).sum() + 300
     assert rows.min() > 25 and columns.min() > 30 and columns.max() < 98, (
@@ -277,7 +277,7 @@ def test_a_things_colour_is_drawn_where_it_stands_and_nowhere_else(colour):
 def test_different_subjects_look_different_where_they_are_drawn_and_their_surroundings_alike():
     actions = {"cat": "sit", "ball": "lie", "car": "park"}
     pictures = {
-        kind: drawn(
+        kind: render(
             scene(kind=kind, action=actions.get(kind, "stand"), place="street", weather="night")
         )
         for kind in KINDS
@@ -307,7 +307,7 @@ def test_different_subjects_look_different_where_they_are_drawn_and_their_surrou
 def test_what_it_does_can_be_seen(kind, one, other):
     assert (
         differing(
-            drawn(scene(kind=kind, action=one)), drawn(scene(kind=kind, action=other)), 30
+            render(scene(kind=kind, action=one)), render(scene(kind=kind, action=other)), 30
         ).sum()
         > 60
     )
@@ -315,7 +315,7 @@ def test_what_it_does_can_be_seen(kind, one, other):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_as_many_are_seen_as_are_told_of(count):
-    across = near(drawn(scene(kind="ball", colour="red", action="lie", count=count)), "red").any(0)
+    across = near(render(scene(kind="ball", colour="red", action="lie", count=count)), "red").any(0)
     assert (np.diff(across.astype(int), prepend=0) == 1).sum() == count
 
 
@@ -328,7 +328,7 @@ def test_as_many_are_seen_as_are_told_of(count):
     ],
 )
 def test_what_is_over_something_is_drawn_above_it(kind, action, relation, other):
-    picture = drawn(
+    picture = render(
         scene(
             kind=kind, action=action, relation=relation, other=other, colour="purple", tint="orange"
         )
@@ -338,7 +338,7 @@ def test_what_is_over_something_is_drawn_above_it(kind, action, relation, other)
 
 
 def test_night_and_rain_are_darker_than_the_sun_and_every_weather_shows():
-    pictures = {weather: drawn(scene(weather=weather)) for weather in WEATHER}
+    pictures = {weather: render(scene(weather=weather)) for weather in WEATHER}
     assert max(pictures["night"].mean(), pictures["rain"].mean()) < pictures["sunny"].mean() - 10
     for one in pictures:
         assert all(
@@ -348,7 +348,7 @@ def test_night_and_rain_are_darker_than_the_sun_and_every_weather_shows():
 
 
 def test_every_place_looks_its_own():
-    pictures = {place: drawn(scene(place=place))[50:] for place in WEATHERS}
+    pictures = {place: render(scene(place=place))[50:] for place in WEATHERS}
     for one in pictures:
         assert all(
             one == other or differing(pictures[one], pictures[other], 20).mean() > 0.4

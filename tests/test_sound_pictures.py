@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from transformers.audio_utils import mel_filter_bank, spectrogram
 
 from training.media.sound_pictures import log_mel, spectrogram_picture, waveform_picture
+from training.samples.calls import load_calls
+from training.samples.speech import RATE
 
 DRAW = (waveform_picture, spectrogram_picture)
 
@@ -71,6 +74,33 @@ def test_every_band_sees_something_at_telephone_rate_too() -> None:
     for rate in (8_000, 16_000):
         noise = np.random.default_rng(0).normal(0, 0.1, 2 * rate)
         assert log_mel(noise, rate, 100).min() > -60
+
+
+def test_no_band_is_empty_at_any_rate() -> None:
+    for rate in (1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 11_025, 48_000, 192_000):
+        noise = np.random.default_rng(0).normal(0, 0.1, 2 * rate)
+        assert log_mel(noise, rate, 100).min() > -70
+
+
+def test_the_decibels_are_those_of_transformers() -> None:
+    columns, step, rate = 200, 160, RATE
+    for clip in load_calls("test", 1)[:4]:
+        sound = np.resize(clip.samples, columns * step).astype(np.float32) / 32768
+        window = np.hanning(256)
+        filters = mel_filter_bank(257, 80, 50, rate / 2, rate)
+        level = spectrogram(
+            # Its windows stand at the beginning of each step, ours in its middle.
+            np.pad(sound, 128)[step // 2 :],
+            window,
+            frame_length=256,
+            hop_length=step,
+            fft_length=512,
+            power=2.0,
+            center=False,
+            mel_filters=filters / filters.sum(0),
+            log_mel="dB",
+        )
+        assert np.abs(log_mel(sound, rate, columns) - level[:, :columns]).max() < 0.01
 
 
 def test_time_runs_from_left_to_right_over_minutes_too() -> None:

@@ -49,7 +49,7 @@ def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]
 
 def test_who_taught_is_recorded_with_its_revision(school, known, monkeypatch):
     monkeypatch.setattr(
-        "training.data.hub.model",
+        "training.data.hub.download_model",
         lambda name: (Run.find(school, known["resnet"]).checkpoint, "c0ffee"),
     )
     run = train(
@@ -90,7 +90,7 @@ def test_each_draw_asks_one_of_the_teachers_at_the_size_that_it_sees(school, kno
     assert one.shape == (4, len(CLASSES)) and torch.allclose(one.sum(1), torch.ones(4))
     model, looks = open_network(Run.find(school, known["resnet"]).checkpoint)
     assert torch.allclose(
-        one, model.eval()(pixel_values=looks.normalised(pixels)).logits.softmax(1), atol=1e-5
+        one, model.eval()(pixel_values=looks.normalise(pixels)).logits.softmax(1), atol=1e-5
     )
     assert torch.equal(teachers.predict(pixels, 2), one) and torch.equal(
         teachers.predict(pixels, 7), other
@@ -103,7 +103,7 @@ def test_a_teacher_may_name_its_classes_in_another_order_and_know_more(school, k
     pixels = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 255
     found = Teachers([published(school, model).id], school, "food", CLASSES).answers(pixels, 0)
     model, looks = model.eval(), open_network(Run.find(school, known["resnet"]).checkpoint)[1]
-    logits = model(pixel_values=looks.normalised(pixels)).logits
+    logits = model(pixel_values=looks.normalise(pixels)).logits
     assert torch.allclose(found, logits[:, 1:].flip(1).softmax(1), atol=1e-5)
 
 

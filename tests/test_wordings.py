@@ -14,7 +14,7 @@ from training.samples.wordings import (
     PARTS,
     SLOT,
     expansions,
-    filled,
+    fill,
     judge_sentences,
     sentence,
     slots,
@@ -145,5 +145,5 @@ def test_a_template_is_filled_as_it_is_unfolded() -> None:
     texts = set(expansions(template))
     assert texts == {"a b de", "a b df", "a c de", "a c df", "de", "df"}
     rng = np.random.default_rng(0)
-    assert {filled(template, rng).strip() for _ in range(200)} == texts
-    assert filled("to <place>", rng).removeprefix("to ") in slots()["place"]
+    assert {fill(template, rng).strip() for _ in range(200)} == texts
+    assert fill("to <place>", rng).removeprefix("to ") in slots()["place"]

@@ -1,16 +1,26 @@
-"""Where tensors live: cuda, then mps, then cpu, picked once; and when bf16 is worth using."""
+"""Where tensors live: cuda, then mps, then cpu, picked once; and when bf16 is worth using.
+
+TRANSFER_LAB_PRECISION=float32 keeps this process, and the jobs that it starts, from using bf16.
+"""
 
 import functools
 import os
 from pathlib import Path
 
+# Process-wide, since torch and transformers offer no other place: set when this module is first
+# imported, which must be before torch, and inherited by the jobs that this process starts. What a
+# person has set stays.
+#
 # A thread that waits for its turn must not spin: with a job and the demo on the same few cores,
 # libgomp's default busy waiting took one prediction from 4 ms to 99 ms (2 cores, width-24 CNN).
-# Read when torch loads.
+# Read when torch loads. The price is a thread that has to wake up before it works.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # One thread loads a checkpoint, not four: each takes turns with the predictions that go on
-# meanwhile (p99 during swaps 40 ms in place of 53, 2 cores). Read by transformers at each load.
+# meanwhile (p99 during swaps 40 ms in place of 53, 2 cores). Read by transformers at each load. The
+# price is paid where a disk is slow and a checkpoint large.
 os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
+
+PRECISIONS = ("auto", "float32")
 
 
 @functools.cache
@@ -38,13 +48,19 @@ def describe() -> str:
 @functools.cache
 def has_bf16(where: str = "") -> bool:
     """Whether bf16 autocast is faster on a device, or on the one that was picked: on CUDA, and on
-    CPUs with bf16 instructions."""
+    CPUs with bf16 instructions. Nowhere, if TRANSFER_LAB_PRECISION is float32. Raises ValueError
+    where it is something unknown."""
+    precision = os.environ.get("TRANSFER_LAB_PRECISION") or "auto"
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"TRANSFER_LAB_PRECISION is {precision!r}: it must be one of {', '.join(PRECISIONS)}."
+        )
+    if precision == "float32":
+        return False
     where = where or device()
-    return (
-        where == "cuda"
-        or where == "cpu"
-        and any(name in _processor() for name in ("amx_bf16", "avx512_bf16"))
-    )
+    if where == "cpu":
+        return any(name in _processor() for name in ("amx_bf16", "avx512_bf16"))
+    return where == "cuda"
 
 
 @functools.cache

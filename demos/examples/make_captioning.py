@@ -27,7 +27,7 @@ def main() -> None:
     HERE.mkdir(parents=True, exist_ok=True)
     for name, index in CHOSEN.items():
         page = Page(plan(SEED, index))
-        page.drawn()
+        page.render()
         page.paper.convert("RGB").quantize(128).save(HERE / f"{name}.png", optimize=True)
 
 

@@ -31,8 +31,8 @@ FIVE: list[Stroke] = [[(0.7, 0.17), (0.5, 0.18), (0.33, 0.18)],
 def main() -> None:
     """Write the six files and say how large they are."""
     HERE.mkdir(parents=True, exist_ok=True)
-    drawn = np.asarray(digit(SEVEN, 280, 0.075))
-    Image.fromarray(255 - drawn).save(HERE / "seven.png", optimize=True)
+    seven = np.asarray(digit(SEVEN, 280, 0.075))
+    Image.fromarray(255 - seven).save(HERE / "seven.png", optimize=True)
     on_paper(digit(THREE, 300, 0.03)).save(HERE / "three_on_paper.jpg", quality=82)
     chalk = np.asarray(digit(FIVE, 280, 0.06)) * 0.9 + 14
     Image.fromarray(chalk.astype(np.uint8)).save(HERE / "five_on_black.png", optimize=True)

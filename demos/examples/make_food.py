@@ -20,7 +20,7 @@ HERE = Path(__file__).parent / "food"
 CHOSEN = {
     "hot_dog": 107,
     "macarons": 229,
-    "sushi": 423,
+    "sushi": 31,
     "hamburger": 234,
     "donuts": 72,
     "french_fries": 457,
@@ -31,8 +31,8 @@ def main() -> None:
     """Writes a file for each dish."""
     HERE.mkdir(parents=True, exist_ok=True)
     for name, place in CHOSEN.items():
-        drawn = Table(np.random.default_rng([0, place]), CLASSES.index(name)).lit()
-        Image.fromarray(drawn).resize((256, 256), Image.Resampling.LANCZOS).save(
+        picture = Table(np.random.default_rng([0, place]), CLASSES.index(name)).render()
+        Image.fromarray(picture).resize((256, 256), Image.Resampling.LANCZOS).save(
             HERE / f"{name}.png", optimize=True
         )
 

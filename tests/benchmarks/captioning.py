@@ -72,7 +72,7 @@ def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
         ViTConfig,
     )
 
-    from training.media.looks import Looks
+    from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.captioning import model as caption_model
 
     texts = [text for place in part.places for text in part.texts[place]]
@@ -85,7 +85,7 @@ def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
     )
     model, words = VisionEncoderDecoderModel(made), caption_model.train_tokenizer(texts)
     caption_model.configured(model, words, config)
-    return model, caption_model.Eye(Looks(ARCHS[arch]), words)
+    return model, caption_model.Eye(PicturePreprocessor(ARCHS[arch]), words)
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
 
     from training.data.pictures import MARGIN, Store
     from training.learn import backbone, loop
-    from training.media.looks import Looks
+    from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.captioning import score as caption_score
     from training.recipes.captioning import train as caption_train
     from training.recipes.captioning.model import Teller
@@ -119,7 +119,9 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
             nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model
         )
     else:
-        given = Store(part, Looks(min(part.natural, round(MARGIN * eye.looks.size))), run.beat)
+        given = Store(
+            part, PicturePreprocessor(min(part.natural, round(MARGIN * eye.looks.size))), run.beat
+        )
         learner = Teller(model, model)
     learner.to(accelerator.device)
     lesson = caption_train.make_lesson(

@@ -117,7 +117,7 @@ def ours(
     from accelerate.state import AcceleratorState
 
     from training.learn import backbone, classify, loop
-    from training.media.looks import Looks
+    from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.food import score as food_score
     from training.recipes.food import train as food_train
     from training.recipes.food.config import Config
@@ -136,13 +136,15 @@ def ours(
     )
     nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
     if method == "frozen":
-        given = food_score.frozen_features(model, Looks(side(arch)), part, run)
+        given = food_score.frozen_features(model, PicturePreprocessor(side(arch)), part, run)
         model = backbone.find_head(model).to(accelerator.device)
         lesson = classify.head_lesson(model, given, part, [given[:0]], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
         backbone.quicken(model, accelerator)
-        lesson = food_train.make_lesson(model, Looks(side(arch)), part, nothing, config, run)
+        lesson = food_train.make_lesson(
+            model, PicturePreprocessor(side(arch)), part, nothing, config, run
+        )
     say = run.say
     run.say = lambda text, **_: (
         (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
@@ -242,8 +244,8 @@ def step(chosen: argparse.Namespace) -> None:
     """Where the time of a step goes."""
     import torch
 
-    from training.media.looks import Looks
     from training.media.picture_augment import augment, draws
+    from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.food import train as food_train
     from training.recipes.food.config import Config
     from training.runs.run import Run
@@ -251,7 +253,7 @@ def step(chosen: argparse.Namespace) -> None:
     part, _ = pictures(4 * chosen.batch, chosen.natural)
     model, looks, where = (
         network(chosen.arch).to(device.device()),
-        Looks(side(chosen.arch)),
+        PicturePreprocessor(side(chosen.arch)),
         device.device(),
     )
     model.to(memory_format=torch.channels_last)
@@ -280,7 +282,7 @@ def step(chosen: argparse.Namespace) -> None:
     for _ in range(8):
         x = timed(
             "data",
-            lambda: looks.normalised(
+            lambda: looks.normalise(
                 augment(
                     lesson.fetch(every, 0)[0][0].to(where),
                     draws(len(every), 0, 0),
@@ -332,7 +334,7 @@ def predict(chosen: argparse.Namespace) -> None:
         theirs.append(_timed(lambda p=picture: base(p)))
         halved.append(_timed(lambda p=picture: half(p)))
         mine.append(_timed(lambda p=picture: food.classify(p)))
-        alone.append(_timed(lambda p=picture: once.scores(once.looks.framed(p))))
+        alone.append(_timed(lambda p=picture: once.scores(once.looks.frame(p))))
         answer = food.classify(picture)
         looked.append(_timed(lambda a=answer: food.heat(a)))
     base_ms, half_ms, ms, alone_ms = (median(took[10:]) for took in (theirs, halved, mine, alone))

@@ -127,7 +127,7 @@ def load_from_hub(dataset: str, kind: Kind[Thing], config: str | None = None) ->
 
 def list_splits(dataset: str, config: str | None = None) -> list[str]:
     """Of a data set of the Hub that can be trained on. Raises SettingsError."""
-    parts = hub.splits(dataset, config)
+    parts = hub.list_splits(dataset, config)
     if "train" not in parts:
         raise SettingsError(
             f"{dataset} has no split named train, only {', '.join(parts)}: it cannot be trained on."
@@ -141,7 +141,7 @@ def _read_split(
     """The examples, the names of their classes, and the data set's revision."""
     import datasets
 
-    rows, revision = hub.dataset(dataset, part, config)
+    rows, revision = hub.load_dataset(dataset, part, config)
     wanted = getattr(datasets, kind.feature)
     column = next((n for n, f in rows.features.items() if isinstance(f, wanted)), None)
     label = next((n for n, f in rows.features.items() if isinstance(f, datasets.ClassLabel)), None)

@@ -1,89 +1,113 @@
 """The Hub, asked only when a person chooses it. When it does not answer, that is said within
 seconds.
 
-huggingface_hub retries for minutes without a network, also with `local_files_only`; so one HEAD of
-two seconds decides, and after a failure the libraries are set offline, where what is cached still
-loads at once.
+    from training.data import hub
+
+    rows, revision = hub.load_dataset("ethz/food101", "validation")
+    folder, revision = hub.download_model("google/vit-base-patch16-224-in21k")
+
+Its libraries retry for minutes without a network; so one HEAD of two seconds decides, and after a
+failure they are asked for what is in this machine's cache alone, which still loads at once. A
+person's HF_HUB_OFFLINE=1 is obeyed: then nobody is asked.
 """
 
 import contextlib
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from training.recipe import SettingsError
 
 CONVERTER = "SFconvertbot"  # of the Hub, which offers safetensors where there are pickles alone
+FILES = ["*.json", "*.safetensors"]  # of a model; never its pickles or its code
 
 
-def reachable(seconds: float = 2.0) -> bool:
-    """Whether the Hub (HF_ENDPOINT) answers; sets the libraries on- or offline accordingly."""
-    import datasets
-    import huggingface_hub.constants as hub
+def is_reachable(seconds: float = 2.0) -> bool:
+    """Whether the Hub (HF_ENDPOINT) answers within `seconds`, whatever it says."""
     import requests
+    from huggingface_hub import constants
 
-    answers = []
+    if constants.HF_HUB_OFFLINE:
+        return False
+    replies = []
 
     def ask() -> None:
         with contextlib.suppress(requests.RequestException):
-            answers.append(requests.head(hub.ENDPOINT, timeout=seconds))
+            replies.append(requests.head(constants.ENDPOINT, timeout=seconds))
 
     # In a thread, since the timeout of requests covers neither the name's resolution nor its second
     # address.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
-    hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = not answers
-    return bool(answers)
+    return bool(replies)
 
 
-def dataset(name: str, split: str, config: str | None = None) -> tuple[Any, str]:
+@contextlib.contextmanager
+def _from_cache_alone(wanted: bool) -> Iterator[None]:
+    """Keeps `datasets` off the network meanwhile, where that is `wanted`.
+
+    Process-wide: `datasets` has no parameter for it, only this variable, which it reads at each
+    load. It is put back at once, and the worst that a load in another thread can meet meanwhile is
+    that it, too, looks in the cache alone, while the Hub does not answer anyway.
+    """
+    from datasets import config
+
+    before = config.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = before or wanted
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before
+
+
+def load_dataset(name: str, split: str, config: str | None = None) -> tuple[Any, str]:
     """A split of a data set and its revision ("cached" when the Hub does not answer). Raises
     SettingsError."""
-    _checked(name)
-    online = reachable()
+    _check_name(name)
+    online = is_reachable()
     import datasets
     from huggingface_hub import HfApi
 
-    datasets.disable_progress_bars()
+    datasets.disable_progress_bars()  # a run's log is a file
     try:
         revision = HfApi().dataset_info(name).sha if online else None
-        loaded = datasets.load_dataset(name, config, split=split, revision=revision)
+        with _from_cache_alone(not online):
+            rows = datasets.load_dataset(name, config, split=split, revision=revision)
     except Exception as error:  # many kinds, of three libraries; every one means: not loaded
         raise _not_loaded(name, online, error) from error
-    return loaded, revision or "cached"
+    return rows, revision or "cached"
 
 
-def model(name: str) -> tuple[Path, str]:
-    """The folder of a model (no pickles, no code) and its revision. Raises SettingsError."""
-    _checked(name)
-    online = reachable()
+def download_model(name: str) -> tuple[Path, str]:
+    """The folder of a model (no pickles, no code) and its revision ("cached" when the Hub does not
+    answer). Raises SettingsError."""
+    _check_name(name)
+    online = is_reachable()
     from huggingface_hub import HfApi, snapshot_download
 
     try:
         revision = HfApi().model_info(name).sha if online else None
-        found = Path(
+        folder = Path(
             snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=["*.json", "*.safetensors"],
-                local_files_only=not online,
+                name, revision=revision, allow_patterns=FILES, local_files_only=not online
             )
         )
     except Exception as error:  # many kinds, of two libraries
         raise _not_loaded(name, online, error) from error
-    if not list(found.glob("*.safetensors")) and online:
-        found, revision = _converted(name) or (found, revision)
-    if not list(found.glob("*.safetensors")):
+    if not list(folder.glob("*.safetensors")) and online:
+        folder, revision = _download_converted(name) or (folder, revision)
+    if not list(folder.glob("*.safetensors")):
         raise SettingsError(
             f"{name} holds no safetensors. Its weights are pickles, which could run code when "
             "loaded: choose another model."
         )
-    return found, revision or "cached"
+    return folder, revision or "cached"
 
 
-def _converted(name: str) -> tuple[Path, str] | None:
+def _download_converted(name: str) -> tuple[Path, str] | None:
     """The safetensors that the Hub's own robot has offered for a model of pickles, as transformers
     finds them."""
     from huggingface_hub import HfApi, snapshot_download
@@ -97,49 +121,49 @@ def _converted(name: str) -> tuple[Path, str] | None:
         ]
         if not offers:
             return None
-        found = Path(
-            snapshot_download(name, revision=offers[0], allow_patterns=["*.json", "*.safetensors"])
-        )
-        return found, found.name  # a snapshot's folder is named by its commit
+        folder = Path(snapshot_download(name, revision=offers[0], allow_patterns=FILES))
     except (HfHubHTTPError, OSError):
         return None
+    return folder, folder.name  # a snapshot's folder is named by its commit
 
 
-def splits(name: str, config: str | None = None) -> list[str]:
+def list_splits(name: str, config: str | None = None) -> list[str]:
     """The names of a data set's splits. Raises SettingsError."""
-    _checked(name)
-    online = reachable()
+    _check_name(name)
+    online = is_reachable()
     import datasets
 
     try:
-        return datasets.get_dataset_split_names(name, config)
+        with _from_cache_alone(not online):
+            return datasets.get_dataset_split_names(name, config)
     except Exception as error:  # many kinds, of three libraries
         raise _not_loaded(name, online, error) from error
 
 
-def configs(name: str) -> list[str]:
+def list_configs(name: str) -> list[str]:
     """The names of a data set's parts. Raises SettingsError."""
-    _checked(name)
-    online = reachable()
+    _check_name(name)
+    online = is_reachable()
     import datasets
 
     try:
-        return datasets.get_dataset_config_names(name)
+        with _from_cache_alone(not online):
+            return datasets.get_dataset_config_names(name)
     except Exception as error:  # many kinds, of three libraries
         raise _not_loaded(name, online, error) from error
 
 
-def _checked(name: str) -> str:
-    """A name that can only be one of the Hub: the libraries would also take a folder of this
-    machine."""
+def _check_name(name: str) -> None:
+    """Raises SettingsError unless a name can only be one of the Hub: the libraries would also take
+    a folder of this machine."""
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or Path(name).exists():
         raise SettingsError(
             f"{name!r} is no name on the Hub: it must be owner/name, such as ethz/food101."
         )
-    return name
 
 
 def _not_loaded(name: str, online: bool, error: Exception) -> SettingsError:
+    """What a person is told, by whether the Hub answered."""
     if not online:
         return SettingsError(
             f"The Hub does not answer and {name} is not in this machine's cache. Check the "

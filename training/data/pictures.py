@@ -1,7 +1,7 @@
 """Coloured pictures to learn from: read, framed for a network, and kept.
 
 They stay as they are stored (files, or what a data set holds) until they are framed, by
-`Looks.framed`.
+`PicturePreprocessor.frame`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from training.data.examples import Examples, Kind
 from training.device import cores, device
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.media.pictures import PictureError, load_picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -33,7 +33,7 @@ Pictures: TypeAlias = Examples[Image.Image]
 def read_pixels(
     pictures: Pictures,
     indices: np.ndarray,
-    looks: Looks,
+    looks: PicturePreprocessor,
     beat: Callable[[], Any] = int,
     aspects: np.ndarray | None = None,
 ) -> Any:
@@ -46,7 +46,7 @@ def read_pixels(
 
     def fill(row: int) -> None:
         picture = pictures.read_one(indices[row])
-        out[row] = looks.framed(picture).transpose(2, 0, 1)
+        out[row] = looks.frame(picture).transpose(2, 0, 1)
         if aspects is not None:
             aspects[indices[row]] = picture.width / picture.height
 
@@ -68,7 +68,7 @@ KIND = Kind(
     PICTURES,
     "Image",
     lambda source, _: load_picture(source),
-    lambda picture: Looks(TINY).framed(picture).tobytes(),
+    lambda picture: PicturePreprocessor(TINY).frame(picture).tobytes(),
     PictureError,
 )
 
@@ -85,7 +85,9 @@ class Store:
     """Pictures as uint8, (N, 3, size, size) or each in its own shape: in memory where they fit into
     a third of it, else decoded when asked."""
 
-    def __init__(self, pictures: Pictures, looks: Looks, beat: Callable[[], Any] = int):
+    def __init__(
+        self, pictures: Pictures, looks: PicturePreprocessor, beat: Callable[[], Any] = int
+    ):
         self.pictures = pictures
         self.looks = looks
         self.packed = None

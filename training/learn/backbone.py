@@ -20,7 +20,7 @@ from transformers.utils import logging
 from training.data import hub
 from training.device import has_amx
 from training.learn import small_maps
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
@@ -92,7 +92,7 @@ def open_start(name: str, runs: Path, slot: str) -> Start:
     if "/" not in name:
         found = checkpoint.usable(checkpoint.find(runs, name, slot))
         return Start(found.id, found)
-    path, revision = hub.model(name)
+    path, revision = hub.download_model(name)
     return Start(name, checkpoint.usable(Checkpoint(name, name, path)), revision)
 
 
@@ -107,7 +107,9 @@ def is_bound_to_its_size(made: PretrainedConfig) -> bool:
     return made.model_type in OF_ONE_SIZE
 
 
-def resize_input(made: PretrainedConfig, looks: Looks, config: SizeConfig, name: str) -> Looks:
+def resize_input(
+    made: PretrainedConfig, looks: PicturePreprocessor, config: SizeConfig, name: str
+) -> PicturePreprocessor:
     """How the network `name` sees pictures of the size asked for, for which its config `made` is
     changed; a network that was trained must be able to. A Swin that knows of places within its
     windows alone can, from windows of the usual size on. Raises SettingsError."""
@@ -128,7 +130,7 @@ def resize_input(made: PretrainedConfig, looks: Looks, config: SizeConfig, name:
             )
     if hasattr(made, "image_size") and (scratch or windows):
         made.image_size = size
-    return Looks(size, looks.mean, looks.std)
+    return PicturePreprocessor(size, looks.mean, looks.std)
 
 
 def make_network(

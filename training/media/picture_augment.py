@@ -14,10 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 COLUMNS = 9  # area, aspect, place (2), mirror, change, strength, its sign, sharpness
-SHARPNESS = (
-    -0.3,
-    1.3,
-)  # of a bilinear enlargement: at about 0.8 it is a bicubic one, at 1.1 Lanczos's
+# of a bilinear enlargement: at about 0.8 it is a bicubic one, at 1.1 Lanczos's
+SHARPNESS = (-0.3, 1.3)
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 CHANGES = (
     "identity",
@@ -83,21 +81,25 @@ def augment(
 
 
 def _warp(rows: Tensor, which: Tensor) -> Tensor:
-    """(N, 2, 2) and shift (N, 2): the geometric change of each picture, most of them none. As (N,
-    2, 3)."""
+    """(N, 2, 3): the geometric change of each picture, a matrix beside a shift; most of them
+    none."""
     amount = rows[:, 6] * torch.where(rows[:, 7] < 0.5, -1.0, 1.0)
 
-    def of(name: str, most: float) -> Tensor:
+    def amount_of(name: str, most: float) -> Tensor:
         return torch.where(which == CHANGES.index(name), amount * most, 0.0)
 
-    angle = of("rotate", math.radians(45))
+    angle = amount_of("rotate", math.radians(45))
     one = torch.ones_like(amount)
     cos = torch.cos(angle)
     sin = torch.sin(angle)
     return torch.stack(
         [
-            torch.stack([cos * one, of("shear_x", 0.5) - sin, of("translate_x", 0.4)], 1),
-            torch.stack([of("shear_y", 0.5) + sin, cos * one, of("translate_y", 0.4)], 1),
+            torch.stack(
+                [cos * one, amount_of("shear_x", 0.5) - sin, amount_of("translate_x", 0.4)], 1
+            ),
+            torch.stack(
+                [amount_of("shear_y", 0.5) + sin, cos * one, amount_of("translate_y", 0.4)], 1
+            ),
         ],
         1,
     )
@@ -132,12 +134,12 @@ def _focus(x: Tensor, rows: Tensor) -> Tensor:
     """Each picture as soft or sharp as its draw: programs and cameras scale pictures differently,
     and a network that saw one way of it alone loses accuracy at the others."""
     least, most = SHARPNESS
-    return (x + (least + (most - least) * rows[:, 8, None, None, None]) * (x - _soft(x))).clamp(
+    return (x + (least + (most - least) * rows[:, 8, None, None, None]) * (x - _blur(x))).clamp(
         0, 255
     )
 
 
-def _soft(x: Tensor) -> Tensor:
+def _blur(x: Tensor) -> Tensor:
     """The mean of every pixel and those beside it: avg_pool2d's, which takes four times as long on
     a CPU."""
     for along in (2, 3):
@@ -161,11 +163,11 @@ def _recolour(images: Tensor, rows: Tensor, which: Tensor) -> Tensor:
         if len(at):
             amount = rows[at, 6, None, None, None]
             factor = 1 + amount * torch.where(rows[at, 7, None, None, None] < 0.5, -0.9, 0.9)
-            out[at] = _changed(name, images[at], amount, factor).clamp(0, 255)
+            out[at] = _change(name, images[at], amount, factor).clamp(0, 255)
     return out
 
 
-def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
+def _change(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
     """(n, 3, S, S) with strengths (n, 1, 1, 1): `amount` in 0 to 1, `factor` in 0.1 to 1.9."""
     if name == "brightness":
         return x * factor
@@ -182,12 +184,12 @@ def _changed(name: str, x: Tensor, amount: Tensor, factor: Tensor) -> Tensor:
     other = {
         "contrast": lambda: grey.mean((2, 3), keepdim=True),
         "saturation": lambda: grey,
-        "sharpness": lambda: _soft(x),
+        "sharpness": lambda: _blur(x),
     }[name]()
     return other + (x - other) * factor
 
 
-def mixed(
+def mix(
     images: Tensor, labels: Tensor, classes: int, mixup: float, cutmix: float, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Each picture with its neighbour in the batch: laid over each other (mixup, Zhang et al. 2018,
@@ -198,13 +200,13 @@ def mixed(
         return images, shares
     (count, _, high, wide) = images.shape
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.stack(
+    numbers = torch.stack(
         [
             *(_beta(alpha or 1.0, count, generator) for alpha in (mixup, cutmix)),
             *torch.rand(3, count, 1, 1, generator=generator),
         ]
     )
-    over, cut, x, y, which = drawn.to(images.device, non_blocking=True)
+    over, cut, x, y, which = numbers.to(images.device, non_blocking=True)
     half = (1 - cut).sqrt() / 2
     rows = _places(high, images.device)[:, None]
     columns = _places(wide, images.device)

@@ -1,7 +1,8 @@
 """The one loader for a person's picture: every image tab and every own-folder training go through
 it.
 
-    from training.pictures import load_picture, flatten
+    from training.media.pictures import flatten, load_picture
+
     picture = flatten(load_picture("holiday.jpg"))
 
 Phones, scanners and drawing programs write pictures that a plain Image.open shows rotated, clipped
@@ -12,34 +13,28 @@ are ignored, HEIC is not read.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from training.media.uploads import called, first_bytes
-
-# Pillow warns from 89 megapixels on, at import sites that we do not control, and a warning filter
-# is not thread-safe. This module checks the size itself, before anything is decoded, so Pillow's
-# own check is off.
-Image.MAX_IMAGE_PIXELS = None
+from training.media.uploads import first_bytes, quoted_name
 
 MAX_PIXELS = 200_000_000
+# Process-wide: Pillow's own check of sizes is off. Gradio opens an upload before we see it, and
+# Pillow would answer there, with a warning from 89 megapixels on and an error from 179, not with
+# our sentence. It asks nobody but this module variable, and filters of warnings are process-wide
+# too. What it takes away: pictures that are opened elsewhere than here have no limit, so a file of
+# a person's goes through load_picture, which checks the size before it decodes anything.
+Image.MAX_IMAGE_PIXELS = None
 # Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a
 # second, unchecked picture inside (ICO).
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class PictureError(ValueError):
@@ -54,13 +49,18 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
     Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
     """
     if isinstance(source, bytes):
-        name = "The picture"
-        head = source[:1024]
-        file = io.BytesIO(source)
-    else:
-        file = Path(source)
-        name = called(file)
-        head = first_bytes(file, "picture", "picture", PictureError)
+        return _read(io.BytesIO(source), "The picture", source[:1024], longest)
+    path = Path(source)
+    name = quoted_name(path)
+    head = first_bytes(path, "picture", "picture", PictureError)
+    # Pillow (12.3) maps an uncompressed TIFF that it is given by name into memory, and scrambles it
+    # if it is marked as turned. What it is given as an open file it reads right.
+    with path.open("rb") as file:
+        return _read(file, name, head, longest)
+
+
+def _read(file: BinaryIO, name: str, head: bytes, longest: int) -> Image.Image:
+    """The picture that a file holds; refusals call it `name`."""
     try:
         image = Image.open(file, formats=FORMATS)
     except Exception as error:  # a damaged header can raise almost anything, by format
@@ -112,17 +112,16 @@ def _decode(image: Image.Image, longest: int) -> Image.Image:
     """Decode, shrink, bring to RGB or RGBA, turn upright."""
     size = _within(image.size, longest)
     if image.format in ("JPEG", "MPO"):
-        image.draft(
-            None, size
-        )  # the decoder skips detail: a 50-megapixel photo in a fraction of the time
+        # The decoder skips detail: a 50-megapixel photo in a fraction of the time.
+        image.draft(None, size)
     image.load()
-    turn = _orientation(image)
     picture = _eight_bits(image)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if picture.mode != "RGBA" or picture.getextrema()[3][0] == 255:
         picture = picture.convert("RGB")
-    return picture.transpose(turn) if turn is not None else picture
+    _turn_upright(picture)
+    return picture
 
 
 def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -131,26 +130,28 @@ def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """How the camera's orientation mark says to turn the picture; None where it says nothing
-    sensible."""
-    try:
-        return TURNS.get(image.getexif().get(0x0112))
-    except (SyntaxError, ValueError, KeyError, TypeError, OSError, struct.error):
-        # a broken EXIF block says nothing about the pixels, which are good: keep them as stored
-        return None
+def _turn_upright(picture: Image.Image) -> None:
+    """Turn a picture in place as its camera's mark says; as stored where it says nothing sensible.
+
+    Last, when the picture is small: turned whole, a PNG of 48 megapixels takes 370 MB, not 250.
+    (Pillow turns a TIFF by itself, when it is read.)
+    """
+    # A broken EXIF block says nothing about the pixels, which are good.
+    with contextlib.suppress(SyntaxError, ValueError, KeyError, TypeError, OSError, struct.error):
+        ImageOps.exif_transpose(picture, in_place=True)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """8 bits a channel, in a mode that can be resized; deep greys are scaled, not clipped."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_deep_grey(np.asarray(image)))
+        grey = Image.fromarray(_deep_grey(np.asarray(image)))
+        grey.info.update(image.info)  # the camera's mark is in it
+        return grey
     if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode == "1":
-        return image.convert(
-            "L"
-        )  # a third of the memory that RGB takes, which counts in a large plan
+        # A third of the memory that RGB takes, which counts in a large plan.
+        return image.convert("L")
     return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
 
 

@@ -21,7 +21,7 @@ OCTAVES = 7
 CLEAN = 0.2  # of the clips get no noise
 
 
-def varied(clip: np.ndarray, rate: int, strength: str, rng: np.random.Generator) -> np.ndarray:
+def vary(clip: np.ndarray, rate: int, strength: str, rng: np.random.Generator) -> np.ndarray:
     """float32 (m,) of float32 (n,), within -1 to 1."""
     if strength == "none":
         return clip

@@ -1,12 +1,13 @@
 """Pictures of what was heard: a waveform and a spectrogram, without axes, for light and dark pages
 alike.
 
-    from training.sound_pictures import spectrogram_picture, waveform_picture
+    from training.media.sound_pictures import spectrogram_picture, waveform_picture
+
     waveform_picture(sound.samples, sound.rate)      # RGBA, 640 x 120
     spectrogram_picture(sound.samples, sound.rate)   # RGBA, 640 x 160
 
 Silence is transparent, so the page shows through; no colour in them is near white or black. Time
-runs from left to right over the whole width, in both alike. numpy and Pillow only.
+runs from left to right over the whole width, in both alike.
 """
 
 from __future__ import annotations
@@ -38,17 +39,16 @@ def waveform_picture(samples: np.ndarray, rate: int, size: tuple[int, int] = WAV
     edges = np.linspace(0, len(samples), width + 1).astype(int)
     starts = np.minimum(edges[:-1], len(samples) - 1)
     peak = max(float(np.abs(samples).max()), 1e-9)
-    joint = samples[
-        np.minimum(edges[1:], len(samples) - 1)
-    ]  # each column reaches to the next one's first sample
+    # Each column reaches to the next one's first sample.
+    joint = samples[np.minimum(edges[1:], len(samples) - 1)]
     high = np.maximum(np.maximum.reduceat(samples, starts), joint) / peak
     low = np.minimum(np.minimum.reduceat(samples, starts), joint) / peak
     power = np.add.reduceat(np.square(samples, dtype=np.float32), starts)
     loud = np.sqrt(power / np.maximum(1, edges[1:] - starts)) / peak
     middle = height / 2
     reach = height / 2 - 2
-    outer = _filled(middle - reach * high, middle - reach * low, height)
-    inner = _filled(
+    outer = _fill_between(middle - reach * high, middle - reach * low, height)
+    inner = _fill_between(
         middle - reach * np.minimum(loud, high), middle + reach * np.minimum(loud, -low), height
     )
     alpha = np.maximum(0.5 * outer, inner)
@@ -84,7 +84,10 @@ def log_mel(samples: np.ndarray, rate: int, columns: int, bands: int = BANDS) ->
     sound.
 
     Where a column stands for more time than a window sees, it is the mean of up to four windows in
-    it.
+    it. At rates up to 2,000 a second there are fewer bands: as many as a window has samples.
+
+    `transformers.audio_utils.spectrogram` gives the same decibels, but its step is a whole number
+    of samples, so that no sound fills a given width exactly, and it takes twice as long.
     """
     length = 1 << int(np.ceil(np.log2(WINDOW * rate)))
     each = int(np.clip(len(samples) // (columns * length), 1, 4))
@@ -98,23 +101,21 @@ def log_mel(samples: np.ndarray, rate: int, columns: int, bands: int = BANDS) ->
     power = np.square(lines.real) + np.square(lines.imag)
     if each > 1:
         power = power.reshape(columns, each, -1).mean(1)
-    mel = _filters(rate, length, bands) @ power.T
+    mel = _mel_filters(rate, length, min(bands, length)) @ power.T
     return (10 * np.log10(np.maximum(mel, 1e-10))).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
-def _filters(rate: int, length: int, bands: int) -> np.ndarray:
+def _mel_filters(rate: int, length: int, bands: int) -> np.ndarray:
     """Triangles of equal area on the mel scale: (bands, length + 1)."""
-    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (min(50, rate / 40), rate / 2))
-    corners = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
-    lines = np.arange(length + 1) * rate / (2 * length)
-    rise = (lines - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
-    fall = (corners[2:, None] - lines) / (corners[2:] - corners[1:-1])[:, None]
-    triangles = np.maximum(0, np.minimum(rise, fall))
-    return (triangles / np.maximum(triangles.sum(1, keepdims=True), 1e-9)).astype(np.float32)
+    # Here, since it loads transformers: a second, which an answer has spent already.
+    from transformers.audio_utils import mel_filter_bank
+
+    triangles = mel_filter_bank(length + 1, bands, min(50, rate / 40), rate / 2, rate)
+    return (triangles / triangles.sum(0)).T.astype(np.float32)
 
 
-def _filled(top: np.ndarray, bottom: np.ndarray, height: int) -> np.ndarray:
+def _fill_between(top: np.ndarray, bottom: np.ndarray, height: int) -> np.ndarray:
     """How much of each pixel lies between `top` and `bottom` (one of each a column), at least a
     thin line."""
     thin = np.maximum(0, 1.2 - (bottom - top)) / 2

@@ -1,13 +1,14 @@
 """The one loader for a person's sound: the audio tab, the recipe and its data sets all go through
 it.
 
-    from training.sounds import load_sound sound = load_sound("call.mp3")                 #
-    sound.samples: float32 (n,), one channel, 16,000 a second sound = from_bytes(row["bytes"],
-    row["path"])  # as data sets hold them
+    from training.media.sounds import from_bytes, load_sound
+
+    sound = load_sound("call.mp3")  # sound.samples: float32 (n,), one channel, 16,000 a second
+    sound = from_bytes(row["bytes"], row["path"])  # as data sets hold them
 
 libsndfile (soundfile) decodes WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF; soxr resamples.
 Neither ffmpeg nor torchcodec is needed. What is odd about a recording and could be put right is
-told in `notes`.
+said in `notes`.
 
 A file is decoded twice, a block at a time: once to find its channels' levels, its centre and its
 faults, once to mix and resample. So memory holds the result and one block, whatever the rate, the
@@ -27,7 +28,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from training.media.uploads import called, first_bytes
+from training.media.uploads import first_bytes, quoted_name
 
 SHORTEST = 0.1  # seconds
 LONGEST = 600.0  # seconds
@@ -37,9 +38,8 @@ SILENCE = 0.001  # -60 dB of full scale: the loudest tenth of a second must have
 BLOCK = 1 << 18  # numbers read at a time, over all channels
 MOST = 1 << 29  # numbers read in all: a small file can claim 255 channels of nothing, for hours
 UNKNOWN = 1 << 40  # a length in frames that no file has: streamed FLAC says 2**63 - 1
-SENSIBLE = float(
-    1 << 32
-)  # float files may hold 32-bit integers unscaled; beyond that a number is broken
+# float files may hold 32-bit integers unscaled; beyond that a number is broken
+SENSIBLE = float(1 << 32)
 # The share of the full scale from which a sample counts as clipped: the highest step of the type.
 FULL = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128}
 FULL_OTHERWISE = 32766.5 / 32768
@@ -74,7 +74,11 @@ def load_sound(source: str | Path, rate: int = 16_000, longest: float = LONGEST)
     """
     path = Path(source)
     return _load(
-        str(path), called(path), first_bytes(path, "sound", "recording", SoundError), rate, longest
+        str(path),
+        quoted_name(path),
+        first_bytes(path, "sound", "recording", SoundError),
+        rate,
+        longest,
     )
 
 
@@ -83,7 +87,7 @@ def from_bytes(
 ) -> Sound:
     """The same for a file's content; `name` is what a refusal calls it (of a path, the last
     part)."""
-    name = called(Path(name)) if name else "The recording"
+    name = quoted_name(Path(name)) if name else "The recording"
     if not content:
         raise SoundError(f"{name} is empty (0 bytes). Choose another recording.")
     return _load(bytes(content), name, bytes(content[:64]), rate, longest)
@@ -91,9 +95,9 @@ def from_bytes(
 
 def _load(source: str | bytes, name: str, head: bytes, rate: int, longest: float) -> Sound:
     survey = _survey(source, name, head, longest)
-    mixed = (_clean(block)[0] @ survey.weights for block in _blocks(source, survey.frames))
+    mixed = (_clean(block)[0] @ survey.weights for block in _read_blocks(source, survey.frames))
     gain = np.float32(1 / max(1.0, survey.peak))
-    samples = _resampled(
+    samples = _resample(
         ((block - np.float32(survey.centre)) * gain for block in mixed), survey.rate, rate
     )
     if _loudest(samples, rate) < SILENCE:
@@ -102,9 +106,8 @@ def _load(source: str | bytes, name: str, head: bytes, rate: int, longest: float
             f"{which}{name} is silent: nothing in it is louder than -60 dB of full scale. Check "
             "that the right microphone is on and not muted, and record again."
         )
-    samples /= max(
-        1.0, float(np.abs(samples).max())
-    )  # resampling can overshoot what was at full scale
+    # Resampling can overshoot what was at full scale.
+    samples /= max(1.0, float(np.abs(samples).max()))
     return Sound(samples, rate, survey.rate, survey.channels, survey.notes())
 
 
@@ -130,9 +133,8 @@ class _Survey:
         share = 100 * self.clipped / (self.frames * self.channels)
         heard = self.frames / self.rate
         if self.longer:
-            said.append(
-                f"longer than {_duration(heard)}: only the first {_duration(heard)} are heard"
-            )
+            limit = _exact_duration(heard)
+            said.append(f"longer than {limit}: only the first {limit} are heard")
         elif self.frames < self.promised < UNKNOWN:
             said.append(f"damaged or incomplete: only the first {heard:.1f} s could be read")
         if self.channels > 1 and np.ptp(self.weights) == 0:
@@ -165,11 +167,10 @@ def _survey(source: str | bytes, name: str, head: bytes, longest: float) -> _Sur
     be used."""
     try:
         with _open(source) as file:
-            found = _Survey(file.samplerate, file.channels, file.subtype, _promised(file))
+            found = _Survey(file.samplerate, file.channels, file.subtype, _promised_frames(file))
             known = file.format in FORMATS
-    except (
-        Exception
-    ) as error:  # a damaged header can raise more than LibsndfileError; an odd suffix TypeError
+    # A damaged header can raise more than LibsndfileError; an odd suffix TypeError.
+    except Exception as error:
         raise SoundError(_why_not(name, head)) from error
     if not known:
         raise SoundError(_why_not(name, b""))
@@ -179,7 +180,7 @@ def _survey(source: str | bytes, name: str, head: bytes, longest: float) -> _Sur
             f"{RATES[1]:,} can be read. Save it with 16,000 and try again."
         )
     limit = min(int(longest * found.rate), MOST // found.channels)
-    _measure(found, _blocks(source, limit))
+    _measure(found, _read_blocks(source, limit))
     found.longer = found.frames == limit and found.promised > limit
     if not found.frames and found.promised:
         raise SoundError(
@@ -231,7 +232,7 @@ def _measure(found: _Survey, blocks: Iterator[np.ndarray]) -> None:
     found.centre = centre if abs(centre) > 0.01 * max(1.0, found.peak) else 0.0
 
 
-def _promised(file: soundfile.SoundFile) -> int:
+def _promised_frames(file: soundfile.SoundFile) -> int:
     """How many frames a header speaks of; of an incomplete WAV or AIFF, libsndfile counts those
     that there are."""
     sizes = re.search(
@@ -247,7 +248,7 @@ def _open(source: str | bytes) -> soundfile.SoundFile:
     return soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
-def _blocks(source: str | bytes, limit: int) -> Iterator[np.ndarray]:
+def _read_blocks(source: str | bytes, limit: int) -> Iterator[np.ndarray]:
     """The first `limit` frames, float32 (n, channels) at a time, ending where decoding fails."""
     with _open(source) as file:
         left = limit
@@ -273,7 +274,7 @@ def _clean(block: np.ndarray) -> tuple[np.ndarray, int]:
     return (np.where(good, block, np.float32(0)) if broken else block), broken
 
 
-def _resampled(blocks: Iterator[np.ndarray], old: int, new: int) -> np.ndarray:
+def _resample(blocks: Iterator[np.ndarray], old: int, new: int) -> np.ndarray:
     """Blocks of one channel at `old` a second as one float32 (n,) at `new` a second."""
     if old == new:
         return np.concatenate(list(blocks))
@@ -288,7 +289,9 @@ def _loudest(samples: np.ndarray, rate: int) -> float:
     return float(samples[: len(samples) // width * width].reshape(-1, width).std(1).max())
 
 
-def _duration(seconds: float) -> str:
+def _exact_duration(seconds: float) -> str:
+    """`0.5 seconds`, `100 seconds` or `10 minutes`: where sound is cut off, which wording.duration
+    rounds (to `0 s`, `2 min` and `10 min`)."""
     return f"{seconds / 60:.3g} minutes" if seconds >= 120 else f"{seconds:.3g} seconds"
 
 

@@ -4,7 +4,7 @@ it begin."""
 from pathlib import Path
 
 
-def called(path: Path) -> str:
+def quoted_name(path: Path) -> str:
     """A file's name as sentences give it, without its folders and not endless."""
     return f"“{path.name if len(path.name) <= 80 else path.name[:79] + '…'}”"
 
@@ -14,7 +14,7 @@ def first_bytes(
 ) -> bytes:
     """The start of a file that should be `what`, of which one is called `one`. Raises `refusal`
     where there is no ordinary file with something in it."""
-    name = called(path)
+    name = quoted_name(path)
     try:
         if path.is_dir():
             raise refusal(f"{name} is a folder, not a {what}. Choose one {one} in it.")

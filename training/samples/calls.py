@@ -1,9 +1,11 @@
 """The embedded sample of calls to a bank: synthesised speech, 14 intents, kept as Ogg files beside
 this one.
 
-    from training.samples.calls import load_calls clips = load_calls("train")            #
-    speech.Clip: int16 samples at 8,000 a second, label, text, voice python -m
-    training.samples.calls       # makes the files again; needs espeak-ng
+    from training.samples.calls import load_calls
+
+    clips = load_calls("train")  # speech.Clip: int16 samples at 8,000 a second, label, text, voice
+
+    python -m training.samples.calls  # makes the files again; needs espeak-ng
 
 Opus, a telephone's codec, holds it in the fewest bytes for what is lost. Each file holds one
 intent's clips of one split in a row, with a little silence between them; index.jsonl says where

@@ -2,6 +2,7 @@
 network.
 
     from training.samples.dishes import CLASSES, dishes
+
     pixels, labels = dishes(480, seed=0)      # uint8 (480, 64, 64, 3), int64 (480,)
 
 A dish is painted as flat outlines, three times as large, while a second picture keeps how high each
@@ -43,7 +44,7 @@ def dishes(count: int = 480, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """
     labels = np.arange(count, dtype=np.int64) % len(CLASSES)
     pictures = [
-        Table(np.random.default_rng([seed, i]), label).lit() for i, label in enumerate(labels)
+        Table(np.random.default_rng([seed, i]), label).render() for i, label in enumerate(labels)
     ]
     return np.array(pictures, dtype=np.uint8).reshape(-1, SIDE, SIDE, 3), labels
 
@@ -74,12 +75,12 @@ class Table:
         )
         self.middle = complex(*(1 + self.any(-room, room, 2)) * LARGE / 2)
         self.paint = self._cloth()
-        self.body, self.trim = (
-            Image.new("L", self.paint.size) for _ in range(2)
-        )  # heights, and what is on them
-        self.draw, self.raise_, self.stud = (
-            ImageDraw.Draw(each) for each in (self.paint, self.body, self.trim)
-        )
+        # heights, and what is on them
+        self.body = Image.new("L", self.paint.size)
+        self.trim = Image.new("L", self.paint.size)
+        self.draw = ImageDraw.Draw(self.paint)
+        self.raise_ = ImageDraw.Draw(self.body)
+        self.stud = ImageDraw.Draw(self.trim)
         self._plate(low * 1j if self.upright else 0j)
         draw(self)
 
@@ -190,7 +191,7 @@ class Table:
         ).real.sum(0)
         return (outline - outline.mean()) * (1 + amount * bumps) + outline.mean()
 
-    def lit(self) -> np.ndarray:
+    def render(self) -> np.ndarray:
         """The picture lit from above, reduced, a little blurred and grainy: uint8 (64, 64, 3)."""
         soft = (
             self.body.filter(ImageFilter.GaussianBlur(2.4)),

@@ -2,6 +2,7 @@
 hand.
 
     from training.samples.garments import LABELS, garments
+
     pixels, labels = garments(per_class=200, seed=0)      # uint8 (2000, 28, 28), int64 (2000,)
 
 Each drawing is an outline with its own proportions, cloth, print and details, drawn at four times
@@ -17,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from training.samples.sheet import FINE, SIDE, Sheet, arc, framed, mirrored
+from training.samples.sheet import FINE, SIDE, Sheet, arc, frame, mirror
 
 LABELS = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
@@ -44,7 +45,7 @@ def garments(per_class: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 def draw_garment(label: int, rng: np.random.Generator) -> np.ndarray:
     """One drawing of class `label` (0 to 9), uint8 (28, 28)."""
-    return framed(draw_large(label, rng))
+    return frame(draw_large(label, rng))
 
 
 def draw_large(label: int, rng: np.random.Generator, fine: int = FINE) -> Image.Image:
@@ -98,7 +99,7 @@ def _t_shirt(sheet: Sheet, any_: Draw) -> None:
     neck = any_(0.09, 0.15)
     width = any_(0.2, 0.26) if sleeveless else any_(0.27, 0.33)
     _upper(sheet, any_, 0 if sleeveless else any_(0.27, 0.38), width, any_(0.08, 0.15), neck)
-    sheet.line(mirrored([(neck, 0), (neck * 0.7, 0.07)]), 0.6, 0.02)
+    sheet.line(mirror([(neck, 0), (neck * 0.7, 0.07)]), 0.6, 0.02)
 
 
 def _pullover(sheet: Sheet, any_: Draw) -> None:
@@ -117,7 +118,7 @@ def _pullover(sheet: Sheet, any_: Draw) -> None:
     ]
     sheet.both(end, shade=rib)
     if sheet.chance(0.35):  # a roll neck or hood
-        sheet.piece(mirrored([(0.09, -0.06), (0.12, 0.05), (0.05, 0.09)]), shade=rib)
+        sheet.piece(mirror([(0.09, -0.06), (0.12, 0.05), (0.05, 0.09)]), shade=rib)
     else:
         sheet.line([(-0.1, 0.01), (-0.06, 0.08), (0, 0.1), (0.06, 0.08), (0.1, 0.01)], rib, 0.035)
 
@@ -136,7 +137,7 @@ def _coat(sheet: Sheet, any_: Draw) -> None:
         )
         sheet.piece([(-0.05, 0), (0.05, 0), (shift, drop * 0.6)], shade=0.35)
     else:
-        sheet.piece(mirrored([(0.09, -0.09), (0.14, 0.03), (0.06, 0.1)]), 2, shade=0.75)
+        sheet.piece(mirror([(0.09, -0.09), (0.14, 0.03), (0.06, 0.1)]), 2, shade=0.75)
     for y in np.arange(0.4, 0.9, any_(0.12, 0.2)):
         sheet.line([(shift + 0.05, y), (shift + 0.075, y)], 1.5, 0.025)
     pocket = any_(0.6, 0.7)
@@ -182,8 +183,8 @@ def _dress(sheet: Sheet, any_: Draw) -> None:
         hip,
         (hem, 1),
     ]
-    sheet.piece(mirrored(half), sheet.chance(0.5))
-    sheet.hole(mirrored([(neck * 0.8, -0.01), (neck * 0.5, any_(0.06, 0.12))]))
+    sheet.piece(mirror(half), sheet.chance(0.5))
+    sheet.hole(mirror([(neck * 0.8, -0.01), (neck * 0.5, any_(0.06, 0.12))]))
     if sheet.chance(0.5):
         sheet.line([(-waist, at), (waist, at)], 0.5, 0.03)
     for x in np.linspace(-0.6, 0.6, 4):
@@ -200,7 +201,7 @@ def _trouser(sheet: Sheet, any_: Draw) -> None:
         outer = inner + 0.1
     knee = any_(0.13, 0.18)
     sheet.piece(
-        mirrored([(waist, 0), (hip, 0.22), (knee, 0.55), (outer, 1), (inner, 1), (0.006, crotch)])
+        mirror([(waist, 0), (hip, 0.22), (knee, 0.55), (outer, 1), (inner, 1), (0.006, crotch)])
     )
     sheet.line([(-waist, 0.02), (waist, 0.02)], any_(0.55, 1.3), 0.035)
     sheet.line([(0, 0.03), (0, crotch)], 0.45, 0.014)
@@ -298,31 +299,21 @@ def _bag(sheet: Sheet, any_: Draw) -> None:
     if sheet.chance(0.85):
         handle = arc(-grip, grip, any_(0.0, top - 0.12), top - 0.02)
         sheet.line([*handle, (grip, top + 0.1)], any_(0.6, 1.1), thick)
-    body = mirrored([(mouth, top), (width, bottom - 0.06), (width - 0.04, bottom)])
+    body = mirror([(mouth, top), (width, bottom - 0.06), (width - 0.04, bottom)])
     sheet.piece(body, sheet.chance(0.5))
     if sheet.chance(0.45):
         flap = top + any_(0.15, 0.3)
-        edge = mirrored([(mouth, top), (mouth, flap - 0.06), (mouth - 0.1, flap)])
+        edge = mirror([(mouth, top), (mouth, flap - 0.06), (mouth - 0.1, flap)])
         sheet.piece(edge, shade=any_(0.7, 1.25))
-        sheet.piece(mirrored([(0.04, flap - 0.04), (0.04, flap + 0.04)]), shade=1.6)
+        sheet.piece(mirror([(0.04, flap - 0.04), (0.04, flap + 0.04)]), shade=1.6)
     else:
         rim = mouth - 0.05
         sheet.line([(-rim, top + 0.04), (rim, top + 0.04)], any_(0.45, 0.7), 0.03)
         if sheet.chance(0.5):
             y = any_(top + 0.2, bottom - 0.12)
-            sheet.line(mirrored([(width * 0.6, y), (width * 0.6, bottom - 0.07)]), 0.6, 0.018)
+            sheet.line(mirror([(width * 0.6, y), (width * 0.6, bottom - 0.07)]), 0.6, 0.018)
 
 
 DRAW = (_t_shirt, _trouser, _pullover, _dress, _coat, _sandal, _shirt, _sneaker, _bag, _boot)
-PATTERNED = (
-    0.45,
-    0.1,
-    0.35,
-    0.3,
-    0.12,
-    0.0,
-    0.6,
-    0.15,
-    0.25,
-    0.1,
-)  # share of drawings with a pattern
+# share of each class's drawings with a pattern
+PATTERNED = (0.45, 0.1, 0.35, 0.3, 0.12, 0.0, 0.6, 0.15, 0.25, 0.1)

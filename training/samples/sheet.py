@@ -1,10 +1,11 @@
 """The canvas on which a garment is drawn: cloth, outlines, details, and Fashion-MNIST's framing at
 the end.
 
-from training.samples.sheet import Sheet, framed
-sheet = Sheet(np.random.default_rng(0), patterned=0.5)
-sheet.piece([(-0.3, 0), (0.3, 0), (0.3, 1), (-0.3, 1)])
-pixels = framed(sheet.paint)             # uint8 (28, 28)
+    from training.samples.sheet import Sheet, frame
+
+    sheet = Sheet(np.random.default_rng(0), patterned=0.5)
+    sheet.piece([(-0.3, 0), (0.3, 0), (0.3, 1), (-0.3, 1)])
+    pixels = frame(sheet.paint)  # uint8 (28, 28)
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 28
-FINE = (
-    4 * SIDE
-)  # pixels of one unit of the drawings' coordinates, unless a larger drawing is asked for
+# pixels of one unit of the drawings' coordinates, unless a larger drawing is asked for
+FINE = 4 * SIDE
 GRAIN = 76  # the cloth's own pixels on a side
 Points = list[tuple[float, float]]
 
 
-def framed(large: Image.Image) -> np.ndarray:
+def frame(large: Image.Image) -> np.ndarray:
     """Trimmed, longest edge 28, centred by its box: uint8 (28, 28)."""
     left, top, right, bottom = large.getbbox()
     scale = SIDE / max(right - left, bottom - top)
@@ -31,7 +31,7 @@ def framed(large: Image.Image) -> np.ndarray:
     return np.asarray(out)
 
 
-def mirrored(points: Points) -> Points:
+def mirror(points: Points) -> Points:
     """A half outline, from top to bottom, closed with its mirror image."""
     return points + [(-x, y) for x, y in reversed(points)]
 

@@ -2,6 +2,7 @@
 voices.
 
     from training.samples.speech import clips
+
     for clip in clips(3000): ...                                  # training words, training voices
     clips(3000, voices="varied"); clips(700, "held_out", "held_out"); clips(196, "judge", "flite")
 
@@ -26,13 +27,20 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from training.samples.voices import ACCENTS, FLITE, SPEAKERS, TIMBRES, made_known, made_up, timbre
+from training.samples.voices import (
+    ACCENTS,
+    FLITE,
+    SPEAKERS,
+    TIMBRES,
+    make_known,
+    make_up_speaker,
+    timbre,
+)
 from training.samples.wordings import INTENTS, PARTS, judge_sentences, sentence
 
 RATE = 8_000
-STRESS = str.maketrans(
-    "", "", "ˈˌː"
-)  # marks of stress and length, which are left out of what is pronounced
+# marks of stress and length, which are left out of what is pronounced
+STRESS = str.maketrans("", "", "ˈˌː")
 MADE_UP = 0.5  # of the "varied" speakers
 AT_A_TIME = 32  # clips made ahead of whoever takes them
 
@@ -50,9 +58,8 @@ class Clip:
     label: int
     text: str
     voice: str
-    phones: str = (
-        ""  # in the IPA, without stress, as this voice speaks them; "" where that is not told
-    )
+    # in the IPA, without stress, as this voice speaks them; "" where that is not known
+    phones: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ def order(index: int, words: str, voices: str, seed: int = 0) -> Order:
     size = rng.uniform(0.88, 1.14)
     pace = rng.uniform(120, 210)
     gap = int(rng.choice([0, 0, 1, 2, 4]))
-    own = made_up(rng) if voices == "varied" and rng.random() < MADE_UP else ""
+    own = make_up_speaker(rng) if voices == "varied" and rng.random() < MADE_UP else ""
     voice = f"{voice.split('+')[0]}+{timbre(own)}" if own else voice
     pitch = rng.uniform(20, 80)
     melody = int(rng.uniform(40, 180))
@@ -161,7 +168,7 @@ def _espeak(what: Order) -> tuple[np.ndarray, int, str]:
         *arguments,
     ]
     with (
-        made_known(what.voice.split("+")[1], what.timbre)
+        make_known(what.voice.split("+")[1], what.timbre)
         if what.timbre
         else nullcontext([]) as more
     ):

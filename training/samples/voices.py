@@ -18,12 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-SPEAKERS = (
-    "train",
-    "held_out",
-    "flite",
-    "varied",
-)  # varied: half of them made up, and more of them American
+# varied: half of them made up, and more of them American
+SPEAKERS = ("train", "held_out", "flite", "varied")
 _ACCENTS = "en en-us en-gb-scotland en-gb-x-rp en-gb-x-gbcwmd en-029".split()
 ACCENTS = {"train": _ACCENTS, "varied": [*_ACCENTS, "en-us", "en-us"],
            "held_out": [*_ACCENTS, "en-gb-x-gbclan", "en-us-nyc"]}  # fmt: skip
@@ -40,12 +36,11 @@ TIMBRES = {"train": _TIMBRES, "varied": _TIMBRES,
            "held_out": ("m4 m8 f4 klatt Andrea anika Mike boris grandma marcelo pablo "
                         "steph").split()}  # fmt: skip
 FLITE = {"kal16": 95, "awb": 130, "rms": 105, "slt": 170}  # voice: its usual pitch in Hz
-NEEDED = (
-    "phondata phonindex phontab intonations en_dict lang".split()
-)  # of espeak-ng's data, to speak English
+# of espeak-ng's data, to speak English
+NEEDED = "phondata phonindex phontab intonations en_dict lang".split()
 
 
-def made_up(rng: np.random.Generator) -> str:
+def make_up_speaker(rng: np.random.Generator) -> str:
     """The text of a speaker's variant file. Small heads have high resonances and, mostly, high
     voices."""
     head = rng.uniform(0.88, 1.25)
@@ -85,7 +80,7 @@ def timbre(text: str) -> str:
 
 
 @contextlib.contextmanager
-def made_known(name: str, text: str) -> Iterator[list[str]]:
+def make_known(name: str, text: str) -> Iterator[list[str]]:
     """Arguments by which espeak-ng knows a made-up speaker: another data folder, since it reads
     variants from no other place, that links to its own for all the rest."""
     with tempfile.TemporaryDirectory(prefix="voices-") as folder:

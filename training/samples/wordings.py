@@ -2,6 +2,7 @@
 templates.
 
     from training.samples.wordings import INTENTS, sentence, wordings
+
     sentence("train", "pay_bill", np.random.default_rng(0))     # one, as drawn
     wordings("held_out", "pay_bill", 150)                       # as many distinct ones
 
@@ -29,9 +30,8 @@ SHAPES = (("say",), ("do",), ("ask",), ("say", "do"), ("say", "ask"))
 SHARES = (0.45, 0.22, 0.15, 0.1, 0.08)  # how often each shape is drawn
 GROUP = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"<(\w+)>")
-Templates = dict[
-    str, list[str]
-]  # by kind: say, do, ask, and in "shared" open, close, pause, frame-do, frame-ask
+# by kind: say, do, ask, and in "shared" open, close, pause, frame-do, frame-ask
+Templates = dict[str, list[str]]
 
 
 def wordings(part: str, intent: str, count: int, seed: int = 0) -> list[str]:
@@ -62,22 +62,22 @@ def sentence(part: str, intent: str, rng: np.random.Generator) -> str:
     own = templates(part)[intent]
     said = []
     for kind in SHAPES[rng.choice(len(SHAPES), p=SHARES)]:
-        body = filled(_pick(own[kind], rng), rng)
+        body = fill(_pick(own[kind], rng), rng)
         if kind != "say":
-            body = filled(_pick(shared[f"frame-{kind}"], rng), rng).replace("{}", body)
+            body = fill(_pick(shared[f"frame-{kind}"], rng), rng).replace("{}", body)
         said.append(body)
     if rng.random() < 0.2:
-        said[0] = _hesitating(said[0], filled(_pick(shared["pause"], rng), rng), rng)
-    text = _ended(said[0]) if len(said) == 1 else f"{_ended(said[0])} {_ended(said[1])}"
+        said[0] = _hesitate(said[0], fill(_pick(shared["pause"], rng), rng), rng)
+    text = _end(said[0]) if len(said) == 1 else f"{_end(said[0])} {_end(said[1])}"
     if rng.random() < 0.55:
-        opening = filled(_pick(shared["open"], rng), rng)
+        opening = fill(_pick(shared["open"], rng), rng)
         text = f"{opening} {text}" if opening.endswith("?") else f"{opening}, {text}"
     if rng.random() < 0.3:
-        closing = filled(_pick(shared["close"], rng), rng)
+        closing = fill(_pick(shared["close"], rng), rng)
         text = (
-            f"{text[:-1]}, please{text[-1]}" if closing == "please" else f"{text} {_ended(closing)}"
+            f"{text[:-1]}, please{text[-1]}" if closing == "please" else f"{text} {_end(closing)}"
         )
-    return _written(text)
+    return _tidy(text)
 
 
 @cache
@@ -106,7 +106,7 @@ def slots() -> dict[str, list[str]]:
     return {name: text.split("|") for name, _, text in parts}
 
 
-def filled(template: str, rng: np.random.Generator) -> str:
+def fill(template: str, rng: np.random.Generator) -> str:
     """The template with one alternative of each choice, and one filling of each slot."""
     text = f"({template})"
     count = 1
@@ -144,21 +144,21 @@ def _pick(options: list[str], rng: np.random.Generator) -> str:
     return options[rng.integers(len(options))]
 
 
-def _hesitating(text: str, pause: str, rng: np.random.Generator) -> str:
+def _hesitate(text: str, pause: str, rng: np.random.Generator) -> str:
     """The text with a pause in front of one of its words."""
-    words = _closed(text).split()
+    words = _close_gaps(text).split()
     at = int(rng.integers(1, max(2, len(words) - 1)))
     return " ".join([*words[: at - 1], words[at - 1].rstrip(",") + ",", f"{pause},", *words[at:]])
 
 
-def _ended(text: str) -> str:
+def _end(text: str) -> str:
     text = text.rstrip()
     return text if text.endswith(("?", "!", ".")) else f"{text}."
 
 
-def _written(text: str) -> str:
+def _tidy(text: str) -> str:
     """Tidy: single spaces, a or an, capitals, nothing twice."""
-    text = _closed(re.sub(r"\s+", " ", text.strip()))
+    text = _close_gaps(re.sub(r"\s+", " ", text.strip()))
     text = re.sub(r"\b(for me|please),? \1\b", r"\1", text)
     text = re.sub(
         r"\ban? (?=(\w+))", lambda match: "an " if _starts_with_vowel(match[1]) else "a ", text
@@ -167,7 +167,7 @@ def _written(text: str) -> str:
     return re.sub(r"(^|[.?!] )([a-z])", lambda match: match[1] + match[2].upper(), text)
 
 
-def _closed(text: str) -> str:
+def _close_gaps(text: str) -> str:
     """No space before a mark."""
     return re.sub(r"\s+([,.?!])", r"\1", text)
 

@@ -137,7 +137,7 @@ load_once = functools.lru_cache(maxsize=2)(load)
 
 def _choose_part(dataset: str, language: str) -> str | None:
     """The part of a data set that has several. Raises SettingsError."""
-    parts = hub.configs(dataset)
+    parts = hub.list_configs(dataset)
     if language in parts:
         return language
     if len(parts) == 1 and language in ("", USUAL_PART):  # what nobody chose need not be there

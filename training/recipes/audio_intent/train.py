@@ -20,7 +20,7 @@ from training.judge.records import ACCURACY, Report
 from training.learn import backbone, classification, finetune
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, order_by_length
-from training.media.sound_augment import varied
+from training.media.sound_augment import vary
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as networks
 from training.recipes.audio_intent import score
@@ -222,7 +222,7 @@ def make_lesson(
 
     def vary_one(index: int, epoch: int) -> np.ndarray:
         draw = np.random.default_rng([config.seed, epoch, index])
-        return varied(heard[index], RATE, config.augmentation, draw)
+        return vary(heard[index], RATE, config.augmentation, draw)
 
     def fetch(indices: Tensor, epoch: int) -> tuple[dict[str, Tensor], Tensor, Tensor, int]:
         clips = list(pool.map(lambda i: vary_one(i, epoch), indices.tolist()))

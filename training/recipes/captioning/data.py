@@ -108,7 +108,7 @@ def load_from_hub(dataset: str) -> Data[Image.Image]:
 def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
     import datasets
 
-    rows, revision = hub.dataset(dataset, split)
+    rows, revision = hub.load_dataset(dataset, split)
     column = next(
         (name for name, f in rows.features.items() if isinstance(f, datasets.Image)), None
     )

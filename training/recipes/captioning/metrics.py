@@ -42,11 +42,11 @@ def scores(said: list[str], references: list[list[str]]) -> dict[str, Any]:
     """{bleu1 to bleu4 (0 to 100), rouge_l (0 to 1), cider_d and its cider_d_interval, distinct
     captions, their mean length in words, n pictures}. Raises ValueError, as all of these do, where
     a picture lacks references."""
-    spoken, told = _split(said, references)
-    each = _cider_d(spoken, told)
+    spoken, written = _split(said, references)
+    each = _cider_d(spoken, written)
     found = {
         **bleu(said, references),
-        "rouge_l": np.mean(_rouge_l(spoken, told)),
+        "rouge_l": np.mean(_rouge_l(spoken, written)),
         "cider_d": each.mean(),
         "length": np.mean([len(text) for text in spoken]),
     }
@@ -93,11 +93,15 @@ def _rouge_l(said: list[Words], references: list[list[Words]]) -> np.ndarray:
 
 
 def _rouge(said: Words, references: list[Words]) -> float:
-    common = [_common(said, told) for told in references]
+    common = [_common(said, reference) for reference in references]
     if not any(common):
         return 0.0
     precision = max(common) / len(said)
-    recall = max(count / len(told) for count, told in zip(common, references, strict=True) if told)
+    recall = max(
+        count / len(reference)
+        for count, reference in zip(common, references, strict=True)
+        if reference
+    )
     return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
 
 
@@ -128,11 +132,11 @@ def _cider_d(said: list[Words], references: list[list[Words]]) -> np.ndarray:
     """One row for each n-gram of each text: dictionaries, as in coco-caption, take twice as
     long."""
     n = len(said)
-    several = [len(told) for told in references]
+    several = [len(each) for each in references]
     texts = [*said, *chain.from_iterable(references)]
     owner = np.repeat(np.arange(n), several)
     text, gram, count, order = _rows(texts)
-    told = text >= n
+    of_reference = text >= n
     slots = (len(texts), ORDERS)
     # `same` joins a picture's caption and its references where they share an n-gram.
     pairs, same = np.unique(
@@ -140,12 +144,11 @@ def _cider_d(said: list[Words], references: list[list[Words]]) -> np.ndarray:
     )
     among = np.zeros(len(pairs), bool)
     own = np.zeros(len(pairs))
-    among[same[told]] = True
+    among[same[of_reference]] = True
     pictures = np.bincount(pairs[among] % len(order), minlength=len(order))
-    weight = (
-        count * (np.log(n) - np.log(np.maximum(pictures, 1)))[gram]
-    )  # unknown to all references: as if to one
-    own[same[~told]] = weight[~told]
+    # What no reference says counts as if one did.
+    weight = count * (np.log(n) - np.log(np.maximum(pictures, 1)))[gram]
+    own[same[~of_reference]] = weight[~of_reference]
     clipped = np.minimum(own[same], weight) * weight  # saying a word again earns nothing
     squares, shared = (
         np.bincount(text * ORDERS + order[gram], values, np.prod(slots)).reshape(slots)
@@ -180,11 +183,20 @@ def _rows(texts: list[Words]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
 
 def interval(values: np.ndarray, seed: int = 0, draws: int = 1000) -> list[float]:
     """95% interval of the mean of values, one a picture: percentiles of the bootstrap (Efron
-    1979)."""
-    rng = np.random.default_rng(seed)
-    # A draw at a time: all at once would hold draws x N numbers, and is no faster.
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(draws)]
-    return [round(float(end), 5) for end in np.percentile(means, [2.5, 97.5])]
+    1979). Of a single picture nothing can be drawn: its value, twice."""
+    from scipy import stats  # a second to load, which only a report needs
+
+    if len(values) < 2:
+        return [round(float(values.mean()), 5)] * 2
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=draws,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        batch=50,  # drawn at once: all at once would hold draws x N numbers, and is no faster
+    )
+    return [round(float(end), 5) for end in found.confidence_interval]
 
 
 def _split(said: list[str], references: list[list[str]]) -> tuple[list[Words], list[list[Words]]]:

@@ -28,7 +28,7 @@ from training.data import hub
 from training.learn import backbone
 from training.learn.architectures import ARCHS
 from training.learn.backbone import Start
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.captioning.config import BEAMS, NEW, WORDS, Config
 from training.runs import checkpoint
@@ -47,13 +47,13 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 class Eye:
     """How a captioner sees, and its words."""
 
-    looks: Looks
+    looks: PicturePreprocessor
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
     def of(cls, path: Path) -> "Eye":
         """Raises CheckpointError."""
-        return cls(Looks.of(path), open_tokenizer(path))
+        return cls(PicturePreprocessor.from_checkpoint(path), open_tokenizer(path))
 
     def save_pretrained(self, path: Path) -> None:
         self.looks.processor().save_pretrained(path)
@@ -183,14 +183,16 @@ def _join_parts(
     return model, Eye(looks, tokenizer), {sees: seeing, writes: writing}
 
 
-def _open_encoder(config: Config, name: str, runs: Path) -> tuple[nn.Module, Looks, str]:
+def _open_encoder(
+    config: Config, name: str, runs: Path
+) -> tuple[nn.Module, PicturePreprocessor, str]:
     """The encoder, how it sees, and its revision on the Hub."""
     if name == NEW:
-        looks = Looks(config.image_size or SIZE)
+        looks = PicturePreprocessor(config.image_size or SIZE)
         made = AutoConfig.for_model(**ENCODER, image_size=looks.size)
         return AutoModel.from_config(made), looks, ""
     start = backbone.open_start(name, runs, "food")  # the slot whose checkpoints see pictures
-    looks = Looks.of(start.path)
+    looks = PicturePreprocessor.from_checkpoint(start.path)
     made = AutoConfig.from_pretrained(start.path, local_files_only=True)
     looks = backbone.resize_input(made, looks, config, name)
     encoder = _open_part(AutoModel, start.path, made, name, config)
@@ -220,7 +222,7 @@ def _open_decoder(
             **DECODER, **as_decoder, vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end
         )
         return AutoModelForCausalLM.from_config(made), tokenizer, ""
-    path, revision = hub.model(name)
+    path, revision = hub.download_model(name)
     made = AutoConfig.from_pretrained(path, local_files_only=True, **as_decoder)
     decoder = _open_part(AutoModelForCausalLM, path, made, name, config)
     if not any("crossattention" in part for part, _ in decoder.named_modules()):

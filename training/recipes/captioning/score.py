@@ -20,7 +20,7 @@ from training.judge.captions import Caption
 from training.judge.exam import Exam, Findings
 from training.judge.records import CIDER, Score
 from training.learn import features
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import metrics
 from training.recipes.captioning.config import BEAMS, Config
 from training.recipes.captioning.data import tidy
@@ -49,7 +49,7 @@ def _encode_all(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterat
             yield given[at].to(where).float()
         else:
             pixels = torch.from_numpy(given[np.arange(at.start, at.stop)])
-            yield encode(net, eye.looks.normalised(pixels.to(where)))
+            yield encode(net, eye.looks.normalise(pixels.to(where)))
 
 
 @torch.inference_mode()
@@ -103,13 +103,13 @@ def compute_encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) ->
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises
     Stopped."""
     order = pictures.places.argsort()
-    key = features.make_key(net.encoder.state_dict(), pictures[order], eye.looks.prepared)
+    key = features.make_key(net.encoder.state_dict(), pictures[order], eye.looks.fingerprint)
     net.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(read_pixels(pictures, indices, eye.looks))
         with torch.no_grad():
-            return encode(net, eye.looks.normalised(pixels.to(device())))
+            return encode(net, eye.looks.normalise(pixels.to(device())))
 
     return features.load_or_compute(run.path.parent, key, order, compute, run, STEP)
 
@@ -119,7 +119,7 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
     """The test part of the config's data: what is to be seen? Answers are sentences."""
     pictures = data.test
     references = [pictures.texts[place] for place in pictures.places]
-    stores: dict[Looks, Store] = {}
+    stores: dict[PicturePreprocessor, Store] = {}
 
     def ask(path: Path, run: Run | None) -> list[str]:
         net, eye = open_network(path)

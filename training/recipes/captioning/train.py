@@ -22,8 +22,8 @@ from training.judge.records import CIDER, Report
 from training.learn import backbone, finetune
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, order_by_length
-from training.media.looks import Looks
 from training.media.picture_augment import augment, draws
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import score
 from training.recipes.captioning.config import Config
@@ -209,7 +209,7 @@ def _make_picture_lesson(
     run.beat("preparing the pictures")
     # No larger than they are, and a margin larger than the network sees, so that crops stay sharp.
     side = max(min(measure_usual_side(part), round(MARGIN * eye.looks.size)), 1)
-    given = Store(part, Looks(side), run.beat)
+    given = Store(part, PicturePreprocessor(side), run.beat)
     held = Store(judged, eye.looks, run.beat)
     return make_lesson(learner, net, eye, part, given, judged, held, config, run)
 
@@ -250,7 +250,7 @@ def make_lesson(
 
     def vary(pixels: Tensor, rows: Tensor) -> Tensor:
         shape = (eye.looks.size, eye.looks.size)
-        return eye.looks.normalised(augment(pixels, rows, shape, config.augmentation, config.crop))
+        return eye.looks.normalise(augment(pixels, rows, shape, config.augmentation, config.crop))
 
     def compute_loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
         own = {

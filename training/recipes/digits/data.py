@@ -99,11 +99,11 @@ def _load_sample(dataset: str) -> Data[np.ndarray]:
 
 def _frame_digit(grey: np.ndarray) -> np.ndarray:
     """8x8 greys of 0 to 16, which are ink already, to MNIST's framing."""
-    from training.recipes.digits.picture import framed
+    from training.recipes.digits.picture import frame_digit
 
     large = Image.fromarray((grey / 16).astype(np.float32))
     large = large.resize((40, 40), Image.Resampling.BICUBIC)
-    return framed(np.asarray(large).clip(0, 1))
+    return frame_digit(np.asarray(large).clip(0, 1))
 
 
 # -- the Hub and folders ---------------------------------------------------------------------------

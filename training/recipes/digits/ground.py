@@ -1,8 +1,9 @@
 """Telling what is drawn from what it is drawn on: ink from paper, a garment from its background.
 
-    from training.picture_ground import find_garment, find_ink ink = find_ink(picture)
-    # float (h, w), 0 is paper, 1 is ink; None: there is no ink light = find_garment(picture)
-    # float (h, w), 0 to 255: how far from the background; or None
+    from training.recipes.digits.ground import find_garment, find_ink
+
+    ink = find_ink(picture)  # float (h, w), 0 is paper, 1 is ink; None: there is no ink
+    light = find_garment(picture)  # float (h, w), 0 to 255: how far from the background; or None
 
 It knows nothing of digits or of 28 pixels; training/recipes/digits/picture.py frames what is found
 here. It trusts contrast alone: a busy background is taken for a drawing.
@@ -20,7 +21,7 @@ FAINTEST = 10.0  # grey levels of 255 by which a drawing must differ from its ba
 GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def reduced(picture: Image.Image, longest: int) -> Image.Image:
+def reduce(picture: Image.Image, longest: int) -> Image.Image:
     """The picture with a long side of at most `longest` pixels, by area, so that noise averages
     out."""
     scale = min(1.0, longest / max(picture.size))
@@ -53,7 +54,7 @@ def find_ink(picture: Image.Image) -> np.ndarray | None:
     Where the picture is transparent, ink is what is opaque, of any colour; else what differs from
     the paper.
     """
-    ink = _drawn_ink(picture)
+    ink = _opaque_ink(picture)
     return _paper_ink(flatten(picture)) if ink is None else ink
 
 
@@ -67,7 +68,7 @@ def find_garment(picture: Image.Image) -> np.ndarray | None:
     alpha = opacity(picture)
     colour = np.asarray(flatten(picture), dtype=np.float32)
     if alpha is None:
-        shape, back = _standing_out(colour)
+        shape, back = _find_thing(colour)
     else:
         shape = alpha > max(0.5 * float(alpha.max()), 0.02)
         back = np.full(alpha.shape, 255, dtype=np.float32)
@@ -76,14 +77,13 @@ def find_garment(picture: Image.Image) -> np.ndarray | None:
     grey = colour @ GREY
     lighter = float(np.mean(grey[shape] - back[shape])) > 0
     light = np.where(shape, grey - back if lighter else back - grey, 0).clip(0)
-    if (
-        light.max() < FAINTEST
-    ):  # white on a transparent canvas: its own light is what there is to see
+    if light.max() < FAINTEST:
+        # White on a transparent canvas: its own light is what there is to see.
         light = np.where(shape, grey, 0)
     return light
 
 
-def _drawn_ink(picture: Image.Image) -> np.ndarray | None:
+def _opaque_ink(picture: Image.Image) -> np.ndarray | None:
     """Ink from opacity, (h, w) from 0 to 1; None where opacity does not tell ink from paper."""
     alpha = opacity(picture)
     if alpha is None or alpha.max() < 0.04:
@@ -174,7 +174,7 @@ def _noise(grey: np.ndarray) -> float:
     return float(np.median(np.abs(cross[::2, ::2])) / (2 * 0.6745))
 
 
-def _ink_is_light(grey: np.ndarray) -> bool:
+def _is_ink_light(grey: np.ndarray) -> bool:
     """Whether ink is lighter than what surrounds it: by a plain border, else by what stands out
     locally."""
     low, high = np.percentile(grey[::2, ::2], (0.5, 99.5))
@@ -191,7 +191,7 @@ def _ink_is_light(grey: np.ndarray) -> bool:
 def _contrast(grey: np.ndarray) -> tuple[np.ndarray, bool]:
     """How far each pixel stands out from its background, 0 to 255, and whether that background was
     even."""
-    light = _ink_is_light(grey)
+    light = _is_ink_light(grey)
     border = ring(grey, max(1, min(grey.shape) // 40))
     low, middle, high = np.percentile(border, (10, 50, 90))
     far = float(grey.max()) - middle if light else middle - float(grey.min())
@@ -199,9 +199,8 @@ def _contrast(grey: np.ndarray) -> tuple[np.ndarray, bool]:
         return (grey - middle if light else middle - grey), True
     slope = _slope(grey)
     flat = grey - slope
-    window = max(
-        3, max(grey.shape) // 5
-    )  # wider than a stroke, so that strokes vanish and shadows stay
+    # Wider than a stroke, so that strokes vanish and shadows stay.
+    window = max(3, max(grey.shape) // 5)
     first = ndimage.minimum_filter
     second = ndimage.maximum_filter
     if not light:
@@ -235,7 +234,7 @@ def _slope(grey: np.ndarray) -> np.ndarray:
     return ((a + b * x + d * x * x) + (c * y + f * y * y) + e * y * x).astype(np.float32)
 
 
-def _standing_out(colour: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+def _find_thing(colour: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     """The mask (h, w) of what differs from the background, and the background's grey (h, w)."""
     back = _background(colour)
     apart = _distance(colour, back)

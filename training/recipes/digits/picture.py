@@ -1,6 +1,7 @@
 """Any picture of a digit or a garment to the 28 × 28 grey picture that the model was trained on.
 
-    from training.digits_picture import to_28x28
+    from training.recipes.digits.picture import to_28x28
+
     pixels = to_28x28(load_picture("seven.jpg"), "digit")      # uint8 (28, 28), light on dark
 
 The one preprocessing function for training on own folders and for serving, so the two cannot
@@ -21,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 from training.media.pictures import PictureError
-from training.recipes.digits.ground import FAINTEST, find_garment, find_ink, opacity, reduced, ring
+from training.recipes.digits.ground import FAINTEST, find_garment, find_ink, opacity, reduce, ring
 
 Framing = Literal["digit", "garment"]
 SIDE = 28
@@ -52,7 +53,7 @@ def to_28x28(picture: Image.Image, framing: Framing) -> np.ndarray:
     """
     if framing not in ("digit", "garment"):
         raise ValueError(f"framing must be 'digit' or 'garment', not {framing!r}")
-    ready = _already_framed(picture, framing)
+    ready = _pixels_if_framed(picture, framing)
     if ready is not None:
         return ready
     if min(picture.size) < 2:
@@ -63,7 +64,7 @@ def to_28x28(picture: Image.Image, framing: Framing) -> np.ndarray:
     return pixels
 
 
-def _already_framed(picture: Image.Image, framing: Framing) -> np.ndarray | None:
+def _pixels_if_framed(picture: Image.Image, framing: Framing) -> np.ndarray | None:
     """The pixels of a 28 × 28 grey picture on a plain black or white border, as they are; else
     None."""
     if picture.size != (SIDE, SIDE) or opacity(picture) is not None:
@@ -83,7 +84,7 @@ def _already_framed(picture: Image.Image, framing: Framing) -> np.ndarray | None
     return grey.copy() if dark >= light else 255 - grey
 
 
-def _scaled(values: np.ndarray, longest: int, filter_: Image.Resampling) -> np.ndarray:
+def _scale(values: np.ndarray, longest: int, filter_: Image.Resampling) -> np.ndarray:
     """(h, w) resized to a long side of `longest`; the short side is padded to whole pixels."""
     unit = max(values.shape) / longest
     tall, wide = (max(1, int(np.ceil(side / unit - 0.3))) for side in values.shape)
@@ -97,12 +98,12 @@ def _scaled(values: np.ndarray, longest: int, filter_: Image.Resampling) -> np.n
 
 def _digit(picture: Image.Image) -> np.ndarray | None:
     """A digit in MNIST's framing; None where there is no ink."""
-    ink = find_ink(reduced(picture, WORK))
-    ink = _without_specks(ink) if ink is not None else None
-    return None if ink is None else framed(_even_strokes(_enlarged(ink)))
+    ink = find_ink(reduce(picture, WORK))
+    ink = _remove_specks(ink) if ink is not None else None
+    return None if ink is None else frame_digit(_even_out_strokes(_enlarge(ink)))
 
 
-def _without_specks(ink: np.ndarray) -> np.ndarray | None:
+def _remove_specks(ink: np.ndarray) -> np.ndarray | None:
     """The ink cropped to the digit: specks, and lines that run out of the picture, left out."""
     marks, count = ndimage.label(ink > SEEN, structure=np.ones((3, 3)))
     if count == 0:
@@ -129,10 +130,10 @@ def _without_specks(ink: np.ndarray) -> np.ndarray | None:
     dropped = np.r_[False, ~keep][marks[crop]]
     if dropped.any():
         dropped = ndimage.binary_dilation(dropped, iterations=2) & ~np.r_[False, keep][marks[crop]]
-    return _trimmed(np.where(dropped, 0, ink[crop]))
+    return _trim(np.where(dropped, 0, ink[crop]))
 
 
-def _trimmed(ink: np.ndarray) -> np.ndarray:
+def _trim(ink: np.ndarray) -> np.ndarray:
     """The smallest box that holds all ink of some strength."""
     seen = ink > SEEN * ink.max()
     rows = np.flatnonzero(seen.any(1))
@@ -140,7 +141,7 @@ def _trimmed(ink: np.ndarray) -> np.ndarray:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _enlarged(ink: np.ndarray) -> np.ndarray:
+def _enlarge(ink: np.ndarray) -> np.ndarray:
     """The same ink with a long side of FINE pixels; thin lines are widened first so that none
     fades."""
     long = max(ink.shape)
@@ -160,7 +161,7 @@ def _width(ink: np.ndarray) -> float:
     return float(2 * ink.sum() / max(np.hypot(down, across).sum(), 1e-6))
 
 
-def _even_strokes(ink: np.ndarray) -> np.ndarray:
+def _even_out_strokes(ink: np.ndarray) -> np.ndarray:
     """Strokes brought to between THIN and THICK, measured where the long side becomes 20 pixels."""
     width = _width(ink)
     unit = FINE / 20
@@ -180,11 +181,11 @@ def _even_strokes(ink: np.ndarray) -> np.ndarray:
     return np.clip(deep + grow + 0.5, 0, 1)
 
 
-def framed(ink: np.ndarray) -> np.ndarray:
+def frame_digit(ink: np.ndarray) -> np.ndarray:
     """Ink (h, w) from 0 to 1 to MNIST's framing: long side 20, centre of mass in the middle, peak
     255."""
-    ink = _trimmed(ink)
-    small = _scaled(ink, 20, Image.Resampling.HAMMING)
+    ink = _trim(ink)
+    small = _scale(ink, 20, Image.Resampling.HAMMING)
     small = small / max(float(small.max()), 1e-6)
     # Whole pixels, as MNIST did; and never so far that ink leaves the picture.
     top, left = (
@@ -199,17 +200,16 @@ def framed(ink: np.ndarray) -> np.ndarray:
 def _garment(picture: Image.Image) -> np.ndarray | None:
     """A garment in Fashion-MNIST's framing: long side 28, centred by its box, peak 255; None if
     none."""
-    light = find_garment(reduced(picture, 8 * SIDE))
+    light = find_garment(reduce(picture, 8 * SIDE))
     if light is None:
         return None
     seen = light > 0.12 * light.max()  # the blurred rim that enlarging adds is not part of the box
     rows = np.flatnonzero(seen.any(1))
     columns = np.flatnonzero(seen.any(0))
     box = light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    small = _scaled(
-        box, SIDE, Image.Resampling.LANCZOS
-    )  # a little sharper, as Fashion-MNIST's are,
-    small = np.minimum(small, box.max())  # but with no bright rim
+    # A little sharper, as Fashion-MNIST's are, but with no bright rim.
+    small = _scale(box, SIDE, Image.Resampling.LANCZOS)
+    small = np.minimum(small, box.max())
     top, left = ((SIDE - side + 1) // 2 for side in small.shape)
     out = np.zeros((SIDE, SIDE), dtype=np.float32)
     out[top : top + small.shape[0], left : left + small.shape[1]] = small

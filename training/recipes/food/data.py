@@ -1,7 +1,7 @@
 """The data of the food recipe: coloured pictures and their classes, from the Hub, from the sample
 or from a folder.
 
-See training/media/looks.py for how they are framed.
+See training/media/picture_preprocessor.py for how they are framed.
 """
 
 import functools

@@ -10,36 +10,38 @@ from transformers import AutoConfig, AutoModelForImageClassification, Pretrained
 from training.learn import backbone
 from training.learn.architectures import ARCHS, SIZE
 from training.learn.backbone import Start
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.food.config import Config
 from training.runs import checkpoint
 
 
-def open_network(path: Path) -> tuple[nn.Module, Looks]:
+def open_network(path: Path) -> tuple[nn.Module, PicturePreprocessor]:
     """A checkpoint as float32, and how it sees pictures."""
     model = AutoModelForImageClassification.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
-    return model, Looks.of(path)
+    return model, PicturePreprocessor.from_checkpoint(path)
 
 
-def build_network(config: Config, start: Start, classes: list[str]) -> tuple[nn.Module, Looks]:
+def build_network(
+    config: Config, start: Start, classes: list[str]
+) -> tuple[nn.Module, PicturePreprocessor]:
     """The network to train, float32, and how it sees pictures. A head for as many classes is kept,
     another one is new. Raises SettingsError."""
     torch.manual_seed(config.seed)
     labels = backbone.name_labels(classes)
     if start.path is None:
-        before = looks = Looks(config.image_size or SIZE)
+        before = looks = PicturePreprocessor(config.image_size or SIZE)
         made = AutoConfig.for_model(**ARCHS[config.arch], image_size=looks.size, **labels)
     else:
-        before = Looks.of(start.path)
+        before = PicturePreprocessor.from_checkpoint(start.path)
         made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
         looks = backbone.resize_input(made, before, config, start.checkpoint.name)
     _refuse_other_sizes(made, looks, config)
     own_shape = bool(before.longest) if config.shape == "start" else config.shape == "own"
     if own_shape != bool(looks.longest):
-        looks = looks.in_own_shape(own_shape)
+        looks = looks.with_own_shape(own_shape)
     mirrored = config.mirror == "on"
     if config.mirror == "start":
         # Of other classes, left and right may be what tells them apart.
@@ -52,7 +54,7 @@ def build_network(config: Config, start: Start, classes: list[str]) -> tuple[nn.
     return model.to(memory_format=torch.channels_last), looks
 
 
-def _refuse_other_sizes(made: PretrainedConfig, looks: Looks, config: Config) -> None:
+def _refuse_other_sizes(made: PretrainedConfig, looks: PicturePreprocessor, config: Config) -> None:
     if not backbone.is_bound_to_its_size(made):
         return
     if config.progressive == "on":

@@ -16,7 +16,7 @@ from training.device import device
 from training.judge import class_exam
 from training.judge.exam import Exam
 from training.learn import backbone, features
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.food.config import Config
 from training.recipes.food.model import open_network
 from training.runs.batches import batches
@@ -38,7 +38,9 @@ def ask_by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None) -> np.ndarray:
+def predict(
+    model: nn.Module, shown: Store, looks: PicturePreprocessor, run: Run | None = None
+) -> np.ndarray:
     """Probabilities, (N, labels), of pictures at the network's size. Raises Stopped when `run` is
     asked to stop."""
     model.eval()
@@ -46,26 +48,32 @@ def predict(model: nn.Module, shown: Store, looks: Looks, run: Run | None = None
     parts = []
     for at in batches(len(shown), STEP, run):
         some = shown[np.arange(at.start, at.stop)]
-        parts.append(ask_by_shape(lambda x: looks.answers(model, x.to(where)), some).cpu())
+        parts.append(
+            ask_by_shape(lambda x: looks.predict_probabilities(model, x.to(where)), some).cpu()
+        )
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
 
 
 # -- features --------------------------------------------------------------------------------------
 def compute_features(
-    model: nn.Module, looks: Looks, pictures: Pictures, run: Run, mirrored: bool = False
+    model: nn.Module,
+    looks: PicturePreprocessor,
+    pictures: Pictures,
+    run: Run,
+    mirrored: bool = False,
 ) -> Tensor:
     """(N, ...) what the head gets for these pictures, or for their mirror images: from the disk, or
     computed now and kept. Raises Stopped."""
     of_head = {f"classifier.{name}" for name in backbone.find_head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in of_head}
     order = pictures.places.argsort()
-    key = features.make_key(weights, pictures[order], looks.prepared, *["mirrored"] * mirrored)
+    key = features.make_key(weights, pictures[order], looks.fingerprint, *["mirrored"] * mirrored)
     model.eval().to(device())
 
     def ask(pixels: Tensor) -> Tensor:
         pixels = pixels.to(device())
         turned = pixels.flip(3) if mirrored else pixels
-        return backbone.compute_features(model, pixel_values=looks.normalised(turned))
+        return backbone.compute_features(model, pixel_values=looks.normalise(turned))
 
     def compute(indices: np.ndarray) -> Tensor:
         return ask_by_shape(ask, read_pixels(pictures, indices, looks))
@@ -73,7 +81,9 @@ def compute_features(
     return features.load_or_compute(run.path.parent, key, order, compute, run)
 
 
-def compute_views(model: nn.Module, looks: Looks, pictures: Pictures, run: Run) -> list[Tensor]:
+def compute_views(
+    model: nn.Module, looks: PicturePreprocessor, pictures: Pictures, run: Run
+) -> list[Tensor]:
     """The features of all that the network is asked about: pictures, and their mirror images where
     it is. Raises Stopped."""
     views = [compute_features(model, looks, pictures, run)]
@@ -93,9 +103,9 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
         if config.method == "frozen" and run:
             views = compute_views(model, looks, data.test, run)
             return features.predict_from(backbone.find_head(model), views)
-        if looks.prepared not in stores:
-            stores[looks.prepared] = Store(data.test, looks, run.beat if run else int)
-        return predict(model.to(device()), stores[looks.prepared], looks, run)
+        if looks.fingerprint not in stores:
+            stores[looks.fingerprint] = Store(data.test, looks, run.beat if run else int)
+        return predict(model.to(device()), stores[looks.fingerprint], looks, run)
 
     def show(index: int, stem: Path) -> str:
         return write_thumbnail(data.test.read_one(index), stem)

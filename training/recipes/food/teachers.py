@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from training.device import device
 from training.learn import backbone
 from training.learn.backbone import Start
-from training.media.looks import Looks
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.food.model import open_network
 from training.runs import checkpoint
@@ -25,7 +25,7 @@ from training.runs import checkpoint
 @dataclass(frozen=True)
 class Teacher:
     model: nn.Module
-    looks: Looks
+    looks: PicturePreprocessor
     columns: Tensor  # (classes,) which of its outputs are the classes that are taught
 
     def predict(self, pixels: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Teacher:
         if backbone.is_bound_to_its_size(self.model.config):
             size = (self.looks.size, self.looks.size)
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        x = self.looks.normalised(pixels).contiguous(memory_format=torch.channels_last)
+        x = self.looks.normalise(pixels).contiguous(memory_format=torch.channels_last)
         return self.model(pixel_values=x).logits[:, self.columns].float().softmax(1)
 
 

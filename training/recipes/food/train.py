@@ -17,8 +17,8 @@ from training.judge.records import ACCURACY, Report
 from training.learn import backbone, classification, finetune
 from training.learn.finetune import Session
 from training.learn.loop import Lesson
-from training.media.looks import Looks
-from training.media.picture_augment import augment, draws, mixed
+from training.media.picture_augment import augment, draws, mix
+from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.food import data as food_data
 from training.recipes.food import score
 from training.recipes.food.config import Config
@@ -124,7 +124,7 @@ def compare_cost(config: Config, size: int) -> float:
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_head_lesson(
     model: nn.Module,
-    looks: Looks,
+    looks: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
     config: Config,
@@ -138,7 +138,7 @@ def _make_head_lesson(
 
 def make_lesson(
     model: nn.Module,
-    looks: Looks,
+    looks: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
     config: Config,
@@ -149,7 +149,7 @@ def make_lesson(
     run.beat("preparing the pictures")
     # No larger than they are, and a margin larger than the network sees, so that crops stay sharp.
     side = max(min(measure_usual_side(part), round(MARGIN * looks.size)), 1)
-    store = Store(part, Looks(side), run.beat)
+    store = Store(part, PicturePreprocessor(side), run.beat)
     held = Store(validation, looks, run.beat)
     labels = torch.from_numpy(part.strata)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
@@ -177,10 +177,10 @@ def make_lesson(
         )
         x = augment(pixels, rows, (size, size), config.augmentation, config.crop, stretch)
         draw = chance + piece.start
-        x, shares = mixed(x, truth, classes, config.mixup, config.cutmix, draw)
+        x, shares = mix(x, truth, classes, config.mixup, config.cutmix, draw)
         if teachers:
             shares = torch.lerp(shares, teachers.predict(x, draw), config.teacher_share)
-        x = looks.normalised(x).contiguous(memory_format=torch.channels_last)
+        x = looks.normalise(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(
             logits, shares, label_smoothing=config.label_smoothing, reduction="sum"

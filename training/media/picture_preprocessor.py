@@ -28,7 +28,7 @@ def long_side(size: int) -> int:
 
 
 @dataclass(frozen=True)
-class Looks:
+class PicturePreprocessor:
     """What a network expects of a picture: its side, mean and deviation of its channels, for one
     that takes pictures in their own shape how long the long side may be, and whether it is asked
     about the mirror image too."""
@@ -40,7 +40,7 @@ class Looks:
     mirrored: bool = False
 
     @classmethod
-    def of(cls, path: Path) -> "Looks":
+    def from_checkpoint(cls, path: Path) -> "PicturePreprocessor":
         """As a checkpoint's processor says, and its config of mirror images. Raises
         CheckpointError."""
         try:
@@ -50,10 +50,8 @@ class Looks:
                 f"{path.name} does not say how pictures are prepared for it "
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
-        size = dict(
-            (processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size)
-            or {}
-        )
+        cropped = getattr(processor, "do_center_crop", False)
+        size = dict((processor.crop_size if cropped else processor.size) or {})
         side = size.get("height") or size.get("shortest_edge")
         longest = size.get("longest_edge") if size.get("shortest_edge") else 0
         mirrored = bool(checkpoint.config(path).get("mirrored"))
@@ -65,7 +63,7 @@ class Looks:
             mirrored,
         )
 
-    def in_own_shape(self, own: bool) -> "Looks":
+    def with_own_shape(self, own: bool) -> "PicturePreprocessor":
         """The same for pictures in their own shape, or pressed into a square."""
         return replace(self, longest=long_side(self.size) if own else 0)
 
@@ -76,27 +74,24 @@ class Looks:
         high, wide = get_size_with_aspect_ratio((height, width), self.size, self.longest)
         return max(high, 1), max(wide, 1)
 
-    def framed(self, picture: Image.Image) -> np.ndarray:
+    def frame(self, picture: Image.Image) -> np.ndarray:
         """(h, w, 3) uint8: the whole picture, flattened on white, in its own shape or pressed into
         a square, as ViT's own processor does. It is one function, for training, scoring and serving
         alike.
 
         The square in its middle alone costs more: of Food-101's pictures cut to 4:3 a small ResNet
-        named 46.0% so and
-        50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of train).
+        named 46.0% so and 50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of
+        train).
         """
         high, wide = self.shape(*picture.size)
-        return np.asarray(
-            flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
-        )
+        small = flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        return np.asarray(small)
 
     def processor(self) -> ViTImageProcessor:
         """The same as a file that every transformers program understands."""
-        size = (
-            {"shortest_edge": self.size, "longest_edge": self.longest}
-            if self.longest
-            else {"height": self.size, "width": self.size}
-        )
+        size = {"height": self.size, "width": self.size}
+        if self.longest:
+            size = {"shortest_edge": self.size, "longest_edge": self.longest}
         return ViTImageProcessor(
             size=size,
             resample=Image.Resampling.BICUBIC,
@@ -106,23 +101,24 @@ class Looks:
         )
 
     @property
-    def prepared(self) -> str:
-        """All that is done to a picture, in words: features are kept by it."""
+    def fingerprint(self) -> str:
+        """All that is done to a picture, as text: kept features are told apart by it."""
         return self.processor().to_json_string()
 
-    def normalised(self, pixels: Tensor) -> Tensor:
+    def normalise(self, pixels: Tensor) -> Tensor:
         """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""
+        # Sent, since numbers made on a GPU would wait for all that it has to do.
         mean, std = (
             (torch.tensor(v).view(1, 3, 1, 1) * 255).to(pixels.device, non_blocking=True)
             for v in (self.mean, self.std)
-        )  # made there, they would wait for all that a GPU has to do
+        )
         return (pixels.float() - mean) / std
 
-    def answers(self, model: nn.Module, pixels: Tensor) -> Tensor:
+    def predict_probabilities(self, model: nn.Module, pixels: Tensor) -> Tensor:
         """(N, labels) probabilities that a classifier gives to (N, 3, h, w), uint8; where mirror
         images are asked about too, the mean of both. In bf16 where that is faster, for the page and
         for reports alike."""
-        x = self.normalised(pixels)
+        x = self.normalise(pixels)
         where = pixels.device.type
         views = torch.cat([x, x.flip(3)]) if self.mirrored else x
         with torch.autocast(where, torch.bfloat16, enabled=has_bf16(where)):
