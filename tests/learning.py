@@ -24,6 +24,9 @@ class Bars:
     images: np.ndarray  # (N, 28, 28) uint8
     labels: np.ndarray  # (N,) int64
 
+    def __getitem__(self, index: np.ndarray) -> "Bars":
+        return Bars(self.images[index], self.labels[index])
+
 
 def bars(classes: int, each: int, seed: int = 0) -> Bars:
     """Pictures that differ: a bar at a height that tells the class, with noise in it, on a plain

@@ -78,14 +78,16 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     return AutoModelForImageClassification.from_pretrained(run.checkpoint).state_dict()
 
 
-def colours(path: Path, classes: int = 3, each: int = 12, seed: int = 0) -> Path:
+def colours(
+    path: Path, classes: int = 3, each: int = 12, seed: int = 0, shape: tuple[int, int] = (40, 48)
+) -> Path:
     """A folder of one's own: noise around a colour that tells the class, no two alike."""
     rng = np.random.default_rng(seed)
     for label in range(classes):
         sub = path / f"colour{label}"
         sub.mkdir(parents=True, exist_ok=True)
         for i in range(each):
-            pixels = rng.normal(70, 40, (40, 48, 3))
+            pixels = rng.normal(70, 40, (*shape, 3))
             pixels[..., label % 3] += 110
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(sub / f"{i:02}.png")
     return path

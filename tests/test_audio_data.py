@@ -10,7 +10,7 @@ from training.learn.loop import order_by_length
 from training.media.sound_augment import vary
 from training.recipe import SettingsError
 from training.recipes.audio_intent import data as audio_data
-from training.recipes.audio_intent.data import Clips, Heard, lengths, limit, load
+from training.recipes.audio_intent.data import Clips, Heard, choose_limit, describe_lengths, load
 
 
 def clips(*seconds: float) -> Clips:
@@ -48,11 +48,11 @@ def test_what_does_not_fit_in_memory_is_decoded_when_asked(monkeypatch):
 def test_the_limit_is_justified_by_the_lengths():
     whole = np.array([2.0] * 97 + [11.0, 20.0, 40.0]) * RATE
     assert (
-        limit(whole) == 2.0
-        and limit(np.array([100.0 * RATE])) == 30.0
-        and limit(np.array([0.2 * RATE])) == 1.0
+        choose_limit(whole) == 2.0
+        and choose_limit(np.array([100.0 * RATE])) == 30.0
+        and choose_limit(np.array([0.2 * RATE])) == 1.0
     )
-    told = lengths(whole, 2.0)
+    told = describe_lengths(whole, 2.0)
     assert "2.0 to 40.0 s long" in told and "2 s of each are heard, which cuts 3 of 100" in told
 
 
@@ -154,8 +154,8 @@ def test_a_data_set_of_one_part_needs_no_name(monkeypatch):
 def test_each_part_of_a_hold_out_is_the_same_every_time():
     some = clips(*[0.2] * 40)
     some.keys = np.random.default_rng(0).random(40)
-    part, held = examples.holdout(some, 0.2)
-    turned = examples.holdout(some[np.arange(40)[::-1]], 0.2)[1]
+    part, held = examples.hold_out(some, 0.2)
+    turned = examples.hold_out(some[np.arange(40)[::-1]], 0.2)[1]
     assert (
         sorted(held.places) == sorted(turned.places)
         and len(part) + len(held) == 40

@@ -15,8 +15,8 @@ from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, t
 from training import recipe
 from training.__main__ import SETTINGS
 from training.data.examples import Data
-from training.data.splits import stratify
 from training.learn import backbone, finetune
+from training.learn.backbone import Start
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as audio_model
 from training.recipes.audio_intent import score as audio_score
@@ -36,17 +36,17 @@ pytestmark = pytest.mark.usefixtures("quick_picture")
 def few_test_clips():
     """Every tenth of the sample's test clips, all classes: what is tested is the recipe, not its
     score."""
-    whole = audio_data._sample
+    whole = audio_data._load_sample
 
     def few() -> Data:
         data = whole()
         return dataclasses.replace(data, test=data.test[np.arange(0, len(data.test), 10)])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audio_data, "_sample", few)
-        load.cache_clear()
+        patch.setattr(audio_data, "_load_sample", few)
+        audio_data.load_once.cache_clear()
         yield
-    load.cache_clear()
+    audio_data.load_once.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,9 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts,
 def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_as_single_clips(
     arch,
 ):
-    model, ear = audio_model.build_network(Config(method="scratch", arch=arch), None, INTENTS)
+    model, ear = audio_model.build_network(
+        Config(method="scratch", arch=arch), Start(arch), INTENTS
+    )
     assert 2 * sum(p.numel() for p in model.parameters()) < 12e6
     clips = [tone(300, seconds, seed=i) for i, seconds in enumerate((0.6, 1.3, 2.9))]
     with torch.inference_mode():
@@ -185,33 +187,19 @@ def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
     assert not same_losses(losses(first)[1:], losses(second)[1:])
 
 
-def test_frozen_publishes_what_the_head_learns_without_the_store(studio, starts):
-    run = train(studio, start=starts["conformer"], method="frozen", augmentation="none")
-    config = Config(**run.config)
-    data = load("", "sample", "", "en-US", 3000)
-    part, _ = hold_out(data.train, config.holdout)
-    part = part[stratify(part.labels, config.limit, config.seed)]
-    model, ear = audio_model.build_network(
-        config, checkpoint.find(studio, starts["conformer"], "audio"), INTENTS
+def test_kept_features_are_what_the_head_gets_in_the_whole_network(studio):
+    """One batch holds all, and nothing is dropped at random, so both methods begin with the same
+    loss."""
+    still = dict.fromkeys(
+        ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"), 0.0
     )
-    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
-    model.eval()
-    head = audio_model.find_head(model)
-    optimizer, heard = backbone.optimizer(head, config), Heard(part, 3.0)
-    from training.learn.loop import shuffle, split_into_steps
-
-    batches = split_into_steps(shuffle(len(part), config.seed, 0), config.batch_size, 1)
-    for step, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate(config, step / len(batches))
-            group["weight_decay"] = config.weight_decay if group["decays"] else 0
-        logits = model(**ear.inputs([heard[int(i)] for i in batch])).logits
-        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(part.labels)[batch])
-        model.zero_grad()
-        loss.backward()
-        optimizer.step()
-    mine, theirs = model.state_dict(), weights(run)
-    assert all(torch.allclose(mine[name], theirs[name], atol=2e-5) for name in theirs)
+    start = published(
+        studio, "wav2vec2", INTENTS, use_weighted_layer_sum=True, layerdrop=0.0, **still
+    )
+    settings = dict(start=start.id, augmentation="none", spec_augment=0.0, batch_size=28)
+    frozen = train(studio, method="frozen", **settings)
+    whole = train(studio, method="full", **settings)
+    assert losses(frozen) == pytest.approx(losses(whole), abs=1e-4) and losses(frozen)[0] > 1
 
 
 def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
@@ -264,7 +252,7 @@ def test_the_method_for_this_machine_is_chosen_and_recorded(studio, starts, monk
     assert run.settings["method"] == "frozen" and run.settings["seconds"] == 3.0
     assert "s long, half of them under" in run.settings["lengths"]
     monkeypatch.setattr("training.device.device", lambda: "cuda")
-    assert audio_train.AudioTask(Config(), run).config.method == "full"
+    assert Config().resolved_method == "full"
 
 
 @pytest.mark.slow
@@ -399,13 +387,13 @@ def test_a_start_whose_config_is_damaged_is_refused_by_name(studio):
     assert f"{run.id[-4:]} cannot be used: its config.json is damaged" in started.status["reason"]
 
 
-def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(studio, starts):
+def test_evaluate_scores_any_checkpoint_and_refuses_other_classes(studio, starts, tmp_path):
     run = train(studio, start=starts["conformer"], method="frozen")
-    found = recipe.load("audio_intent").evaluate(run.checkpoint, Config(**run.config))
-    assert found["accuracy"] == run.metrics["after"]["accuracy"]
+    found = recipe.load("audio_intent").evaluate(run.checkpoint, Config(**run.config), tmp_path)
+    assert found.after.to_json() == run.metrics["after"]
     other = published(studio, "conformer", ["a", "b"])
     with pytest.raises(recipe.SettingsError, match="knows 2 classes"):
-        recipe.load("audio_intent").evaluate(other.checkpoint, Config())
+        recipe.load("audio_intent").evaluate(other.checkpoint, Config(), tmp_path)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from PIL import Image
 from training.data.examples import hold_out
 from training.data.splits import split
 from training.recipe import SettingsError
-from training.recipes.captioning.data import LISTS, load, tidy, with_scenes
+from training.recipes.captioning.data import LISTS, add_scenes, load, tidy
 
 
 def everything(data) -> list[tuple[str, ...]]:
@@ -52,7 +52,7 @@ def test_drawn_scenes_stand_behind_an_albums_pictures_each_with_its_captions(tmp
     from training.samples.scenes import scenes
 
     own, known = load("", "folder", str(album(tmp_path, "captions.csv"))), load("", "sample")
-    both = with_scenes(own, 20)
+    both = add_scenes(own, 20)
     assert len(both.train) == len(own.train) + 20 and both.test is own.test and len(own.train) < 15
     pictures, texts = scenes(20, 1)
     for i, (picture, said) in enumerate(zip(pictures, texts, strict=True), len(own.train)):

@@ -16,9 +16,12 @@ from transformers import AutoConfig, AutoModelForImageClassification, VisionEnco
 from training import recipe
 from training.__main__ import DONE, SETTINGS
 from training.data.pictures import Store
-from training.learn import backbone, features
+from training.learn import features
+from training.learn.backbone import Start, open_start
 from training.learn.loop import order_by_length
+from training.learn.optimizers import group_parameters, make_optimizer
 from training.media.picture_preprocessor import PicturePreprocessor
+from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import metrics as caption_metrics
 from training.recipes.captioning import model as caption_model
 from training.recipes.captioning import score as caption_score
@@ -26,7 +29,7 @@ from training.recipes.captioning import train as caption_train
 from training.recipes.captioning.config import Config
 from training.recipes.captioning.model import open_network
 from training.recipes.captioning.score import compute_loss, write_captions
-from training.runs import checkpoint, job
+from training.runs import job
 from training.runs.run import Run
 
 
@@ -45,9 +48,9 @@ def starts(press) -> dict[str, str]:
 def few_pictures():
     """Beam search over all the sample's test pictures would take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        whole = caption_score.load("", "sample")
+        whole = caption_data.load("", "sample")
         few = dataclasses.replace(whole, test=whole.test[np.arange(12)])
-        patch.setattr(caption_score, "load", lambda *_: few)
+        patch.setattr(caption_data, "load_once", lambda *_: few)
         patch.setattr(caption_train, "JUDGED", 8)
         yield
 
@@ -65,11 +68,11 @@ def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, k
     assert len(losses(run)) == 2
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
     model, eye = open_network(run.checkpoint)
-    exam = caption_score.CaptionExam(Config(), caption_score.load())
-    said = write_captions(model, eye, Store(exam.pictures, PicturePreprocessor(SIZE)))
-    assert len(said) == 12 and exam.figures(said)["cider_d"] == pytest.approx(
-        run.metrics["after"]["cider_d"], abs=1e-6
-    )
+    test = caption_data.load_once().test
+    exam = caption_score.make_exam(Config(), caption_data.load_once())
+    said = write_captions(model, eye, Store(test, PicturePreprocessor(SIZE)))
+    told = run.metrics["after"]["cider_d"]
+    assert len(said) == 12 and exam.score(said).value == pytest.approx(told, abs=1e-6)
     before, after = weights(Run.find(press, starts[kind])), weights(run)
     changed = {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
     assert "decoder" in changed and ("encoder" in changed) == (method != "frozen")
@@ -126,11 +129,11 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
         dropout=0.0,
         warmup=0.05,
     )
-    data = caption_score.load()
+    data = caption_data.load_once()
     part = data.train[np.arange(8)]
     part.texts = {place: data.train.texts[place][:1] for place in part.places}
     model, eye = captioner("vit", sentences())
-    caption_model.configured(model, eye.tokenizer, config)
+    caption_model.configure(model, eye.tokenizer, config)
     learner, store = caption_model.Teller(model, model), Store(part, PicturePreprocessor(SIZE))
 
     class Quiet:
@@ -142,14 +145,8 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.learn.loop._Fit._save", lambda *_: None)
-        fit(
-            learner,
-            told,
-            backbone.optimizer(learner, config),
-            config,
-            Quiet(),
-            Accelerator(cpu=True),
-        )
+        optimizer = make_optimizer(group_parameters(learner, []), config, 5e-3)
+        fit(learner, told, optimizer, config, 5e-3, Quiet(), Accelerator(cpu=True))
     assert write_captions(model, eye, store, beams=1) == [
         part.texts[place][0] for place in part.places
     ]
@@ -164,12 +161,12 @@ def test_a_captioner_that_does_not_say_how_long_captions_may_be_is_given_an_end(
     )  # it never ends
     monkeypatch.setattr(caption_model, "WORDS", 5)
     states = torch.zeros(1, 4, model.config.encoder.hidden_size)
-    assert model.generate(**caption_model.for_generate(model, states), num_beams=1).shape == (
+    assert model.generate(**caption_model.prepare_generation(model, states), num_beams=1).shape == (
         1,
         1 + 5,
     )
     model.generation_config.max_new_tokens = 3
-    assert model.generate(**caption_model.for_generate(model, states), num_beams=1).shape == (
+    assert model.generate(**caption_model.prepare_generation(model, states), num_beams=1).shape == (
         1,
         1 + 3,
     )
@@ -177,25 +174,25 @@ def test_a_captioner_that_does_not_say_how_long_captions_may_be_is_given_an_end(
 
 # -- frozen ----------------------------------------------------------------------------------------
 def test_kept_encodings_give_the_loss_of_pictures(press, starts):
-    data, run = caption_score.load(), Run.create(press, "captioning", {})
+    data, run = caption_data.load_once(), Run.create(press, "captioning", {})
     config = Config(augmentation="none", dropout=0.0)
     part = data.train[np.arange(24)]
     model, eye = captioner("vit", sentences())
-    caption_model.configured(model, eye.tokenizer, config)
+    caption_model.configure(model, eye.tokenizer, config)
     learner, nothing = caption_model.Teller(model, model), part[np.zeros(0, int)]
     model.eval()
     sums = []
     for given in (
         Store(part, PicturePreprocessor(SIZE)),
-        caption_score.encodings(model, eye, part, run),
+        caption_score.compute_encodings(model, eye, part, run),
     ):
         told = caption_train.make_lesson(
             learner, model, eye, part, given, nothing, None, config, run
         )
         sums.append(told.loss(learner, told.fetch(torch.arange(24), 3), slice(0, 24)).item())
     assert sums[0] == pytest.approx(sums[1], rel=1e-5) and sums[0] > 1
-    mine = caption_score.encodings(model, eye, part, run)
-    turned = caption_score.encodings(model, eye, part[np.arange(24)[::-1]], run)
+    mine = caption_score.compute_encodings(model, eye, part, run)
+    turned = caption_score.compute_encodings(model, eye, part[np.arange(24)[::-1]], run)
     assert (
         torch.equal(turned, mine.flip(0))
         and run.log_file.read_text().count("computed by an earlier run") == 2
@@ -208,9 +205,8 @@ def test_a_second_frozen_run_looks_at_no_picture(press, starts, monkeypatch):
     def looked(*_):
         raise AssertionError("a picture was encoded again")
 
-    monkeypatch.setattr(caption_score, "seen", looked)
-    monkeypatch.setattr(caption_score.CaptionExam, "drawn", lambda *_: {})
-    monkeypatch.setattr("training.judge.exam._gate", lambda *_: {})
+    monkeypatch.setattr(caption_score, "encode", looked)
+    monkeypatch.setattr("training.judge.exam._score_active", lambda *_: None)
     run = job.create(
         press,
         "captioning",
@@ -230,7 +226,7 @@ def test_a_second_frozen_run_looks_at_no_picture(press, starts, monkeypatch):
 def test_large_encodings_are_kept_in_half_precision(tmp_path, monkeypatch):
     monkeypatch.setattr(features, "LARGE", 1000)
     run = Run.create(tmp_path, "captioning", {})
-    kept = features.kept(
+    kept = features.load_or_compute(
         tmp_path, "a", np.arange(8), lambda at: torch.full((len(at), 64), 1 / 3), run
     )
     assert kept.dtype == torch.float16 and kept.shape == (8, 64)
@@ -238,17 +234,17 @@ def test_large_encodings_are_kept_in_half_precision(tmp_path, monkeypatch):
 
 # -- what is learned from --------------------------------------------------------------------------
 def test_every_caption_has_its_turn(starts):
-    part = caption_score.load().train[np.arange(40)]
+    part = caption_data.load_once().train[np.arange(40)]
     _, eye = captioner("vit", sentences())
     for each in (1, 2, 5):
         own = caption_train.Sentences(part, eye, Config(each=each))
-        seen = [own.chosen(7, epoch) for epoch in range(5)]
+        seen = [own.choose(7, epoch) for epoch in range(5)]
         assert {tuple(ids) for epoch in seen for ids in epoch} == {tuple(ids) for ids in own.ids[7]}
         assert all(len(epoch) == each for epoch in seen)
 
 
 def test_captions_that_share_a_look_give_the_loss_of_captions_apart():
-    part = caption_score.load().train[np.arange(6)]
+    part = caption_data.load_once().train[np.arange(6)]
     model, eye = captioner("vit", sentences())
     model.eval()
     together = caption_train.Sentences(part, eye, Config(each=5))
@@ -273,7 +269,7 @@ def test_captions_that_share_a_look_give_the_loss_of_captions_apart():
 
 
 def test_the_loss_told_of_held_out_captions_is_the_librarys():
-    part = caption_score.load().train[np.arange(5)]
+    part = caption_data.load_once().train[np.arange(5)]
     model, eye = captioner("vit", sentences())
     model.eval()
     mine = compute_loss(model, eye, part, Store(part, PicturePreprocessor(SIZE)), 40)
@@ -288,9 +284,9 @@ def test_the_loss_told_of_held_out_captions_is_the_librarys():
 
 
 def test_captions_of_like_length_go_together_and_all_once():
-    part = caption_score.load().train
+    part = caption_data.load_once().train
     _, eye = captioner("vit", sentences())
-    lengths = caption_train.Sentences(part, eye, Config()).lengths(2)
+    lengths = caption_train.Sentences(part, eye, Config()).measure_lengths(2)
     order = order_by_length(lengths, 16, 0, 2)
     assert sorted(order.tolist()) == list(range(len(part)))
     inside = np.mean([np.ptp(lengths[b.numpy()]) for b in order.split(16)])
@@ -302,10 +298,10 @@ def test_captions_of_like_length_go_together_and_all_once():
 def test_the_encoder_learns_to_name_words_beside_and_publishes_nothing_of_it(press, starts):
     run = train(press, start=starts["vit"], naming=1.0, each=3)
     assert not any("namer" in name for name in weights(run))
-    part = caption_score.load().train
-    names = caption_train.named_words(part)
+    part = caption_data.load_once().train
+    names = caption_train.find_names(part)
     assert {"dog", "cat"} & set(names) and "a" not in names
-    told = caption_train.named(part[np.arange(4)], names)
+    told = caption_train.mark_names(part[np.arange(4)], names)
     for row, place in zip(told, part.places[:4], strict=True):
         words = set(" ".join(part.texts[place]).split())
         assert {names[i] for i in torch.nonzero(row)[:, 0]} == words & set(names)
@@ -353,7 +349,7 @@ def test_an_encoder_of_a_food_run_and_a_new_decoder_are_joined(press, eyes):
 
 def test_what_is_joined_is_what_the_library_runs(press, eyes):
     config = Config(start="parts", encoder=eyes, decoder="new")
-    model, eye, _ = caption_model.build(config, None, sentences(), press)
+    model, eye, _ = caption_model.build_network(config, Start("parts"), sentences(), press)
     x = torch.randn(2, 3, SIZE, SIZE)
     ids = torch.randint(5, 50, (2, 6))
     model.eval()
@@ -380,8 +376,8 @@ def test_a_captioner_says_of_which_parts_and_of_which_revision_it_was_joined(
 
 
 def test_what_is_published_does_not_tell_where_its_parts_lay(press, eyes, tmp_path):
-    model, _, _ = caption_model.build(
-        Config(start="parts", encoder=eyes, decoder="new"), None, sentences(), press
+    model, _, _ = caption_model.build_network(
+        Config(start="parts", encoder=eyes, decoder="new"), Start("parts"), sentences(), press
     )
     model.save_pretrained(tmp_path)
     assert press.name not in (tmp_path / "config.json").read_text("utf-8")
@@ -410,19 +406,19 @@ def test_a_checkpoint_of_another_kind_cannot_be_gone_on_from(press, eyes):
 
 
 def test_the_small_network_is_under_25_mb_in_half_precision_with_its_words(tmp_path):
-    model, eye, _ = caption_model.build(
-        Config(method="scratch", arch="small"), None, sentences(), tmp_path
+    model, eye, _ = caption_model.build_network(
+        Config(method="scratch", arch="small"), Start("small"), sentences(), tmp_path
     )
     model.half().save_pretrained(tmp_path)
     eye.save_pretrained(tmp_path)
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 25e6
 
 
-def test_half_precision_on_disk_is_what_the_report_measures(press, starts):
+def test_half_precision_on_disk_is_what_the_report_measures(press, starts, tmp_path):
     run = train(press, start=starts["vit"], store="float16")
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
     made = recipe.load("captioning")
-    assert made.evaluate(run.checkpoint, Config())["cider_d"] == run.metrics["after"]["cider_d"]
+    assert made.evaluate(run.checkpoint, Config(), tmp_path).after.to_json() == run.metrics["after"]
 
 
 # -- settings --------------------------------------------------------------------------------------
@@ -450,8 +446,8 @@ def test_a_size_that_a_transformer_was_not_made_for_is_refused(press, starts):
 def test_a_swin_that_knows_places_by_its_windows_alone_goes_on_at_another_size(press, starts):
     base = Run.find(press, starts["swin"])
     config = Config(start=base.id, image_size=2 * SIZE)
-    model, eye, _ = caption_model.build(
-        config, checkpoint.find(press, base.id, "captions"), sentences(), press
+    model, eye, _ = caption_model.build_network(
+        config, open_start(base.id, press, "captions"), sentences(), press
     )
     assert eye.looks.size == model.config.encoder.image_size == 2 * SIZE
     with torch.no_grad():
@@ -470,9 +466,7 @@ def test_an_own_album_is_learned_and_a_checkpoint_of_classes_is_not_scored(
     press, starts, tmp_path, eyes
 ):
     with pytest.MonkeyPatch.context() as patch:
-        from training.recipes.captioning import data as caption_data
-
-        patch.setattr(caption_score, "load", caption_data.load)
+        patch.setattr(caption_data, "load_once", caption_data.load)
         run = train(
             press,
             start=starts["vit"],
@@ -487,7 +481,7 @@ def test_an_own_album_is_learned_and_a_checkpoint_of_classes_is_not_scored(
         "some 12 of the album's and 8 scenes"
     )
     with pytest.raises(recipe.SettingsError, match="writes no captions"):
-        recipe.load("captioning").evaluate(Run.find(press, eyes).checkpoint, Config())
+        recipe.load("captioning").evaluate(Run.find(press, eyes).checkpoint, Config(), tmp_path)
 
 
 def test_what_is_published_works_without_us(press, starts):
@@ -495,7 +489,7 @@ def test_what_is_published_works_without_us(press, starts):
     from transformers import AutoImageProcessor, AutoTokenizer
 
     model = VisionEncoderDecoderModel.from_pretrained(run.checkpoint).eval()
-    picture = caption_score.load().test.read_one(0)
+    picture = caption_data.load_once().test.read_one(0)
     pixels = AutoImageProcessor.from_pretrained(run.checkpoint)(
         images=picture, return_tensors="pt"
     )["pixel_values"]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from training.judge import classification
 from training.judge.records import ACCURACY, Score
@@ -19,12 +18,12 @@ from training.judge.records import ACCURACY, Score
 )
 def test_the_interval_is_wilsons(right, n, low, high):
     # The last: Newcombe 1998, Statistics in Medicine 17, table I, 81 of 263: 0.2553 to 0.3662.
-    found = classification.interval(right / n, n)
-    assert found == pytest.approx([low, high], abs=3e-5) and not str(found[0]).startswith("-")
+    found = classification.compute_interval(right / n, n)
+    assert found == pytest.approx((low, high), abs=3e-5) and not str(found[0]).startswith("-")
 
 
 def test_the_interval_of_nothing_is_everything():
-    assert classification.interval(0.0, 0) == [0.0, 1.0]
+    assert classification.compute_interval(0.0, 0) == (0.0, 1.0)
 
 
 @pytest.fixture
@@ -36,30 +35,41 @@ def answers():
     return probabilities, labels
 
 
-def test_figures_are_those_of_scikit_learn(answers):
+def macro_f1(said, labels) -> float:
+    """By its definition, over the classes that there are."""
+    each = []
+    for label in np.unique(labels):
+        right = ((said == label) & (labels == label)).sum()
+        each.append(2 * right / ((said == label).sum() + (labels == label).sum()))
+    return float(np.mean(each))
+
+
+def test_figures_are_those_of_their_definitions(answers):
     probabilities, labels = answers
-    found, said = (
-        classification.classification(probabilities, labels, list("abcdef")),
-        probabilities.argmax(1),
+    said = probabilities.argmax(1)
+    found = classification.score_answers(probabilities, labels, list("abcdef"), top5=True)
+    assert found.value == pytest.approx((said == labels).mean(), abs=1e-5)
+    table = found.more["confusion"]
+    assert all(
+        table[i][j] == ((labels == i) & (said == j)).sum() for i in range(6) for j in range(6)
     )
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, said), abs=1e-5)
-    assert found["confusion"] == confusion_matrix(labels, said, labels=range(6)).tolist()
-    assert found["macro_f1"] == pytest.approx(
-        f1_score(labels, said, average="macro", labels=range(5)), abs=1e-5
-    ), "over the classes that there are"
-    assert found["n"] == 400 and found["interval"][0] < found["accuracy"] < found["interval"][1]
+    assert found.more["macro_f1"] == pytest.approx(macro_f1(said, labels), abs=1e-5)
+    first = np.argsort(-probabilities, 1)[:, :5]
+    among = (first == labels[:, None]).any(1).mean()
+    assert found.more["top5"] == pytest.approx(among, abs=1e-5)
+    assert found.n == 400 and found.interval[0] < found.value < found.interval[1]
 
 
 def test_a_class_that_the_test_part_lacks_has_no_figure(answers):
-    found = classification.classification(*answers, list("abcdef"))
-    assert found["per_class"]["f"] is None and 0 < found["per_class"]["a"] <= 1
+    found = classification.score_answers(*answers, list("abcdef")).more["per_class"]
+    assert found["f"] is None and 0 < found["a"] <= 1
 
 
 def test_the_worst_mistakes_are_the_surest_ones():
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.01, 0.99], [0.3, 0.7]])
     labels = np.array([0, 1, 0, 0, 1])
-    assert classification.worst(probabilities, labels) == [3, 2, 1]
-    assert classification.worst(probabilities, labels, count=2) == [3, 2]
+    assert classification.find_worst(probabilities, labels) == [3, 2, 1]
+    assert classification.find_worst(probabilities, labels, count=2) == [3, 2]
 
 
 def test_the_confusion_picture_can_be_drawn_for_any_number_of_classes(tmp_path):
@@ -68,9 +78,7 @@ def test_the_confusion_picture_can_be_drawn_for_any_number_of_classes(tmp_path):
     for count in (2, 30):
         path = tmp_path / f"{count}.png"
         names = [f"a very long name for class {i}" for i in range(count)]
-        classification.confusion_picture(
-            path, np.eye(count, dtype=int).tolist(), names, "all right"
-        )
+        classification.draw_confusion(path, np.eye(count, dtype=int).tolist(), names, "all right")
         with Image.open(path) as picture:
             assert min(picture.size) > 300
 
@@ -80,23 +88,23 @@ def score(**more) -> Score:
 
 
 def test_a_class_is_named_in_words_and_keyed_by_its_own_name():
-    found = classification.recall_table({"hot_dog": 0.5}, {"hot_dog": 0.75, "hot dog": None})
+    found = classification.make_recall_table({"hot_dog": 0.5}, {"hot_dog": 0.75, "hot dog": None})
     assert found.title == "Recall per class"
     assert found.rows == [["hot dog", 0.5, 0.75], ["hot dog", None, None]]
     pair = {"truth": "hot_dog", "said": "ice_cream", "count": 3, "of": 4}
-    matrix = classification.confusion_matrix([pair], classification.MANY + 1)
+    matrix = classification.make_matrix([pair], classification.MANY + 1)
     assert matrix.notes == ["3 of 4 **hot dog** were predicted as **ice cream**"]
     mistake = {"picture": "m.jpg", "truth": "hot_dog", "said": "ice_cream", "confidence": 0.87}
-    (item,) = classification.mistakes_gallery([mistake]).items
+    (item,) = classification.make_gallery([mistake]).items
     assert item.file == "m.jpg" and item.alt == "hot dog"
     assert item.text == "Predicted **ice cream** (87% confident), actual **hot dog**"
 
 
 def test_few_classes_keep_their_order_and_need_no_pairs():
-    found = classification.recall_table(None, {"b": 0.9, "a": 0.1})
+    found = classification.make_recall_table(None, {"b": 0.9, "a": 0.1})
     assert [row[0] for row in found.rows] == ["b", "a"] and found.folded_after == 0
     pair = {"truth": "a", "said": "b", "count": 3, "of": 4}
-    assert classification.confusion_matrix([pair], 2).notes == []
+    assert classification.make_matrix([pair], 2).notes == []
 
 
 def test_further_figures_are_told_in_sentences_where_there_are_enough_examples():

@@ -9,12 +9,11 @@ from PIL import Image
 
 from training.data import pictures as picture_store
 from training.data.examples import hold_out
-from training.data.pictures import Pictures
+from training.data.pictures import Pictures, measure_usual_side, read_pixels
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.media.pictures import load_picture
 from training.recipe import SettingsError
 from training.recipes.food import data as food_data
-from training.recipes.food import score as food_score
 from training.recipes.food.data import load
 
 
@@ -89,7 +88,7 @@ def test_a_picture_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
 
 
 def test_the_sample_is_parted_without_overlap_and_every_class_is_tested():
-    data = food_score.load("", "sample")
+    data = food_data.load("", "sample")
     shown = [
         {data_part.read_one(i).tobytes() for i in range(len(data_part))}
         for data_part in (data.train, data.test)
@@ -113,15 +112,15 @@ def test_the_held_out_part_does_not_depend_on_the_order_and_is_no_part_of_train(
 
 
 def test_pixels_are_those_of_the_pictures_asked_for():
-    data = food_score.load("", "sample")
+    data = food_data.load("", "sample")
     some = np.array([5, 0, 17])
-    pixels = data.train.pixels(some, PicturePreprocessor(64))
+    pixels = read_pixels(data.train, some, PicturePreprocessor(64))
     assert pixels.shape == (3, 3, 64, 64)
     for row, i in zip(pixels, some, strict=True):
         assert (
             row.transpose(1, 2, 0) == PicturePreprocessor(64).frame(data.train.read_one(i))
         ).all()
-    assert data.train.natural == 64
+    assert measure_usual_side(data.train) == 64
 
 
 # -- a folder of one's own -------------------------------------------------------------------------
@@ -190,7 +189,7 @@ def test_every_kind_of_picture_in_a_folder_is_read(tmp_path, mode):
 
 
 def test_a_large_set_is_decoded_when_asked_for(monkeypatch):
-    pictures, some = food_score.load("", "sample").train, np.array([3, 1])
+    pictures, some = food_data.load("", "sample").train, np.array([3, 1])
     packed = picture_store.Store(pictures, PicturePreprocessor(48))
     monkeypatch.setattr(
         picture_store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})

@@ -112,5 +112,5 @@ def test_they_are_taken_where_the_processor_multiplies_in_tiles(amx, monkeypatch
     network = AutoModelForImageClassification.from_config(
         AutoConfig.for_model(**ARCHS["resnet"], num_labels=3)
     )
-    backbone.quicken(network, SimpleNamespace(mixed_precision="bf16", device=torch.device("cpu")))
+    backbone.speed_up(network, SimpleNamespace(mixed_precision="bf16", device=torch.device("cpu")))
     assert any(type(module) is small_maps._Convolution for module in network.modules()) == amx

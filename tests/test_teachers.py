@@ -101,7 +101,7 @@ def test_each_draw_asks_one_of_the_teachers_at_the_size_that_it_sees(school, kno
 def test_a_teacher_may_name_its_classes_in_another_order_and_know_more(school, known):
     model = network("resnet", ["soup", *reversed(CLASSES)], seed=3)
     pixels = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 255
-    found = Teachers([published(school, model).id], school, "food", CLASSES).answers(pixels, 0)
+    found = Teachers([published(school, model).id], school, "food", CLASSES).predict(pixels, 0)
     model, looks = model.eval(), open_network(Run.find(school, known["resnet"]).checkpoint)[1]
     logits = model(pixel_values=looks.normalise(pixels)).logits
     assert torch.allclose(found, logits[:, 1:].flip(1).softmax(1), atol=1e-5)
