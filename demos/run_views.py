@@ -14,6 +14,7 @@ from training import recipe
 from training.judge import scores
 from training.runs import checkpoint, job
 from training.runs.run import ENDED, Run
+from training.wording import duration
 
 COLUMNS = ["Run", "State", "Before", "After", "In its slot", "Disk", "Started", "id"]
 KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp3": "audio/mpeg"}
@@ -62,7 +63,7 @@ def status(run: Run | None) -> str:
         f"step {step:,} of {total:,}" if total else "",
         f"epoch {now['epoch']} of {run.config.get('epochs', '?')}" if now.get("epoch") else "",
         page.progress(run) if state in ("running", "stopping") else "",
-        f"took {page.duration(now['seconds'])}" if now.get("seconds") else "",
+        f"took {duration(now['seconds'])}" if now.get("seconds") else "",
         {"SIGTERM": "asked again (SIGTERM)", "SIGKILL": "ended by force (SIGKILL)"}.get(
             run.escalation, ""
         ),

@@ -20,7 +20,7 @@ from typing import Any
 from training import device, recipe
 from training.judge.card import card
 from training.runs import job
-from training.runs.checkpoint import CheckpointError, runs_dir
+from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
 from training.runs.run import Run
 
@@ -28,6 +28,11 @@ DONE = 0
 FAILED = 1
 SETTINGS = 2
 STOPPED = 130
+
+
+def runs_dir() -> Path:
+    """Where runs are kept if no flag says so: RUNS, or `runs` in the working directory."""
+    return Path(os.environ.get("RUNS") or "runs").resolve()
 
 
 def parser() -> argparse.ArgumentParser:

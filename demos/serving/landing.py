@@ -8,11 +8,11 @@ ended.
 import logging
 import threading
 
+from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, SwapError
 from training.judge import scores
 from training.recipe import SettingsError
 from training.runs import job
-from training.runs.checkpoint import runs_dir
 from training.runs.run import Run, lock
 
 EVERY = 1.0
@@ -58,52 +58,53 @@ def land(run: Run, slot: ModelSlot) -> None:
 
 
 def pending(runs: list[Run]) -> list[Run]:
+    """Those that ended with a checkpoint of which nothing was decided yet."""
     return [
-        r
-        for r in runs
-        if r.swap is None and r.status["state"] in ("done", "stopped") and r.has_checkpoint
+        run
+        for run in runs
+        if run.swap is None and run.status["state"] in ("done", "stopped") and run.has_checkpoint
     ]
 
 
 class Landing(threading.Thread):
     """Starts what is queued (where training is on) and lands what has ended, until the app ends."""
 
-    def __init__(self, slots: dict[str, ModelSlot], training: bool):
+    def __init__(self, lab: Lab):
         super().__init__(name="landing", daemon=True)
-        self.slots = slots
-        self.training = training
+        self.lab = lab
         self.ended = threading.Event()
 
     def run(self) -> None:
-        told = ""
+        last = ""
         while not self.ended.wait(EVERY):
             try:
                 self.look()
-                told = ""
+                last = ""
             # whatever it is (a full disk, a run half deleted): the next look may succeed
             except Exception as error:
-                if told != (told := f"{type(error).__name__}: {error}"):
+                what = f"{type(error).__name__}: {error}"
+                if what != last:  # once, not once a second
                     log.exception("could not look after the runs this time")
+                last = what
 
     def look(self) -> None:
-        if not runs_dir().exists():
+        runs = self.lab.runs
+        if not runs.exists():
             return
-        if self.training:
-            job.pump(runs_dir())
+        if self.lab.training:
+            job.pump(runs)
         else:
-            with lock(runs_dir()):
-                job.reconcile(runs_dir())
-        for run in pending(Run.all(runs_dir())):
+            with lock(runs):
+                job.reconcile(runs)
+        for run in pending(Run.all(runs)):
             try:
-                slot = self.slots.get(run.slot)
+                slot = self.lab.slots.get(run.slot)
                 if slot is None:
                     run.set_swap("offered", f"this version has no place for {run.slot or 'it'}")
                 else:
                     land(run, slot)
-            except (
-                SettingsError,
-                KeyError,
-            ) as error:  # made by another version: the runs behind it still land
+            # made by another version: the runs behind it still land
+            except (SettingsError, KeyError) as error:
                 run.set_swap(
                     "offered", f"this version cannot read its settings or its scores ({error})"
                 )

@@ -119,8 +119,9 @@ def sit(exam: Exam, run: Run, base: checkpoint.Checkpoint | None, slot: str) -> 
         "after": after,
         "problems": exam.problems,
     }
-    if run.config.get("swap", "better") == "better":
-        active_id = checkpoint.active(run.path.parent, slot)[-1]
+    chosen = checkpoint.active(run.path.parent, slot)  # none: there is nothing to compare with
+    if chosen and run.config.get("swap", "better") == "better":
+        active_id = chosen[-1]
         metrics["active"] = {"id": active_id, **_gate(exam, run, base, before, active_id, slot)}
     run.beat("drawing the report")
     return {**metrics, **exam.drawn(answers, after, run)}

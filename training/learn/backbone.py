@@ -43,7 +43,7 @@ def named(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
     if "/" not in name:
         return checkpoint.usable(checkpoint.find(runs, name, slot)), ""
     path, revision = hub.model(name)
-    return checkpoint.usable(Checkpoint(name, name, path)), revision
+    return checkpoint.usable(Checkpoint(name, name, path, "hub")), revision
 
 
 def naming(classes: list[str]) -> dict[str, Any]:
