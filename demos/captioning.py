@@ -268,7 +268,7 @@ def _show_attention(
     heat = predictor.attend(states, ids)
     words: list[tuple[str, list[int]]] = []  # each with the places of its tokens
     for place, token in enumerate(ids):
-        part = predictor.preprocessor.tokenizer.decode([token])
+        part = str(predictor.preprocessor.tokenizer.decode([token]))
         if not words or part[:1].isspace():
             words.append((part.strip(), [place]))
         else:

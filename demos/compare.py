@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from demos import page, slot_view
 from demos.clock import Part
@@ -71,12 +72,12 @@ class Compare:
         name = slot.name
         with gr.Column(scale=3, min_width=260):
             self.view = SlotView(slot)
-            own: list[gr.components.Component] = [bars(f"label-{name}")] if bars else []
+            own: list[Component] = [bars(f"label-{name}")] if bars else []
             own.append(gr.HTML(page.notice(empty), elem_id=f"seen-{name}"))
         with gr.Column(scale=3, min_width=260):
             self.other = page.chooser((NOTHING, NOTHING), "Compare with", elem_id=f"compare-{name}")
             with gr.Column(visible=False) as self.beside:
-                beside: list[gr.components.Component] = []
+                beside: list[Component] = []
                 if bars:
                     beside.append(bars(f"label-compare-{name}"))
                 beside.append(gr.HTML(elem_id=f"seen-compare-{name}"))
@@ -85,14 +86,16 @@ class Compare:
     def wire(
         self,
         lab: Lab,
-        source: gr.components.Component,
+        source: gr.Image | gr.Audio,
         ask: gr.Button,
         stop: gr.Button | None = None,
-        more: tuple[gr.components.Component, ...] = (),
+        more: tuple[Component, ...] = (),
     ) -> Part:
         """Asks when `source` changes, on the button, and when another checkpoint is chosen; `stop`
         ends an answer in its midst, `more` are further inputs. Returns what changes by itself."""
-        live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
+        live: dict[str, Any] = dict(
+            api_visibility="private", show_progress="hidden", trigger_mode="always_last"
+        )
         inputs = [source, self.view.chooser, self.other, *more]
         asked = [source.change, ask.click, self.view.chooser.input, self.other.input]
         answering = gr.on(asked, self.ask, inputs, self.outputs, **live)

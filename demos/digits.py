@@ -178,7 +178,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{name}")
                 answers += [label, seen]
     choosers = [view.chooser for view in views]
-    live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
+    live: dict[str, Any] = dict(
+        api_visibility="private", show_progress="hidden", trigger_mode="always_last"
+    )
     source = gr.State("canvas")  # which input a new checkpoint is asked about
 
     def from_canvas(drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:

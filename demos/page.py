@@ -44,7 +44,7 @@ def theme() -> gr.themes.Base:
     )
 
 
-def _as_uploaded(component: Any, payload: Any) -> str | None:
+def _keep_upload(component: gr.Image | gr.Audio, payload: Any) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
     if payload is None:
@@ -63,12 +63,16 @@ def _as_uploaded(component: Any, payload: Any) -> str | None:
 
 class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
-    preprocess = _as_uploaded
+
+    def preprocess(self, payload: Any) -> str | None:
+        return _keep_upload(self, payload)
 
 
 class _Recording(gr.Audio):
     is_template = True  # drawn by the browser as gr.Audio
-    preprocess = _as_uploaded
+
+    def preprocess(self, payload: Any) -> str | None:
+        return _keep_upload(self, payload)
 
 
 def photo(**more: Any) -> gr.Image:
@@ -112,15 +116,12 @@ class _Verdict(gr.Label):
     is_template = True  # drawn by the browser as gr.Label
     unsure = 0.0
 
-    def postprocess(self, value: dict[str, float] | None) -> Any:
+    def postprocess(self, value: Any) -> Any:
         """The bars as ever; the large name only where the model is sure of it."""
         shown = super().postprocess(value)
-        if (
-            isinstance(shown, LabelData)
-            and shown.confidences
-            and shown.confidences[0].confidence < self.unsure
-        ):
-            shown.label = "not sure"
+        if isinstance(shown, LabelData) and shown.confidences:
+            if (shown.confidences[0].confidence or 0.0) < self.unsure:
+                shown.label = "not sure"
         return shown
 
 

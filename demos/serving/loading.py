@@ -129,9 +129,10 @@ def _copy(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
         id(tensor) not in memo for tensor in own.values()
     ):  # those that are tied stand in the file once
         return None
-    for module in reversed(list(other.modules())):  # the innermost first, the whole last
-        made = copy.deepcopy(module, memo)
+    for module in reversed(list(other.modules())):  # the innermost first
+        copy.deepcopy(module, memo)
         _let_requests_through()
+    made = copy.deepcopy(other, memo)  # the whole, of what is in the memo by now
     for note in set(NOTES) & set(config):
         setattr(made.config, note, config[note])
     made.name_or_path = made.config._name_or_path = str(weights[0].parent)

@@ -8,7 +8,6 @@ checkpoint. If anything is wrong the old one stays, and a SwapError says what.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -51,6 +50,7 @@ class Held(Generic[P]):
 
     checkpoint: Checkpoint
     predictor: P
+    bytes: int  # the memory that it takes
 
     @property
     def id(self) -> str:
@@ -59,11 +59,6 @@ class Held(Generic[P]):
     @property
     def name(self) -> str:
         return self.checkpoint.name
-
-    @cached_property
-    def bytes(self) -> int:
-        """The memory that it takes."""
-        return size_of(self.predictor.model)
 
 
 class ModelSlot(Generic[P]):
@@ -186,7 +181,7 @@ class ModelSlot(Generic[P]):
             with LOADING:
                 predictor = self.load(found.path)
                 predictor.check()
-                return Held(found, predictor)
+                return Held(found, predictor, size_of(predictor.model))
         except SwapError as error:
             raise SwapError(f"{found.id} was refused: {error}.") from error
         except Exception as error:  # files that a person changed can raise almost anything

@@ -13,7 +13,6 @@ setting may be chosen by.
 import argparse
 import dataclasses
 import io
-import os
 import sys
 import tempfile
 import time
@@ -203,14 +202,15 @@ def predict(chosen: argparse.Namespace) -> None:
     from transformers import pipeline
 
     from demos import audio_intent as tab
+    from demos.serving.model_slot import ModelSlot
     from training.media.sounds import Sound
 
-    os.environ["RUNS"] = tempfile.mkdtemp()
+    slot = ModelSlot("audio", tab.AudioPredictor, Path(tempfile.mkdtemp()))
     part = clips(40)
     sounds = [Sound(part.one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
     base = pipeline(
         "audio-classification",
-        tab.SLOTS["audio"].find("embedded-audio").path,
+        slot.find("embedded-audio").path,
         device="cpu",
         dtype="float32",
     )  # half precision, in which it is stored, is slow on a CPU
@@ -219,7 +219,7 @@ def predict(chosen: argparse.Namespace) -> None:
         theirs.append(
             timed(lambda s=sound: base({"array": s.samples, "sampling_rate": 16_000}, top_k=5))
         )
-        mine.append(timed(lambda s=sound: tab.classify(s)))
+        mine.append(timed(lambda s=sound: tab.classify(slot, s)))
     print(
         f"prediction, embedded checkpoint, clips of {median([s.seconds for s in sounds]):.1f} s: "
         f"ours {median(mine[5:]) * 1000:.1f} ms, transformers.pipeline on an array "

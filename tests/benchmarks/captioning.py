@@ -225,6 +225,7 @@ def caption(chosen: argparse.Namespace) -> None:
     from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
 
     from demos import captioning
+    from demos.serving.model_slot import ModelSlot
     from training.runs import checkpoint
 
     path = checkpoint.embedded("captions").path
@@ -239,10 +240,15 @@ def caption(chosen: argparse.Namespace) -> None:
             )
         return words.decode(ids[0], skip_special_tokens=True)
 
+    slot = ModelSlot("captions", captioning.CaptionPredictor, Path(tempfile.mkdtemp()))
+
+    def ours(picture: Any) -> str:
+        return captioning.caption(slot, picture).text
+
     mine, theirs = [], []
     for turn in range(chosen.turns):
         for picture in pictures:
-            for act, into in ((plain, theirs), (captioning.caption, mine)):
+            for act, into in ((plain, theirs), (ours, mine)):
                 began = time.perf_counter()
                 act(picture)
                 if turn:  # the first is to warm up

@@ -27,7 +27,6 @@ On a GPU, 2026-11-26: one NVIDIA H200, 16 CPU cores, Python 3.12.3, torch 2.11.0
 import argparse
 import dataclasses
 import io
-import os
 import sys
 import tempfile
 import time
@@ -310,31 +309,32 @@ def predict(chosen: argparse.Namespace) -> None:
     from transformers import pipeline
 
     from demos import food
+    from demos.serving.model_slot import ModelSlot
     from training.media.pictures import load_picture
 
-    os.environ["RUNS"] = tempfile.mkdtemp()
+    slot = ModelSlot("food", food.FoodPredictor, Path(tempfile.mkdtemp()))
     _, encoded = pictures(8, chosen.natural)
     shown = [load_picture(e) for e in encoded]
     base, half = (
         pipeline(
             "image-classification",
-            food.SLOTS["food"].find("embedded-food").path,
+            slot.find("embedded-food").path,
             device="cpu",
             dtype=kind,
         )
         for kind in ("float32", "bfloat16")
     )  # float16, its own, is slow on a CPU
-    once = food.FoodPredictor(food.SLOTS["food"].find("embedded-food").path)
+    once = food.FoodPredictor(slot.find("embedded-food").path)
     once.looks = dataclasses.replace(once.looks, mirrored=False)
     mine, theirs, halved, looked, alone = [], [], [], [], []
     for i in range(100):
         picture = shown[i % len(shown)]
         theirs.append(_timed(lambda p=picture: base(p)))
         halved.append(_timed(lambda p=picture: half(p)))
-        mine.append(_timed(lambda p=picture: food.classify(p)))
+        mine.append(_timed(lambda p=picture: food.classify(slot, p)))
         alone.append(_timed(lambda p=picture: once.scores(once.looks.framed(p))))
-        answer = food.classify(picture)
-        looked.append(_timed(lambda a=answer: food.heat(a)))
+        answer = food.classify(slot, picture)
+        looked.append(_timed(lambda a=answer: food.heat(slot, a)))
     base_ms, half_ms, ms, alone_ms = (median(took[10:]) for took in (theirs, halved, mine, alone))
     print(
         f"prediction, embedded checkpoint, {shown[0].width} x {shown[0].height}, n 90, medians: "
