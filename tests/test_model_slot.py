@@ -562,3 +562,87 @@ def test_a_damaged_checkpoint_asked_for_beside_the_active_one_is_refused_by_name
     ) as refused:
         slot.get(run.id)
     assert is_a_sentence(str(refused.value)) and slot.get().id == "embedded-digits"
+
+
+# -- with nothing embedded -------------------------------------------------------------------------
+@pytest.fixture
+def empty(tmp_path, monkeypatch, fake):
+    """A slot for which this project brings no checkpoint, and nothing was trained yet."""
+    monkeypatch.setattr(checkpoint, "EMBEDDED", tmp_path / "embedded")
+    return fake
+
+
+def test_an_empty_slot_says_how_to_fill_it_and_has_no_way_back(empty):
+    with pytest.raises(SwapError, match="There is no model here yet. Train one") as refused:
+        empty.get()
+    assert is_a_sentence(str(refused.value))
+    with pytest.raises(SwapError, match="There is no model here yet"):
+        empty.answer(lambda predictor: predictor.scores())
+    assert empty.active_id == "" and empty.embedded_id == "" and empty.previous is None
+    assert empty.list_checkpoints() == [] and not empty.notice
+    with pytest.raises(SwapError, match="nothing to roll back to"):
+        empty.roll_back()
+    with pytest.raises(SwapError, match="There is no checkpoint"):
+        empty.swap("embedded-digits")
+
+
+def test_an_empty_slot_takes_its_first_run_and_keeps_it_over_a_restart(runs, empty, ended):
+    first, second = ended(seed=1), ended(seed=2)
+    assert empty.swap(first.id).id == first.id and empty.get().id == first.id
+    assert recorded(runs) == [first.id] and empty.previous is None
+    empty.swap(second.id)
+    assert empty.previous == first.id
+    again = ModelSlot("digits", FakePredictor, runs)
+    assert again.active_id == second.id and again.get().id == second.id
+    assert again.roll_back().id == first.id
+    with pytest.raises(SwapError, match="nothing to roll back to"):
+        again.roll_back()
+
+
+def test_in_an_empty_slot_a_checkpoint_that_is_named_answers_and_does_not_become_active(
+    empty, ended
+):
+    run = ended()
+    held, scores = empty.answer(lambda predictor: predictor.scores(), run.id)
+    assert held.id == run.id and len(scores) == 2 and empty.active_id == ""
+
+
+def test_a_slot_whose_only_choice_was_lost_is_empty_again_and_says_why(runs, empty, ended):
+    run = ended()
+    empty.swap(run.id)
+    run.delete()
+    again = ModelSlot("digits", FakePredictor, runs)
+    with pytest.raises(SwapError, match="There is no model here yet"):
+        again.get()
+    assert run.id in again.notice and again.active_id == ""
+
+
+def test_a_damaged_active_checkpoint_does_not_keep_another_one_from_answering(slot, ended):
+    broken, good = ended(seed=1), ended(seed=2)
+    slot.swap(broken.id)
+    cut(broken.checkpoint)
+    again = ModelSlot("digits", digits.DigitsPredictor, slot.runs)
+    assert again.get(good.id).id == good.id and again.active_id == broken.id
+
+
+# -- one place in which it answers -----------------------------------------------------------------
+def test_an_answer_comes_with_the_checkpoint_that_gave_it(fake, ended):
+    run = ended()
+    own, scores = fake.answer(lambda predictor: predictor.scores() + 1)
+    other, model = fake.answer(lambda predictor: predictor.model, run.id)
+    assert own.id == "embedded-digits" and scores.tolist() == [1, 1]
+    assert other.id == run.id and model is other.predictor.model
+
+
+def test_an_answer_that_grows_stays_on_the_checkpoint_that_it_began_with(fake, ended):
+    run = ended()
+
+    def count(held):
+        for number in range(3):
+            yield held.id, number
+
+    growing = fake.stream(count)
+    assert next(growing) == ("embedded-digits", 0)
+    fake.swap(run.id)
+    assert list(growing) == [("embedded-digits", 1), ("embedded-digits", 2)]
+    assert next(fake.stream(count)) == (run.id, 0)
