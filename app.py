@@ -10,10 +10,18 @@ import ipaddress
 import os
 import sys
 import threading
-from typing import Any
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio loads: no look-up outside, ever
 from training import device  # noqa: E402, F401  before torch: it sets what torch reads when it loads
+
+if TYPE_CHECKING:  # options and errors are there before gradio is loaded
+    import gradio as gr
+
+    from demos.serving.lab import Lab
+    from demos.serving.landing import Landing
 
 DEMOS = ["captioning", "food", "audio_intent", "digits"]
 
@@ -86,46 +94,73 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def build(training: bool = True) -> Any:
-    """The page, without a server. Returns gradio Blocks; `.slots` are the model slots."""
+def load_demos() -> list[ModuleType]:
+    return [importlib.import_module(f"demos.{name}") for name in DEMOS]
+
+
+def open_lab(runs: Path, training: bool = True, why_not: str = "") -> "Lab":
+    """What one running app is about. With it every handler can be called without a page:
+
+    lab = open_lab(Path("runs"))
+    food.classify(lab.slots["food"], load_picture("lunch.jpg"))
+    """
+    from demos.serving.lab import Lab
+    from demos.serving.model_slot import ModelSlot
+    from demos.serving.shelf import Shelf
+
+    shelf = Shelf()
+    slots = {}
+    for demo in load_demos():
+        for name, load in demo.SLOTS.items():
+            title = demo.TITLE if len(demo.SLOTS) == 1 else name.capitalize()
+            slots[name] = ModelSlot(name, load, runs, title, shelf)
+    return Lab(runs, slots, training, why_not)
+
+
+def build(lab: "Lab") -> "gr.Blocks":
+    """The page, without a server."""
     import gradio as gr
 
     from demos import clock, page, training_tab
     from demos.actions import Actions, endpoints
 
-    demos = [importlib.import_module(f"demos.{name}") for name in DEMOS]
-    slots = {name: slot for demo in demos for name, slot in demo.SLOTS.items()}
-    actions = Actions(slots, training)
+    demos = load_demos()
+    actions = Actions(lab)
     with gr.Blocks(title="Transfer Lab", analytics_enabled=False) as blocks:
         with gr.Row(elem_id="title"):
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
         selected = clock.hidden()  # the id of the run that a person looks at
-        quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
+        buttons = []
+        changing = []
         with gr.Tabs() as tabs:
-            parts = []
-            for demo in demos:
-                with gr.Tab(demo.TITLE, id=demo.RECIPE):
-                    parts.append(demo.build(training))
+            for demo, name in zip(demos, DEMOS, strict=True):
+                with gr.Tab(demo.TITLE, id=demo.RECIPE or name):
+                    tune, part = demo.build(lab)
+                buttons.append((tune, demo.RECIPE))
+                changing.append(part)
+            trained = [demo for demo in demos if demo.RECIPE]  # a tab may have nothing to train
             with gr.Tab("Train", id="train"):
-                chooser, live = training_tab.build(actions, demos, tabs, selected)
-        for demo, (tune, _) in zip(demos, parts, strict=True):
-            tune.click(
-                lambda name=demo.RECIPE: (gr.Tabs(selected="train"), name),
-                None,
-                [tabs, chooser],
-                **quiet,
-            )
+                chooser, live = training_tab.build(actions, trained, tabs, selected)
+        for tune, recipe in buttons:
+            if tune is not None:
+                tune.click(
+                    lambda recipe=recipe: (gr.Tabs(selected="train"), recipe),
+                    None,
+                    [tabs, chooser],
+                    api_visibility="private",
+                    show_progress="hidden",
+                    queue=False,
+                )
         endpoints(actions)
-        top = clock.Part(lambda _: page.strip(training), lambda _: [page.strip(training)], [strip])
-        clock.wire(blocks, selected, [top, *(changing for _, changing in parts), *live])
-    blocks.slots = slots
+        top = clock.Part(lambda _: page.strip(lab), lambda _: [page.strip(lab)], [strip])
+        clock.wire(blocks, lab, selected, [top, *changing, *live])
     return blocks
 
 
-def launch(blocks: Any, chosen: argparse.Namespace, training: bool) -> Any:
-    """Serves the page, looks after the runs, and warms the models up while the page already
-    opens."""
+def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Landing":
+    """Serves the page, looks after the runs, and loads the models while the page already opens.
+    Returns the thread that looks after the runs, which its `stop` ends."""
     from demos import page
     from demos.serving.landing import Landing
 
@@ -147,19 +182,21 @@ def launch(blocks: Any, chosen: argparse.Namespace, training: bool) -> Any:
         js=page.JS,
         head=page.HEAD,
     )
-    blocks.landing = Landing(blocks.slots, training)
-    blocks.landing.start()
-    for slot in blocks.slots.values():
-        threading.Thread(target=slot.get, daemon=True).start()
-    return blocks
+    landing = Landing(lab)
+    landing.start()
+    for slot in lab.slots.values():
+        if slot.active_id:
+            threading.Thread(target=slot.get, daemon=True).start()
+    return landing
 
 
 def main(argv: list[str] | None = None) -> None:
     chosen = options(argv)
-    os.environ["RUNS"] = os.path.abspath(chosen.runs)
-    training, why = may_train(chosen)
+    training, why_not = may_train(chosen)
+    lab = open_lab(Path(chosen.runs).resolve(), training, why_not)
+    blocks = build(lab)
     try:
-        blocks = launch(build(training), chosen, training)
+        launch(blocks, chosen, lab)
     except OSError as error:
         sys.exit(
             f"error: {chosen.host}:{chosen.port} cannot be listened on; is another program there? "
@@ -169,7 +206,7 @@ def main(argv: list[str] | None = None) -> None:
         f"Transfer Lab is at {blocks.local_url}"
         + (f" and {blocks.share_url}" if blocks.share_url else "")
     )
-    print(why or f"Runs are kept in {os.environ['RUNS']}.", flush=True)
+    print(lab.why_not or f"Runs are kept in {lab.runs}.", flush=True)
     blocks.block_thread()
 
 

@@ -10,22 +10,22 @@ from typing import Any
 import gradio as gr
 
 from demos import page
+from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, SwapError
 from training.recipe import SettingsError
-from training.runs import checkpoint, job
-from training.runs.checkpoint import CheckpointError, runs_dir
+from training.runs import job
+from training.runs.checkpoint import CheckpointError
 from training.runs.run import ENDED, Run, lock
 
 
 class Actions:
     """What can be done with runs; refuses in a sentence where training is off."""
 
-    def __init__(self, slots: dict[str, ModelSlot], training: bool):
-        self.slots = slots
-        self.training = training
+    def __init__(self, lab: Lab):
+        self.lab = lab
 
     def find(self, run_id: str) -> Run:
-        run = Run.find(runs_dir(), str(run_id or ""))
+        run = Run.find(self.lab.runs, str(run_id or ""))
         if run is None:
             raise gr.Error(
                 f"There is no run {run_id!r}. It may have been deleted."
@@ -35,22 +35,22 @@ class Actions:
         return run
 
     def start(self, recipe_name: str, settings: dict[str, Any]) -> str:
-        page.refuse_unless(self.training)
+        page.refuse_unless(self.lab.training)
         if not isinstance(settings, dict):
             raise gr.Error('The settings must be a JSON object, such as {"epochs": 2}.')
         settings = dict(settings)
         try:
             if origin := settings.pop("continue", None):
-                run = job.continued(runs_dir(), str(origin), settings, local=False)
+                run = job.continued(self.lab.runs, str(origin), settings, local=False)
             else:
-                run = job.create(runs_dir(), recipe_name, settings, local=False)
+                run = job.create(self.lab.runs, recipe_name, settings, local=False)
         except SettingsError as error:
             raise gr.Error(str(error)) from error
-        job.pump(runs_dir())
+        job.pump(self.lab.runs)
         return run.id
 
     def stop(self, run_id: str) -> dict[str, str]:
-        page.refuse_unless(self.training)
+        page.refuse_unless(self.lab.training)
         return {"state": job.stop(self.find(run_id))}
 
     def status(self, run_id: str) -> dict[str, Any]:
@@ -66,45 +66,45 @@ class Actions:
         }
 
     def delete(self, run_id: str) -> None:
-        page.refuse_unless(self.training)
+        page.refuse_unless(self.lab.training)
         run = self.find(run_id)
-        with lock(runs_dir()):
+        with lock(self.lab.runs):
             if run.state not in ENDED:
                 raise gr.Error(f"{run_id} is {run.state}: stop it before you delete it.")
-            for slot in self.slots.values():
+            for slot in self.lab.slots.values():
                 if slot.active_id == run_id:
-                    raise gr.Error(
-                        f"This checkpoint answers in {slot.name} now. Roll back, then delete it."
-                    )
+                    raise gr.Error(f"{slot.title} uses this model now. Roll back, then delete it.")
             run.delete()
 
-    def slot(self, name: str) -> ModelSlot:
-        if str(name) not in self.slots:
-            raise gr.Error(f"There is no slot {name!r}. The slots are: {', '.join(self.slots)}.")
-        return self.slots[name]
+    def slot(self, name: str) -> ModelSlot[Any]:
+        slots = self.lab.slots
+        if str(name) not in slots:
+            raise gr.Error(f"There is no slot {name!r}. The slots are: {', '.join(slots)}.")
+        return slots[name]
 
     def checkpoints(self, slot: str) -> list[dict[str, Any]]:
-        held = self.slot(slot)
+        found = self.slot(slot)
+        active_id = found.active_id
         return [
-            {"id": c.id, "name": c.name, "active": c.id == held.active_id}
-            for c in checkpoint.listing(runs_dir(), slot)
+            {"id": each.id, "name": each.name, "active": each.id == active_id}
+            for each in found.list_checkpoints()
         ]
 
     def swap(self, slot: str, checkpoint_id: str) -> dict[str, Any]:
         """{active, name}, and `error` where the checkpoint was refused and the old one stays."""
-        page.refuse_unless(self.training)
-        held = self.slot(slot)
+        page.refuse_unless(self.lab.training)
+        found = self.slot(slot)
         try:
-            taken = held.swap(held.find(str(checkpoint_id or "")).id)
-            return {"active": taken.id, "name": taken.name}
+            held = found.swap(found.find(str(checkpoint_id or "")).id)
+            return {"active": held.id, "name": held.name}
         except SwapError as error:
-            return {"active": held.active_id, "error": str(error)}
+            return {"active": found.active_id, "error": str(error)}
 
     def roll_back(self, slot: str) -> str:
-        """Returns the name of the checkpoint that answers again."""
-        page.refuse_unless(self.training)
+        """Returns the title of the checkpoint that is used again."""
+        page.refuse_unless(self.lab.training)
         try:
-            return self.slot(slot).roll_back().name
+            return self.slot(slot).roll_back().checkpoint.title
         except SwapError as error:
             raise gr.Error(str(error)) from error
 
@@ -136,11 +136,11 @@ def endpoints(actions: Actions) -> None:
         return actions.stop(run_id)
 
     def list_checkpoints(slot: str) -> list[dict[str, Any]]:
-        """The checkpoints that a slot can hold."""
+        """The checkpoints that a slot can hold, and which of them is in use."""
         return actions.checkpoints(slot)
 
     def swap(slot: str, checkpoint: str) -> dict[str, Any]:
-        """Makes a checkpoint the one that answers."""
+        """Makes a checkpoint the one that is used."""
         return actions.swap(slot, checkpoint)
 
     for endpoint in (start_run, run_status, stop_run, list_checkpoints, swap):

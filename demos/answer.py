@@ -1,20 +1,28 @@
 """What a classifier's tab answers, and which checkpoint said it; the same for every tab."""
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from demos.serving.model_slot import Held
+from demos.serving.model_slot import Held, Predictor
+
+
+class Classifier(Predictor, Protocol):
+    """A predictor that names one of its labels."""
+
+    labels: list[str]  # the data set's own names, in the order of its scores
+    trained_on: str
 
 
 @dataclass(frozen=True)
 class Answer:
     confidences: dict[str, float]  # words to share, the surest first
     label: str  # the data set's own name
-    checkpoint: str
-    name: str
+    checkpoint: str  # its id
+    name: str  # the checkpoint's, as a person reads it
     trained_on: str
     milliseconds: float  # preprocessing and prediction
     seen: Any  # what the model was given, after preprocessing
@@ -22,25 +30,25 @@ class Answer:
     @classmethod
     def of(
         cls,
-        held: Held,
+        held: Held[Any],
         scores: np.ndarray,
-        took: float,
+        seconds: float,
         seen: Any,
-        words: Any,
+        words: Callable[[str], str],
         top: int | None = None,
     ) -> "Answer":
-        """From (labels,) probabilities; `words` turns a label into what a person reads, `took` is
-        in seconds."""
+        """From (labels,) probabilities of a `Classifier`; `words` turns a label into what a person
+        reads, `seconds` is what preprocessing and prediction took."""
+        classifier: Classifier = held.predictor
         order = np.argsort(-scores)[:top]
-        names = held.predictor.labels
         return cls(
-            {words(names[i]): float(scores[i]) for i in order},
-            names[order[0]],
-            held.id,
-            held.name,
-            held.predictor.trained_on,
-            took * 1000,
-            seen,
+            confidences={words(classifier.labels[i]): float(scores[i]) for i in order},
+            label=classifier.labels[order[0]],
+            checkpoint=held.id,
+            name=held.checkpoint.title,
+            trained_on=classifier.trained_on,
+            milliseconds=seconds * 1000,
+            seen=seen,
         )
 
     @property

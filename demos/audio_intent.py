@@ -1,11 +1,14 @@
 """The Audio intent tab: say what you want of your bank, and see what was meant; or any other
 classes of sounds.
 
-The handler is plain: `classify(load_sound("call.mp3"))` needs no page and no server.
+The handler is plain and needs no page and no server:
+
+    classify(lab.slots["audio"], load_sound("call.mp3", RATE))
 """
 
 import html
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,19 @@ import numpy as np
 from demos import page
 from demos.answer import Answer
 from demos.clock import Part
-from demos.compare import Compare, Question
+from demos.compare import Compare, Question, ask_each
+from demos.serving.checks import check_scores
+from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
 from training.media.sounds import Sound, SoundError, load_sound
 from training.runs.checkpoint import labels
+from training.wording import in_words
 
 TITLE = "Audio intent"
 RECIPE = "audio_intent"
 EXAMPLES = Path(__file__).parent / "examples" / "audio_intent"
-EMPTY = "Record what you would say to your bank, or bring a sound file: the intent appears here."
+EMPTY = "Record what you would say to your bank, or add a sound file: the intent appears here."
 TOP = 5
 UNSURE = 0.5
 RATE = 16_000
@@ -56,14 +62,17 @@ class AudioPredictor:
     def __init__(self, path: Path):
         from transformers import AutoModelForAudioClassification
 
-        from training.recipes.audio_intent.model import Ear
+        from training.recipes.audio_intent.model import SoundPreprocessor
 
         self.model = load_checked(AutoModelForAudioClassification, path)
         self.model.requires_grad_(False)
         self.labels = labels(path)
-        self.ear = Ear.of(path)
-        if self.ear.rate != RATE:
-            raise SwapError(f"it hears {self.ear.rate:,} samples a second, and this tab {RATE:,}")
+        self.preprocessor = SoundPreprocessor.from_checkpoint(path)
+        if self.preprocessor.rate != RATE:
+            raise SwapError(
+                f"it expects {self.preprocessor.rate:,} samples a second, and this tab gives "
+                f"{RATE:,}"
+            )
         self.seconds = float(getattr(self.model.config, "seconds", 30.0))
         self.trained_on = getattr(self.model.config, "trained_on", "")
 
@@ -72,19 +81,22 @@ class AudioPredictor:
         import torch
 
         with torch.inference_mode():
-            return self.model(**self.ear.inputs(clips)).logits.float().softmax(1).numpy()
+            inputs = self.preprocessor.prepare(clips)
+            inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            return self.model(**inputs).logits.float().softmax(1).cpu().numpy()
 
-    def warm_up(self) -> np.ndarray:
-        return self.scores([np.random.default_rng(0).uniform(-0.1, 0.1, RATE).astype(np.float32)])[
-            0
-        ]
+    def check(self) -> None:
+        # noise, since some networks divide by how loud a clip is, and nothing is silent
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, RATE).astype(np.float32)
+        check_scores(self.scores([noise])[0], len(self.labels))
 
 
-SLOTS = {"audio": ModelSlot("audio", AudioPredictor)}
+Slot = ModelSlot[AudioPredictor]
+SLOTS = {"audio": AudioPredictor}
 
 
 def words(label: str) -> str:
-    return WORDS.get(label, label.replace("_", " "))
+    return WORDS.get(label) or in_words(label)
 
 
 def windows(count: int, seconds: float) -> list[tuple[int, int]]:
@@ -97,101 +109,112 @@ def windows(count: int, seconds: float) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def classify(sound: Sound, checkpoint: str | None = None) -> Answer:
+def classify(slot: Slot, sound: Sound, checkpoint: str | None = None) -> Answer:
     """The five intents that it sounds like most; `seen` is (start, end) in seconds of the window
     that decided. Raises SwapError with a sentence."""
-    held = SLOTS["audio"].get(checkpoint)
-    began = time.perf_counter()
-    places = windows(len(sound.samples), held.predictor.seconds)
-    loud = [float(np.sqrt(np.mean(np.square(sound.samples[a:b])))) for a, b in places]
-    places = [
-        place for place, level in zip(places, loud, strict=True) if level >= QUIET * max(loud)
-    ]
-    scores = np.concatenate(
-        [
-            held.predictor.scores([sound.samples[a:b] for a, b in places[low : low + AT_ONCE]])
-            for low in range(0, len(places), AT_ONCE)
-        ]
-    )
-    best = int(scores.max(1).argmax())
-    return Answer.of(
-        held,
-        scores[best],
-        time.perf_counter() - began,
-        tuple(at / RATE for at in places[best]),
-        words,
-        TOP,
-    )
+
+    def ask(predictor: AudioPredictor) -> tuple[np.ndarray, tuple[float, ...], float]:
+        began = time.perf_counter()
+        places = _loud_windows(sound.samples, predictor.seconds)
+        scores = np.concatenate(
+            [
+                predictor.scores([sound.samples[a:b] for a, b in places[low : low + AT_ONCE]])
+                for low in range(0, len(places), AT_ONCE)
+            ]
+        )
+        best = int(scores.max(1).argmax())
+        seen = tuple(at / RATE for at in places[best])
+        return scores[best], seen, time.perf_counter() - began
+
+    held, (scores, seen, seconds) = slot.answer(ask, checkpoint)
+    return Answer.of(held, scores, seconds, seen, words, TOP)
+
+
+def _loud_windows(samples: np.ndarray, seconds: float) -> list[tuple[int, int]]:
+    """Those that are not quiet against the loudest one: of silence a network says anything."""
+    places = windows(len(samples), seconds)
+    levels = [float(np.sqrt(np.mean(np.square(samples[a:b])))) for a, b in places]
+    least = QUIET * max(levels)
+    return [place for place, level in zip(places, levels, strict=True) if level >= least]
 
 
 # -- the page --------------------------------------------------------------------------------------
-def classify_audio(
-    recording: str | None, checkpoint: str | None = None
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """The endpoint: confidences of the five surest intents; label, checkpoint, milliseconds, the
-    window that decided and what is odd about the recording."""
-    if not recording:
-        raise gr.Error("There is no recording: send one as a file.")
-    try:
-        sound = load_sound(recording, RATE)
-        found = classify(sound, checkpoint)
-    except (SoundError, SwapError) as error:
-        raise gr.Error(str(error)) from error
-    return found.confidences, {**found.json, "window": list(found.seen), "notes": sound.notes}
+def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]]]:
+    """Confidences of the five surest intents; label, checkpoint, milliseconds, the window that
+    decided and what is odd about the recording."""
+
+    def classify_audio(
+        recording: str | None, checkpoint: str | None = None
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        if not recording:
+            raise gr.Error("There is no recording: send one as a file.")
+        try:
+            sound = load_sound(recording, RATE)
+            found = classify(slot, sound, checkpoint)
+        except (SoundError, SwapError) as error:
+            raise gr.Error(str(error)) from error
+        return found.confidences, {**found.json, "window": list(found.seen), "notes": sound.notes}
+
+    return classify_audio
 
 
 def _heard(answer: Answer, sound: Sound) -> str:
     from training.media.sound_pictures import spectrogram_picture, waveform_picture
 
-    sure, first, second = next(iter(answer.confidences.values())), *list(answer.confidences)[:2]
-    verdict = (
-        ""
-        if sure >= UNSURE
-        else page.notice(
-            f"Not sure. Perhaps <b>{html.escape(first)}</b> or <b>{html.escape(second)}</b>; a "
-            "whole sentence that names what you want may help."
-        )
-    )
     start, end = answer.seen
     whole = sound.seconds
-    mark = (
-        ""
-        if end - start >= whole - 0.01
-        else (f'<i style="left:{start / whole:.2%};width:{(end - start) / whole:.2%}"></i>')
-    )
-    which = (
-        f"decided by {start:.1f} to {end:.1f} s of {whole:.1f} s"
-        if mark
-        else f"{whole:.1f} s, heard as a whole"
-    )
+    mark = ""
+    which = f"{whole:.1f} s, heard as a whole"
+    if end - start < whole - 0.01:
+        mark = f'<i style="left:{start / whole:.2%};width:{(end - start) / whole:.2%}"></i>'
+        which = f"decided by {start:.1f} to {end:.1f} s of {whole:.1f} s"
     notes = "".join(f"<br>{html.escape(note)}" for note in sound.notes)
-    wave, tones = (
-        page.data_uri(draw(sound.samples, RATE)) for draw in (waveform_picture, spectrogram_picture)
-    )
+    wave = page.data_uri(waveform_picture(sound.samples, RATE))
+    spectrogram = page.data_uri(spectrogram_picture(sound.samples, RATE))
     return (
-        f'{verdict}<div class="heard"><div class="sound"><img src="{wave}" alt="Waveform of what '
-        'was heard">'
-        f'<img src="{tones}" alt="Spectrogram of what was heard, low tones at the '
+        f'{_verdict(answer)}<div class="heard"><div class="sound">'
+        f'<img src="{wave}" alt="Waveform of what was heard">'
+        f'<img src="{spectrogram}" alt="Spectrogram of what was heard, low frequencies at the '
         f'bottom">{mark}</div>'
         f"{answer.caption(which + notes)}</div>"
     )
 
 
-def _answer(sound: Sound, checkpoint: str) -> tuple[dict[str, float], str]:
-    answer = classify(sound, checkpoint)
-    return answer.confidences, _heard(answer, sound)
+def _verdict(answer: Answer) -> str:
+    """A sentence where the model does not know."""
+    names = [html.escape(name) for name in answer.confidences]
+    if next(iter(answer.confidences.values())) >= UNSURE:
+        return ""
+    return page.notice(
+        f"Not sure. Perhaps <b>{names[0]}</b> or <b>{names[1]}</b>. A whole sentence that names "
+        "what you want may help."
+    )
 
 
-QUESTION = Question(EMPTY, lambda path: load_sound(path, RATE), SoundError, _answer)
+QUESTION = Question(EMPTY, lambda path: load_sound(path, RATE), SoundError)
 ABOUT = (
-    "The embedded checkpoint was trained on <b>synthesised speech</b> alone: it knows no person's "
-    "voice yet. Expect mistakes with yours, most of all with accents and noise around you; "
+    "The built-in model was trained on <b>synthesised speech</b> alone and has never heard a "
+    "person. Expect mistakes with your voice, most of all with an accent or with noise around you; "
     "fine-tune it on people's voices."
 )
 
 
-def build(training: bool) -> tuple[gr.Button, Part]:
+def ask_on_page(slot: Slot) -> Callable[..., list[Any]]:
+    """What the page asks with a recording's path and the checkpoints chosen."""
+
+    def answer(sound: Sound, checkpoint: str) -> tuple[dict[str, float], str]:
+        found = classify(slot, sound, checkpoint)
+        return found.confidences, _heard(found, sound)
+
+    def ask(path: str | None, *chosen: str) -> list[Any]:
+        return ask_each(QUESTION, answer, path, *chosen)
+
+    return ask
+
+
+def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
+    slot = lab.slots["audio"]
     with gr.Row():
         with page.asking():
             recording = page.recording(
@@ -201,25 +224,25 @@ def build(training: bool) -> tuple[gr.Button, Part]:
             gr.Examples(
                 [str(p) for p in examples],
                 recording,
-                label="Examples, synthesised",
+                label="Examples (synthesised speech)",
                 example_labels=[WORDS[p.stem] for p in examples],
             )
             ask = gr.Button("What was meant?", variant="primary", elem_id="ask-audio")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-audio")
             page.about(ABOUT)
         shown = Compare(
-            SLOTS["audio"],
-            QUESTION,
+            slot,
+            EMPTY,
+            ask_on_page(slot),
             lambda name: page.verdict(
                 UNSURE, label="What was meant?", num_top_classes=TOP, elem_id=name
             ),
         )
-    changing = shown.wire(training, recording, ask)
-    with gr.Row(
-        visible=False
-    ):  # components of their own: what they promise, whatever the page shows
+    changing = shown.wire(lab, recording, ask)
+    # components of their own: what they promise, whatever the page shows
+    with gr.Row(visible=False):
         gr.Button().click(
-            classify_audio,
+            endpoint(slot),
             [page.recording(label="recording"), gr.Textbox(label="checkpoint")],
             [gr.Label(num_top_classes=TOP), gr.JSON()],
             api_name="classify_audio",

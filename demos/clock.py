@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from demos import run_views
-from training.runs.checkpoint import runs_dir
+from demos.serving.lab import Lab
 from training.runs.run import Run
 
 SECONDS = 1.0
@@ -37,12 +37,13 @@ class Moment:
     """What a tick finds, read once for all parts: `selected` is the id of the run that a person
     chose, or none."""
 
+    lab: Lab
     selected: str | None
 
     @cached_property
     def runs(self) -> list[Run]:
         """All, oldest first."""
-        return run_views.listed(runs_dir())
+        return run_views.listed(self.lab.runs)
 
     @cached_property
     def run(self) -> Run | None:
@@ -65,12 +66,12 @@ class Part:
     outputs: list[Any]
 
 
-def looking(parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
+def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
     """What a tick calls with the chosen run's id and the signs that it got last: the signs now,
     then the values of all outputs, skipped where the sign is still the same."""
 
     def look(run_id: str | None, seen: str | None) -> list[Any]:
-        moment = Moment(run_id)
+        moment = Moment(lab, run_id)
         before = (seen or "").split()
         now = []
         values = []
@@ -83,13 +84,13 @@ def looking(parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
     return look
 
 
-def wire(blocks: gr.Blocks, selected: gr.Textbox, parts: list[Part]) -> None:
+def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -> None:
     """Looks at each tick, when the page opens, and when another run is `selected`."""
     seen = hidden()
     outputs = [seen, *(component for part in parts for component in part.outputs)]
     with gr.Row(visible=False):
         gr.Button().click(
-            looking(parts),
+            make_look(lab, parts),
             [selected, seen],
             outputs,
             api_name="look",

@@ -1,10 +1,13 @@
 """The Digits & fashion tab: draw or photograph something, and two small networks say what they see.
 
-The handler is plain: `classify(load_picture("seven.png"), "digits")` needs no page and no server.
+The handler is plain and needs no page and no server:
+
+    classify(lab.slots["digits"], load_picture("seven.png"))
 """
 
 import html
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from PIL import Image
 from demos import page, slot_view
 from demos.answer import Answer
 from demos.clock import Part
+from demos.serving.checks import check_scores
+from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import SlotView
@@ -25,11 +30,11 @@ TITLE = "Digits & fashion"
 RECIPE = "digits"
 EXAMPLES = Path(__file__).parent / "examples" / "digits"
 WORDS = {"T - shirt / top": "T-shirt or top"}  # data sets' own names that a person would not write
-EMPTY = "Draw a digit or a garment here, or bring a photo: the answers appear as you draw."
+EMPTY = "Draw a digit or a garment here, or add a photo: the answers appear as you draw."
 ABOUT = (
-    "The embedded checkpoints know <b>one digit</b>, or <b>one garment</b> of ten kinds, alone in "
-    "its picture, and take whatever you draw for one of these. Fine-tune the digits' one on "
-    "garments, and see what it forgets."
+    "One built-in model knows <b>the ten digits</b>, the other <b>ten kinds of clothing</b>. Each "
+    "expects one thing alone in the picture, and takes whatever you draw for something it knows. "
+    "Fine-tune the digits model on clothing, and see what it forgets."
 )
 
 
@@ -53,38 +58,42 @@ class DigitsPredictor:
         import torch
 
         with torch.inference_mode():
-            x = torch.from_numpy(pixels)[None, None].float() / 255
-            return self.model(x).logits[0].softmax(0).numpy()
+            x = torch.from_numpy(pixels)[None, None].to(self.model.device).float() / 255
+            return self.model(x).logits[0].softmax(0).cpu().numpy()
 
-    def warm_up(self) -> np.ndarray:
-        return self.scores(np.zeros((28, 28), np.uint8))
-
-
-SLOTS = {name: ModelSlot(name, DigitsPredictor) for name in ("digits", "fashion")}
+    def check(self) -> None:
+        check_scores(self.scores(np.zeros((28, 28), np.uint8)), len(self.labels))
 
 
-def classify(picture: Image.Image, slot: str, checkpoint: str | None = None) -> Answer:
-    """What one slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a
+Slot = ModelSlot[DigitsPredictor]
+SLOTS = {"digits": DigitsPredictor, "fashion": DigitsPredictor}
+
+
+def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Answer:
+    """What the slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a
     sentence."""
     from training.recipes.digits.picture import to_28x28
 
-    held = SLOTS[slot].get(checkpoint)
-    began = time.perf_counter()
-    pixels = to_28x28(picture, held.predictor.framing)
-    scores = held.predictor.scores(pixels)
-    return Answer.of(
-        held, scores, time.perf_counter() - began, pixels, lambda name: WORDS.get(name, name)
-    )
+    def ask(predictor: DigitsPredictor) -> tuple[np.ndarray, np.ndarray, float]:
+        began = time.perf_counter()
+        pixels = to_28x28(picture, predictor.framing)
+        scores = predictor.scores(pixels)
+        return pixels, scores, time.perf_counter() - began
+
+    held, (pixels, scores, seconds) = slot.answer(ask, checkpoint)
+    return Answer.of(held, scores, seconds, pixels, lambda name: WORDS.get(name, name))
 
 
 # -- the page --------------------------------------------------------------------------------------
-def _endpoint(slot: str) -> Any:
+def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]]]:
+    """Confidences of all labels; label, checkpoint, milliseconds."""
+
     def answer(
         picture: str | None, checkpoint: str | None = None
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        opened = page.opened(picture)
+        opened = page.open_picture(picture)
         try:
-            found = classify(opened, slot, checkpoint)
+            found = classify(slot, opened, checkpoint)
         except (PictureError, SwapError) as error:
             raise gr.Error(str(error)) from error
         return found.confidences, found.json
@@ -101,34 +110,34 @@ def _seen(answer: Answer) -> str:
     )
 
 
-def _both(picture: Image.Image | None, chosen: list[str]) -> list[Any]:
+def ask_both(lab: Lab, picture: Image.Image | None, chosen: tuple[str, ...]) -> list[Any]:
     """For each slot a Label value and what the model saw; a sentence in its place where there is
     none."""
     shown: list[Any] = []
-    for slot, checkpoint in zip(SLOTS, chosen, strict=True):
+    for name, checkpoint in zip(SLOTS, chosen, strict=True):
         try:
             if picture is None:
                 raise PictureError(EMPTY)
-            answer = classify(picture, slot, checkpoint)
+            answer = classify(lab.slots[name], picture, checkpoint)
             shown += [answer.confidences, _seen(answer)]
         except (PictureError, SwapError) as error:
             shown += [None, page.notice(html.escape(str(error)))]
     return shown
 
 
-def from_canvas(drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:
-    return _both(drawn["composite"] if drawn else None, list(chosen))
+def ask_canvas(lab: Lab, drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:
+    return ask_both(lab, drawn["composite"] if drawn else None, chosen)
 
 
-def from_photo(path: str | None, *chosen: str) -> list[Any]:
+def ask_photo(lab: Lab, path: str | None, *chosen: str) -> list[Any]:
     try:
         picture = load_picture(path) if path else None
     except PictureError as error:
         return [None, page.refused(error)] * len(SLOTS)
-    return _both(picture, list(chosen))
+    return ask_both(lab, picture, chosen)
 
 
-def build(training: bool) -> tuple[gr.Button, Part]:
+def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
         with page.asking():
@@ -162,19 +171,23 @@ def build(training: bool) -> tuple[gr.Button, Part]:
             page.about(ABOUT)
         answers = []
         views = []
-        for slot in SLOTS:
+        for name, question in (("digits", "Which digit?"), ("fashion", "Which garment?")):
             with gr.Column(scale=3, min_width=260):
-                views.append(SlotView(SLOTS[slot]))
-                label = gr.Label(
-                    label={"digits": "Which digit?", "fashion": "Which garment?"}[slot],
-                    num_top_classes=4,
-                    elem_id=f"label-{slot}",
-                )
-                seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{slot}")
+                views.append(SlotView(lab.slots[name]))
+                label = gr.Label(label=question, num_top_classes=4, elem_id=f"label-{name}")
+                seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{name}")
                 answers += [label, seen]
     choosers = [view.chooser for view in views]
-    live = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
+    live: dict[str, Any] = dict(
+        api_visibility="private", show_progress="hidden", trigger_mode="always_last"
+    )
     source = gr.State("canvas")  # which input a new checkpoint is asked about
+
+    def from_canvas(drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:
+        return ask_canvas(lab, drawn, *chosen)
+
+    def from_photo(path: str | None, *chosen: str) -> list[Any]:
+        return ask_photo(lab, path, *chosen)
 
     def again(
         source: str, drawn: dict[str, Any] | None, path: str | None, *chosen: str
@@ -195,19 +208,18 @@ def build(training: bool) -> tuple[gr.Button, Part]:
         **live,
     )
     for view in views:
-        view.wire(training, again, [source, canvas, photo, *choosers], answers, **live)
-    _endpoints()
-    return tune, slot_view.part(views, training)
+        view.wire(lab.training, again, [source, canvas, photo, *choosers], answers, **live)
+    _add_endpoints(lab)
+    return tune, slot_view.part(views, lab.training)
 
 
-def _endpoints() -> None:
-    with gr.Row(
-        visible=False
-    ):  # components of their own: what they promise, whatever the page shows
-        for slot, name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
+def _add_endpoints(lab: Lab) -> None:
+    # components of their own: what they promise, whatever the page shows
+    with gr.Row(visible=False):
+        for name, api_name in (("digits", "classify_digit"), ("fashion", "classify_fashion")):
             gr.Button().click(
-                _endpoint(slot),
+                endpoint(lab.slots[name]),
                 [page.photo(label="picture"), gr.Textbox(label="checkpoint")],
                 [gr.Label(num_top_classes=10), gr.JSON()],
-                api_name=name,
+                api_name=api_name,
             )

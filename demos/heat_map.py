@@ -11,16 +11,17 @@ from PIL import Image, ImageOps
 
 from training.media.pictures import flatten
 
+FINE = 5  # places a side that a map needs, to show anything
 # From nothing through violet and orange to bright yellow: brightness rises throughout, so that it
 # reads without colour.
-FINE = 5  # places a side that a map needs, to show anything
 STOPS = np.array(
     [[20, 10, 50], [110, 30, 110], [200, 60, 75], [250, 145, 35], [252, 250, 160]], np.float32
 )
 
 
 def where_it_looked(model: Any, x: Any) -> np.ndarray:
-    """(h, w) in 0 to 1 for one input, (1, 3, S, S). The weights must not require gradients."""
+    """(h, w) in 0 to 1 for one input, (1, 3, S, S), which is where the model is. The weights must
+    not require gradients."""
     import torch
 
     with torch.enable_grad():
@@ -36,7 +37,7 @@ def where_it_looked(model: Any, x: Any) -> np.ndarray:
     heat = heat.clamp(min=0)
     low = float(heat.min())
     high = float(heat.max())
-    return ((heat - low) / max(high - low, 1e-9)).numpy()
+    return ((heat - low) / max(high - low, 1e-9)).cpu().numpy()
 
 
 def _attends(model: Any) -> bool:
@@ -48,9 +49,10 @@ def _rollout(attentions: Any) -> Any:
     the others."""
     import torch
 
-    joined = torch.eye(attentions.shape[-1])
+    itself = torch.eye(attentions.shape[-1], device=attentions.device)
+    joined = itself
     for layer in attentions.mean(1):
-        layer = layer + torch.eye(len(layer))  # what passes beside the attention
+        layer = layer + itself  # what passes beside the attention
         joined = layer / layer.sum(-1, keepdim=True) @ joined
     side = int((len(joined) - 1) ** 0.5)
     return joined[0, -side * side :].view(side, side)
@@ -76,7 +78,7 @@ def _grad_cam(logits: Any, hidden: tuple[Any, ...]) -> Any:
     )
 
 
-def _coloured(heat: np.ndarray) -> np.ndarray:
+def _colour(heat: np.ndarray) -> np.ndarray:
     """(h, w, 3) of (h, w) in 0 to 1."""
     at = heat * (len(STOPS) - 1)
     low = np.minimum(at.astype(int), len(STOPS) - 2)
@@ -94,23 +96,21 @@ def veil(heat: np.ndarray, side: int = 32) -> Image.Image:
     )
     large = large.clip(0, 1)
     alpha = 255 * (0.35 + 0.45 * large)
-    return Image.fromarray(
-        np.dstack([_coloured(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA"
-    )
+    return Image.fromarray(np.dstack([_colour(large), alpha]).clip(0, 255).astype(np.uint8), "RGBA")
 
 
-def fitted(picture: Image.Image) -> Image.Image:
+def fit(picture: Image.Image) -> Image.Image:
     """The photo as it lies under a heat map: in its own shape, its long side 320 pixels."""
     return ImageOps.contain(flatten(picture), (320, 320))
 
 
 def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
     """The heat over the photo: what counted is coloured, the rest fades."""
-    picture = fitted(picture)
+    picture = fit(picture)
     under = np.asarray(picture, np.float32)
     large = Image.fromarray(heat.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.asarray(large).clip(0, 1)[..., None]
-    colour = _coloured(strength[..., 0])
+    colour = _colour(strength[..., 0])
     grey = under.mean(-1, keepdims=True)
     faded = 0.5 * under + 0.5 * grey
     share = 0.15 + 0.5 * strength

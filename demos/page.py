@@ -1,5 +1,5 @@
-"""What the tabs share on the page: looks, the picture input, and how an answer and its checkpoint
-are shown."""
+"""What the tabs share on the page: its looks, the inputs for pictures and sounds, and how a slot
+and its checkpoints are shown."""
 
 import base64
 import html
@@ -14,21 +14,16 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import is_in_or_equal
 from PIL import Image
 
-from demos.serving.model_slot import ModelSlot
+from demos.serving.lab import Lab
+from demos.serving.model_slot import EMPTY, ModelSlot
 from training import device
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
-from training.runs.checkpoint import runs_dir
 from training.runs.run import Run
+from training.wording import duration
 
-FONTS = [
-    "system-ui",
-    "-apple-system",
-    "Segoe UI",
-    "Roboto",
-    "DejaVu Sans",
-    "sans-serif",
-]  # none is fetched
+# of the system that shows the page: none is fetched
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
 # The canvas opens with no tool in hand; a person expects to draw at once.
 JS = """() => { const timer = setInterval(() => {
   const brush = document.querySelector('#canvas button[aria-label="Brush"]');
@@ -49,7 +44,7 @@ def theme() -> gr.themes.Base:
     )
 
 
-def _as_uploaded(component: Any, payload: Any) -> str | None:
+def _keep_upload(component: gr.Image | gr.Audio, payload: Any) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
     if payload is None:
@@ -68,12 +63,16 @@ def _as_uploaded(component: Any, payload: Any) -> str | None:
 
 class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
-    preprocess = _as_uploaded
+
+    def preprocess(self, payload: Any) -> str | None:
+        return _keep_upload(self, payload)
 
 
 class _Recording(gr.Audio):
     is_template = True  # drawn by the browser as gr.Audio
-    preprocess = _as_uploaded
+
+    def preprocess(self, payload: Any) -> str | None:
+        return _keep_upload(self, payload)
 
 
 def photo(**more: Any) -> gr.Image:
@@ -88,7 +87,7 @@ def recording(**more: Any) -> gr.Audio:
     return _Recording(type="filepath", buttons=["download"], **more)
 
 
-def opened(path: str | None) -> Image.Image:
+def open_picture(path: str | None) -> Image.Image:
     """The picture that an endpoint was sent. Raises gr.Error with a sentence."""
     if not path:
         raise gr.Error("There is no picture: send one as a file.")
@@ -107,24 +106,22 @@ class _Chooser(gr.Dropdown):
         return payload
 
 
-def chooser(chosen: str, label: str, **more: Any) -> gr.Dropdown:
-    """A list of checkpoints, with `chosen` alone until the clock fills it."""
-    return _Chooser([(chosen, chosen)], value=chosen, label=label, interactive=True, **more)
+def chooser(chosen: tuple[str, str], label: str, **more: Any) -> gr.Dropdown:
+    """A list of checkpoints, with `chosen` (its words, its value) alone until the clock fills
+    it."""
+    return _Chooser([chosen], value=chosen[1], label=label, interactive=True, **more)
 
 
 class _Verdict(gr.Label):
     is_template = True  # drawn by the browser as gr.Label
     unsure = 0.0
 
-    def postprocess(self, value: dict[str, float] | None) -> Any:
+    def postprocess(self, value: Any) -> Any:
         """The bars as ever; the large name only where the model is sure of it."""
         shown = super().postprocess(value)
-        if (
-            isinstance(shown, LabelData)
-            and shown.confidences
-            and shown.confidences[0].confidence < self.unsure
-        ):
-            shown.label = "not sure"
+        if isinstance(shown, LabelData) and shown.confidences:
+            if (shown.confidences[0].confidence or 0.0) < self.unsure:
+                shown.label = "not sure"
         return shown
 
 
@@ -136,7 +133,7 @@ def verdict(unsure: float, **more: Any) -> gr.Label:
     return made
 
 
-def data_uri(picture: Any, kind: str = "PNG") -> str:
+def data_uri(picture: Image.Image, kind: str = "PNG") -> str:
     """A PIL picture, inline: nothing of a person's is served from a path."""
     buffer = io.BytesIO()
     picture.save(buffer, kind)
@@ -149,13 +146,13 @@ def notice(text: str, kind: str = "note") -> str:
 
 
 def asking() -> gr.Column:
-    """Where a tab is asked: left of its answers. On a phone they come between its question and what
-    is after that."""
+    """The column of a tab's input, left of its answers. On a phone the answers come right after
+    the input, before what else this column holds."""
     return gr.Column(scale=4, min_width=300, elem_classes="asking")
 
 
 def about(text: str) -> gr.HTML:
-    """What a tab's embedded checkpoint knows, and what not."""
+    """What a tab's built-in model knows, and what not."""
     return gr.HTML(f'<p class="about">{text}</p>')
 
 
@@ -165,8 +162,8 @@ def refused(error: Exception) -> str:
 
 
 OFF = (
-    "Training is off here. Duplicate this Space, or run the app on your own machine, to fine-tune "
-    "and to swap checkpoints."
+    "Training is off here. To fine-tune or to change the model, duplicate this Space, or run the "
+    "app on your own machine."
 )
 
 
@@ -176,13 +173,13 @@ def refuse_unless(training: bool) -> None:
         raise gr.Error(OFF)
 
 
-def strip(training: bool) -> str:
+def strip(lab: Lab) -> str:
     """The line at the top of every tab: the device, and the job that is running."""
     where = device.describe() if "torch" in sys.modules else f"{device.cores()} cores"
-    now = job.running(runs_dir()) if runs_dir().exists() else None
-    what = "no run in progress" if training else "training is off here"
+    now = job.running(lab.runs) if lab.runs.exists() else None
+    what = "no run in progress" if lab.training else "training is off here"
     if now is not None:
-        waiting = len(job.queue(runs_dir()))
+        waiting = len(job.queue(lab.runs))
         what = f"<b>{html.escape(now.recipe)} run {progress(now)}</b>" + (
             f", {waiting} queued" if waiting else ""
         )
@@ -211,34 +208,33 @@ def seconds_left(run: Run) -> float | None:
     return pace * (events[-1]["total"] - events[-1]["step"])
 
 
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def choices(slot: ModelSlot[Any]) -> list[tuple[str, str]]:
+    """For a dropdown: what is in use now, then every checkpoint of the slot."""
+    listed = slot.list_checkpoints()
+    active_id = slot.active_id
+    active = next((each.title for each in listed if each.id == active_id), active_id)
+    in_use = f"{active} (in use)" if active else "None yet"
+    return [(in_use, "active"), *((each.title, each.id) for each in listed)]
 
 
-def choices(slot: ModelSlot) -> list[tuple[str, str]]:
-    """For a dropdown: what is active now, then every checkpoint of the slot."""
-    listed = list(checkpoint.listing(runs_dir(), slot.name))
-    active = next((c.name for c in listed if c.id == slot.active_id), slot.active_id)
-    return [(f"active: {active}", "active")] + [(c.name, c.id) for c in listed]
-
-
-def banner(slot: ModelSlot) -> str:
+def banner(slot: ModelSlot[Any]) -> str:
     """What the last run did to this slot, in a sentence."""
     if slot.notice:
         return notice(html.escape(slot.notice), "bad")
-    for run in reversed(Run.all(runs_dir())):
+    if not slot.active_id:
+        return notice(EMPTY)
+    for run in reversed(Run.all(slot.runs)):
         swap = run.swap
         if swap and run.settings.get("slot") == slot.name:
-            name = html.escape(checkpoint.of_run(run).name)
+            name = html.escape(checkpoint.of_run(run).title)
             why = html.escape(swap["why"])
             if swap["outcome"] == "swapped" and slot.active_id == run.id:
-                return notice(f"<b>{name}</b> was swapped in. {why[0].upper()}{why[1:]}.", "good")
+                reason = f"{why[0].upper()}{why[1:]}"
+                return notice(f"<b>{name}</b> is now in use. {reason}.", "good")
             if swap["outcome"] == "refused":
                 return notice(why, "bad")  # names the checkpoint itself
             if swap["outcome"] in ("offered", "kept") and slot.active_id != run.id:
-                verb = {"offered": "is ready to use", "kept": "was not swapped in"}
-                return notice(f"<b>{name}</b> {verb[swap['outcome']]}: {why}.", "note")
+                state = {"offered": "is ready to use", "kept": "is not used"}[swap["outcome"]]
+                return notice(f"<b>{name}</b> {state}: {why}.", "note")
             return ""
     return ""

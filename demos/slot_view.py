@@ -1,4 +1,4 @@
-"""What a tab shows of a slot: which checkpoint answers, what the last run did to it, and the ways
+"""What a tab shows of a slot: which model is in use, what the last run did to it, and the ways
 back."""
 
 from collections.abc import Callable
@@ -8,24 +8,24 @@ import gradio as gr
 
 from demos import page
 from demos.clock import Moment, Part
-from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import Held, ModelSlot, SwapError
 
 NOTHING = "nothing"  # no second checkpoint to compare with
 
 
 class SlotView:
-    """A chooser, a banner, Roll back and Back to embedded, laid out where it is made."""
+    """A chooser, a banner, Roll back and Back to built-in, laid out where it is made."""
 
-    def __init__(self, slot: ModelSlot):
+    def __init__(self, slot: ModelSlot[Any]):
         self.slot = slot
-        self.chooser = page.chooser("active", "Answered by", elem_id=f"chooser-{slot.name}")
+        self.chooser = page.chooser(("In use", "active"), "Model", elem_id=f"chooser-{slot.name}")
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
         with gr.Row():
             self.back = gr.Button(
                 "Roll back", size="sm", visible=False, elem_id=f"back-{slot.name}"
             )
             self.own = gr.Button(
-                "Back to embedded", size="sm", visible=False, elem_id=f"own-{slot.name}"
+                "Back to built-in", size="sm", visible=False, elem_id=f"own-{slot.name}"
             )
 
     def wire(
@@ -41,18 +41,22 @@ class SlotView:
         slot = self.slot
         for button, act in (
             (self.back, slot.roll_back),
-            (self.own, lambda: slot.swap(f"embedded-{slot.name}")),
+            (self.own, lambda: slot.swap(slot.embedded_id)),
         ):
-            button.click(_change(slot, act, training), None, None, api_visibility="private").then(
-                again, inputs, outputs, **how
-            )
+            button.click(
+                _make_change(slot, act, training), None, None, api_visibility="private"
+            ).then(again, inputs, outputs, **how)
 
 
-def _change(slot: ModelSlot, act: Any, training: bool) -> Any:
+def _make_change(
+    slot: ModelSlot[Any], act: Callable[[], Held[Any]], training: bool
+) -> Callable[[], None]:
+    """What a button does that puts another checkpoint in the slot."""
+
     def change() -> None:
         page.refuse_unless(training)
         try:
-            gr.Info(f"{slot.name}: {act().name} answers now.")
+            gr.Info(f"{slot.title} now uses {act().checkpoint.title}.")
         except SwapError as error:
             raise gr.Error(str(error)) from error
 
@@ -72,11 +76,12 @@ def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] 
     def show(_: Moment) -> list[Any]:
         values: list[Any] = []
         for slot in slots:
+            has_other = bool(slot.embedded_id) and slot.active_id != slot.embedded_id
             values += [
                 gr.update(choices=page.choices(slot)),
                 page.banner(slot),
                 gr.update(visible=training and slot.previous is not None),
-                gr.update(visible=training and slot.active_id != f"embedded-{slot.name}"),
+                gr.update(visible=training and has_other),
             ]
         return values + [
             gr.update(choices=[(NOTHING, NOTHING), *page.choices(slots[0])[1:]]) for _ in others

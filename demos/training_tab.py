@@ -6,6 +6,7 @@ the same after a reload, on a second page, and after the app was killed and star
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,6 @@ from demos.clock import Moment, Part
 from training import recipe
 from training.recipe import Recipe
 from training.runs import checkpoint, job
-from training.runs.checkpoint import runs_dir
 from training.runs.run import ENDED
 
 
@@ -74,12 +74,12 @@ def _naming(made: Recipe) -> list[dataclasses.Field]:
     return [f for f in dataclasses.fields(made.config) if f.metadata["offers"] is not None]
 
 
-def _proposed(made: Recipe) -> list[dict[str, Any]]:
+def _proposed(made: Recipe, runs: Path) -> list[dict[str, Any]]:
     """For each setting that names checkpoints, every one that a run of this recipe can start from
     or be taught by."""
     found = []
     for slot in made.slots:
-        for one in checkpoint.listing(runs_dir(), slot):
+        for one in checkpoint.listing(runs, slot):
             embedded = one.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means
             found.append(
@@ -108,11 +108,11 @@ def build(
 ) -> tuple[gr.Dropdown, list[Part]]:
     """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe
     chooser, and what changes by itself."""
-    if not actions.training:
+    if not actions.lab.training:
         gr.Markdown(HOW_TO)
     forms = {}
     with gr.Row():
-        with gr.Column(scale=2, min_width=300, visible=actions.training):
+        with gr.Column(scale=2, min_width=300, visible=actions.lab.training):
             titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
             chooser = gr.Dropdown(
                 titles, value=titles[0][1], label="Recipe", interactive=True, elem_id="recipe"
@@ -122,7 +122,7 @@ def build(
                     forms[demo.RECIPE] = (group, _form(recipe.load(demo.RECIPE)))
             start = gr.Button("Start", variant="primary", elem_id="start")
         with gr.Column(scale=3, min_width=300):
-            view = _live_view(actions.training)
+            view = _live_view(actions.lab.training)
     gr.Markdown("### History")
     table = gr.Dataframe(
         headers=run_views.COLUMNS,
@@ -278,14 +278,15 @@ def _wire_buttons(
 ) -> None:
     def shown(run_id: str | None) -> str:
         """The run that the page shows, also where nobody chose one."""
-        run = run_views.current(run_views.listed(runs_dir()), run_id)
+        run = run_views.current(run_views.listed(actions.lab.runs), run_id)
         if run is None:
             raise gr.Error("There is no run yet.")
         return run.id
 
     def use(run_id: str | None) -> str:
         run_id = shown(run_id)
-        gr.Info(f"It answers now in {actions.use(run_id)}.")
+        slot = actions.slot(actions.use(run_id))
+        gr.Info(f"{slot.title} now uses this model.")
         return run_id
 
     def stop(run_id: str | None) -> str:
@@ -297,8 +298,8 @@ def _wire_buttons(
         return actions.start(actions.find(origin).recipe, {"continue": origin})
 
     def back(run_id: str | None) -> str:
-        slot = actions.find(shown(run_id)).slot
-        gr.Info(f"{slot}: {actions.roll_back(slot)} answers again.")
+        slot = actions.slot(actions.find(shown(run_id)).slot)
+        gr.Info(f"{slot.title} uses {actions.roll_back(slot.name)} again.")
         return shown(run_id)
 
     def delete(run_id: str | None) -> None:
@@ -346,19 +347,19 @@ def _progress(moment: Moment) -> list[Any]:
 
 def _standing_sign(moment: Moment, actions: Actions) -> str:
     """Changes with the run that is chosen, the history and the slots."""
-    active = [slot.active_id for slot in actions.slots.values()]
+    active = [slot.active_id for slot in actions.lab.slots.values()]
     return repr([moment.run and moment.run.id, moment.signature, active])
 
 
 def _standing(moment: Moment, names: list[str], actions: Actions) -> list[Any]:
     runs = moment.runs
     run = moment.run
-    slot = actions.slots.get(run.slot) if run else None
+    slot = actions.lab.slots.get(run.slot) if run else None
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
     return [
-        run_views.queue(job.queue(runs_dir()) if runs else []),
+        run_views.queue(job.queue(actions.lab.runs) if runs else []),
         run_views.history(runs),
         run_views.report(run),
-        *(gr.update(interactive=can[name] and actions.training) for name in BUTTONS),
-        *(update for name in names for update in _proposed(recipe.load(name))),
+        *(gr.update(interactive=can[name] and actions.lab.training) for name in BUTTONS),
+        *(update for name in names for update in _proposed(recipe.load(name), actions.lab.runs)),
     ]

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, VisionEnco
 from transformers import VisionEncoderDecoderModel as Captioner
 
 from training.media.picture_preprocessor import PicturePreprocessor
-from training.recipes.captioning.model import Eye, train_tokenizer
+from training.recipes.captioning.model import CaptionPreprocessor, train_tokenizer
 from training.runs.run import Run
 
 SIZE = 32
@@ -58,7 +58,9 @@ def sentences() -> list[str]:
     return [text for texts in scenes()[1] for text in texts]
 
 
-def captioner(kind: str, texts: list[str], seed: int = 0) -> tuple[torch.nn.Module, Eye]:
+def captioner(
+    kind: str, texts: list[str], seed: int = 0
+) -> tuple[torch.nn.Module, CaptionPreprocessor]:
     torch.manual_seed(seed)
     words = train_tokenizer(texts)
     encoder = AutoModel.from_config(AutoConfig.for_model(**TINY[kind]))
@@ -77,7 +79,7 @@ def captioner(kind: str, texts: list[str], seed: int = 0) -> tuple[torch.nn.Modu
             words.eos_token_id
         )
     model.generation_config.max_length, model.generation_config.max_new_tokens = None, 8
-    return model, Eye(PicturePreprocessor(SIZE), words)
+    return model, CaptionPreprocessor(PicturePreprocessor(SIZE), words)
 
 
 def published(runs: Path, kind: str, texts: list[str], seed: int = 0) -> Run:

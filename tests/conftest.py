@@ -55,7 +55,7 @@ def slow(*cases) -> list:
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """An empty folder of runs, which RUNS names too."""
+    """An empty folder of runs, which RUNS names too, for the command."""
     path = tmp_path / "runs"
     path.mkdir()
     monkeypatch.setenv("RUNS", str(path))
@@ -229,10 +229,11 @@ def ended(runs):
 
 
 @pytest.fixture
-def slots(runs, monkeypatch):
+def slots(runs):
     """The slots of the digits tab, as if the app had just been started."""
     from demos import digits
+    from demos.serving.model_slot import ModelSlot
+    from demos.serving.shelf import Shelf
 
-    for name in digits.SLOTS:
-        monkeypatch.setitem(digits.SLOTS, name, digits.ModelSlot(name, digits.DigitsPredictor))
-    return digits.SLOTS
+    shelf = Shelf()
+    return {name: ModelSlot(name, load, runs, shelf=shelf) for name, load in digits.SLOTS.items()}

@@ -4,7 +4,6 @@ HTTP."""
 import asyncio
 import contextlib
 import dataclasses
-import importlib
 import io
 import socket
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from demos.serving.model_slot import ModelSlot
 from training.recipes.digits.config import Config
 from training.recipes.digits.data import CLASSES
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
@@ -128,16 +126,16 @@ def _closed_loops(patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fresh_app(runs: Path, training: bool = True) -> Iterator[Any]:
-    """The page as if the app had just been started on this folder of runs, without a server."""
+    """The page as if the app had just been started on this folder of runs, without a server;
+    `.lab` is what it is about."""
     import app
 
     with pytest.MonkeyPatch.context() as patch, _closed_loops(patch):
-        patch.setenv("RUNS", str(runs))
         patch.setenv("GRADIO_TEMP_DIR", str(runs.parent / "uploads"))
-        for slots in (importlib.import_module(f"demos.{name}").SLOTS for name in app.DEMOS):
-            for name, slot in slots.items():
-                patch.setitem(slots, name, ModelSlot(name, slot.load))
-        yield app.build(training)
+        lab = app.open_lab(runs, training)
+        blocks = app.build(lab)
+        blocks.lab = lab
+        yield blocks
 
 
 @contextlib.contextmanager
@@ -146,11 +144,10 @@ def served_app(runs: Path, training: bool = True, *flags: str) -> Iterator[Any]:
     import app
 
     with fresh_app(runs, training) as blocks:
-        app.launch(
-            blocks, app.options(["--port", str(free_port()), "--runs", str(runs), *flags]), training
-        )
+        chosen = app.options(["--port", str(free_port()), "--runs", str(runs), *flags])
+        landing = app.launch(blocks, chosen, blocks.lab)
         try:
             yield blocks
         finally:
-            blocks.landing.stop()
+            landing.stop()
             blocks.close(verbose=False)

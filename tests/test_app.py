@@ -16,6 +16,8 @@ from gradio_client import Client, handle_file
 from serving import drawing, encoded, free_port, fresh_app, served_app
 
 import app
+import demos
+from demos import digits, page
 from training.runs.job import ROOT
 
 VARIABLES = (
@@ -207,6 +209,67 @@ def test_the_api_offers_what_is_promised_and_nothing_else(runs, training):
         assert set(blocks.get_api_info()["named_endpoints"]) == PROMISED
 
 
+TAB = '''
+"""A tab that only answers."""
+
+import gradio as gr
+
+from demos import page, slot_view
+from demos.slot_view import SlotView
+
+TITLE = "Echo"
+RECIPE = None
+SLOTS = {"echo": lambda path: None}
+
+
+def build(lab):
+    slot = lab.slots["echo"]
+    view = SlotView(slot)
+    gr.Textbox(label="Say something")
+    return None, slot_view.part([view], lab.training)
+'''
+
+
+@pytest.fixture
+def echo(tmp_path, monkeypatch):
+    """The app with one more tab, which has no recipe and no embedded checkpoint."""
+    (tmp_path / "echo.py").write_text(TAB)
+    monkeypatch.setattr(demos, "__path__", [*demos.__path__, str(tmp_path)])
+    monkeypatch.setattr(app, "DEMOS", [*app.DEMOS, "echo"])
+    yield
+    sys.modules.pop("demos.echo", None)
+
+
+def test_a_tab_without_a_recipe_is_there_and_the_train_tab_does_not_list_it(runs, echo):
+    with fresh_app(runs) as blocks:
+        components = blocks.config["components"]
+        tabs = [c["props"]["label"] for c in components if c["type"] == "tabitem"]
+        recipes = next(c for c in components if c["props"].get("elem_id") == "recipe")
+        assert "Echo" in tabs and tabs[-1] == "Train"
+        assert [value for _, value in recipes["props"]["choices"]] == app.DEMOS[:-1]
+        assert set(blocks.get_api_info()["named_endpoints"]) == PROMISED
+
+
+def test_a_slot_without_a_model_is_shown_as_such_and_the_others_answer(runs, echo):
+    with fresh_app(runs) as blocks:
+        slot = blocks.lab.slots["echo"]
+        assert page.choices(slot) == [("None yet", "active")]
+        assert "There is no model here yet" in page.banner(slot)
+        look = next(fn.fn for fn in blocks.fns.values() if fn.api_name == "look")
+        assert "There is no model here yet" in str(look("", ""))
+        assert page.choices(blocks.lab.slots["food"]) == [
+            ("Built-in (in use)", "active"),
+            ("Built-in", "embedded-food"),
+        ]
+
+
+def test_every_handler_answers_without_a_page(runs):
+    lab = app.open_lab(runs)
+    assert digits.classify(lab.slots["digits"], drawing()).checkpoint == "embedded-digits"
+    titles = [slot.title for slot in lab.slots.values()]
+    assert titles == ["Captioning", "Food", "Audio intent", "Digits", "Fashion"]
+
+
 # -- processes -------------------------------------------------------------------------------------
 GUARD = """
 import os, socket
@@ -285,7 +348,8 @@ def test_building_the_page_loads_no_training_library_and_calls_nobody(guarded, t
         "scipy",
     )
     code = (
-        f"import sys, app; app.build(); print(*(name for name in {heavy} if name in sys.modules))"
+        "import sys, app; from pathlib import Path; app.build(app.open_lab(Path('runs'))); "
+        f"print(*(name for name in {heavy} if name in sys.modules))"
     )
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240

@@ -23,7 +23,7 @@ from training.recipes.audio_intent import score as audio_score
 from training.recipes.audio_intent import train as audio_train
 from training.recipes.audio_intent.config import Config
 from training.recipes.audio_intent.data import Heard, load
-from training.recipes.audio_intent.model import Ear, open_network
+from training.recipes.audio_intent.model import SoundPreprocessor, open_network
 from training.recipes.audio_intent.score import predict
 from training.runs import checkpoint, job
 from training.runs.run import Run
@@ -82,14 +82,14 @@ def starts(studio) -> dict[str, str]:
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts, kind, method):
     run = train(studio, start=starts[kind], method=method)
     assert len(losses(run)) == 2
-    model, ear = open_network(run.checkpoint)
+    model, preprocessor = open_network(run.checkpoint)
     assert (
         checkpoint.labels(run.checkpoint) == INTENTS
         and model.config.seconds == 3.0
-        and ear.rate == RATE
+        and preprocessor.rate == RATE
     )
     test = load("", "sample", "", "en-US", 3000).test
-    found = predict(model, Heard(test, 3.0), ear)
+    found = predict(model, Heard(test, 3.0), preprocessor)
     assert (found.argmax(1) == test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
     )
@@ -107,32 +107,38 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts,
 def test_the_small_networks_are_under_12_mb_in_half_precision_and_hear_a_batch_as_single_clips(
     arch,
 ):
-    model, ear = audio_model.build_network(
+    model, preprocessor = audio_model.build_network(
         Config(method="scratch", arch=arch), Start(arch), INTENTS
     )
     assert 2 * sum(p.numel() for p in model.parameters()) < 12e6
     clips = [tone(300, seconds, seed=i) for i, seconds in enumerate((0.6, 1.3, 2.9))]
     with torch.inference_mode():
         model.eval()
-        together = model(**ear.inputs(clips)).logits
-        alone = torch.cat([model(**ear.inputs([clip])).logits for clip in clips])
+        together = model(**preprocessor.prepare(clips)).logits
+        alone = torch.cat([model(**preprocessor.prepare([clip])).logits for clip in clips])
     assert torch.allclose(together, alone, atol=1e-5) and together.std() > 1e-3
 
 
 def test_the_embedded_checkpoint_hears_a_batch_as_single_clips():
-    model, ear = open_network(checkpoint.embedded("audio").path)
+    model, preprocessor = open_network(checkpoint.embedded("audio").path)
     clips = [load("", "sample", "", "en-US", 3000).test.read_one(i) for i in (3, 8, 12)]
     with torch.inference_mode():
         model.eval()
-        together = model(**ear.inputs(clips)).logits
-        alone = torch.cat([model(**ear.inputs([clip])).logits for clip in clips])
+        together = model(**preprocessor.prepare(clips)).logits
+        alone = torch.cat([model(**preprocessor.prepare([clip])).logits for clip in clips])
     assert len({len(c) for c in clips}) == 3 and torch.allclose(together, alone, atol=1e-4)
 
 
 def test_the_spectra_are_those_of_the_library_the_floor_apart(monkeypatch):
     monkeypatch.setattr(audio_model, "FLOOR", -np.inf)
-    ear, clips = Ear(extractor("conformer")), [tone(300, 0.8), tone(500, 1.37)]
-    mine, theirs = ear.inputs(clips), ear.extractor(clips, sampling_rate=RATE, return_tensors="pt")
+    preprocessor, clips = (
+        SoundPreprocessor(extractor("conformer")),
+        [tone(300, 0.8), tone(500, 1.37)],
+    )
+    mine, theirs = (
+        preprocessor.prepare(clips),
+        preprocessor.extractor(clips, sampling_rate=RATE, return_tensors="pt"),
+    )
     assert torch.equal(mine["attention_mask"], theirs["attention_mask"])
     assert (mine["input_features"] - theirs["input_features"]).abs().max() < 5e-3
 
@@ -140,12 +146,15 @@ def test_the_spectra_are_those_of_the_library_the_floor_apart(monkeypatch):
 def test_digital_silence_around_speech_weighs_no_more_than_the_last_bit_of_a_file():
     """Exact zeros are 160 dB under speech: they moved every clip's mean, and one answer in twenty
     with it."""
-    ear, clip = Ear(extractor("conformer")), load("", "sample", "", "en-US", 3000).test.read_one(3)
+    preprocessor, clip = (
+        SoundPreprocessor(extractor("conformer")),
+        load("", "sample", "", "en-US", 3000).test.read_one(3),
+    )
     clip = np.concatenate([np.zeros(8000, np.float32), clip])
     rounded = (
         np.rint(clip * 32767) / 32767 + np.tile([0, 1 / 32767], len(clip))[: len(clip)]
     ).astype(np.float32)
-    exact, noisy = (ear.inputs([each])["input_features"] for each in (clip, rounded))
+    exact, noisy = (preprocessor.prepare([each])["input_features"] for each in (clip, rounded))
     assert (exact - noisy).abs().mean() < 0.1
 
 
@@ -153,20 +162,23 @@ def test_digital_silence_around_speech_weighs_no_more_than_the_last_bit_of_a_fil
 def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_alone(studio, starts):
     run = train(studio, start=starts["group"], method="full")
     assert "scored one at a time" in run.log_file.read_text()
-    model, ear = open_network(run.checkpoint)
+    model, preprocessor = open_network(run.checkpoint)
     heard = Heard(load("", "sample", "", "en-US", 3000).test[np.arange(12)], 3.0)
     with torch.inference_mode():
         model.eval()
-        alone = [model(**ear.inputs([heard[i]])).logits.softmax(1)[0].numpy() for i in range(12)]
-    assert np.allclose(predict(model, heard, ear), alone, atol=1e-6)
+        alone = [
+            model(**preprocessor.prepare([heard[i]])).logits.softmax(1)[0].numpy()
+            for i in range(12)
+        ]
+    assert np.allclose(predict(model, heard, preprocessor), alone, atol=1e-6)
 
 
 # -- frozen ----------------------------------------------------------------------------------------
 def test_features_are_kept_for_clips_in_any_order(studio, starts):
-    model, ear = open_network(Run.find(studio, starts["wav2vec2"]).checkpoint)
+    model, preprocessor = open_network(Run.find(studio, starts["wav2vec2"]).checkpoint)
     run, clips = Run.create(studio, "audio_intent", {}), load("", "sample", "", "en-US", 3000).test
     first, second = (
-        audio_score.compute_features(model, ear, Heard(clips[at], 3.0), run)
+        audio_score.compute_features(model, preprocessor, Heard(clips[at], 3.0), run)
         for at in (np.arange(8), np.arange(8)[::-1])
     )
     assert (
@@ -204,13 +216,13 @@ def test_kept_features_are_what_the_head_gets_in_the_whole_network(studio):
 
 def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
     for kind in ("wav2vec2", "conformer", "hubert"):
-        model, ear = (
+        model, preprocessor = (
             network(kind, INTENTS, use_weighted_layer_sum=True).eval(),
-            Ear(extractor(kind)),
+            SoundPreprocessor(extractor(kind)),
         )
         with torch.no_grad():
             model.layer_weights.normal_()
-            inputs = ear.inputs([tone(300, 0.7), tone(400, 1.2)])
+            inputs = preprocessor.prepare([tone(300, 0.7), tone(400, 1.2)])
             found = audio_model.LayersHead(model)(audio_model.average_layers(model, inputs))
             assert torch.allclose(found, model(**inputs).logits, atol=1e-5), kind
 
@@ -218,7 +230,7 @@ def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
 # -- lora ------------------------------------------------------------------------------------------
 def test_lora_merged_answers_as_lora_unmerged():
     adapted = backbone.add_lora(network("conformer", INTENTS), 4).eval()
-    inputs = Ear(extractor("conformer")).inputs([tone(300, 0.7), tone(400, 1.2)])
+    inputs = SoundPreprocessor(extractor("conformer")).prepare([tone(300, 0.7), tone(400, 1.2)])
     with torch.no_grad():
         for name, p in adapted.named_parameters():
             if "lora_" in name:
@@ -339,9 +351,9 @@ def test_from_random_weights_it_learns_what_can_be_learned(studio, tmp_path):
 def test_half_precision_on_disk_is_what_the_report_measures(studio, starts):
     run = train(studio, start=starts["conformer"], method="frozen", store="float16")
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
-    model, ear = open_network(run.checkpoint)
+    model, preprocessor = open_network(run.checkpoint)
     test = load("", "sample", "", "en-US", 3000).test
-    found = predict(model, Heard(test, 3.0), ear)
+    found = predict(model, Heard(test, 3.0), preprocessor)
     assert (found.argmax(1) == test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
     )

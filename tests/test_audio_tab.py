@@ -16,11 +16,9 @@ from training.samples.wordings import INTENTS
 
 
 @pytest.fixture
-def slot(runs, monkeypatch):
+def slot(runs):
     """The tab's slot, with runs of its own."""
-    held = ModelSlot("audio", tab.AudioPredictor)
-    monkeypatch.setitem(tab.SLOTS, "audio", held)
-    return held
+    return ModelSlot("audio", tab.AudioPredictor, runs)
 
 
 def sound(samples: np.ndarray) -> Sound:
@@ -28,11 +26,11 @@ def sound(samples: np.ndarray) -> Sound:
 
 
 def call(index: int = 0) -> np.ndarray:
-    return load("", "sample", "", "en-US", 3000).test.read_one(index)
+    return load("", "sample", "", "en-US", 3000).test.one(index)
 
 
 def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot):
-    answer = tab.classify(sound(call()))
+    answer = tab.classify(slot, sound(call()))
     assert len(answer.confidences) == 5 and "_" not in "".join(answer.confidences)
     assert (
         answer.checkpoint == "embedded-audio"
@@ -44,7 +42,7 @@ def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot)
 
 def test_the_embedded_checkpoint_understands_the_sample_far_better_than_chance(slot):
     data = load("", "sample", "", "en-US", 3000).test
-    said = [tab.classify(sound(data.read_one(i))).label for i in range(28)]
+    said = [tab.classify(slot, sound(data.one(i))).label for i in range(28)]
     assert (
         np.mean([label == INTENTS[data.labels[i]] for i, label in enumerate(said)]) > 0.3
     )  # chance: 0.07
@@ -63,7 +61,7 @@ def test_a_long_recording_is_heard_in_windows_and_the_surest_decides(slot):
     )
     spoken = call(3)
     long = np.concatenate([quiet, spoken, quiet])
-    answer = tab.classify(sound(long))
+    answer = tab.classify(slot, sound(long))
     start, end = answer.seen
     assert end - start == pytest.approx(predictor.seconds, abs=0.01)
     assert start < (len(quiet) + len(spoken)) / RATE and end > len(quiet) / RATE, (
@@ -86,10 +84,10 @@ def test_windows_cover_all_of_a_recording():
 
 def test_another_checkpoint_is_asked_beside_the_active_one(slot, runs):
     run = published(runs, "wav2vec2", ["cat_meows", "dog"])
-    one, other = tab.classify(sound(call())), tab.classify(sound(call()), run.id)
+    one, other = tab.classify(slot, sound(call())), tab.classify(slot, sound(call()), run.id)
     assert other.checkpoint == run.id and set(other.confidences) == {"cat meows", "dog"}
     assert (
-        tab.classify(sound(call())).confidences == one.confidences
+        tab.classify(slot, sound(call())).confidences == one.confidences
         and slot.active_id == "embedded-audio"
     )
 
@@ -98,13 +96,13 @@ def test_a_checkpoint_that_does_not_say_how_it_hears_is_refused(slot, runs):
     run = published(runs, "conformer", INTENTS)
     (run.checkpoint / "preprocessor_config.json").unlink()
     with pytest.raises(SwapError, match="does not say how sounds are prepared"):
-        tab.classify(sound(call()), run.id)
+        tab.classify(slot, sound(call()), run.id)
 
 
 def test_a_model_that_does_not_know_says_so(slot, runs):
     run = published(runs, "conformer", INTENTS)  # random weights: all intents alike
     heard = sound(call())
-    assert "Not sure" in tab._heard(tab.classify(heard, run.id), heard)
+    assert "Not sure" in tab._heard(tab.classify(slot, heard, run.id), heard)
 
 
 # -- every kind of sound, through the endpoint's function ------------------------------------------
@@ -129,11 +127,11 @@ GOOD = {  # name: (samples from (n,) at 16 kHz, rate, subtype)
 def test_every_kind_of_sound_is_answered(slot, tmp_path, name):
     change, rate, subtype = GOOD[name]
     soundfile.write(tmp_path / name, change(call(5)), rate, subtype=subtype)
-    label, about = tab.classify_audio(str(tmp_path / name))
+    label, about = tab.endpoint(slot)(str(tmp_path / name))
     assert len(label) == 5 and about["checkpoint"] == "embedded-audio" and about["window"][0] == 0
     if name == "clipped.wav":
         assert "clipped" in " ".join(about["notes"])
-    shown = tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING)
+    shown = tab.ask_on_page(slot)(str(tmp_path / name), "active", NOTHING)
     assert "Waveform" in shown[1] and "Spectrogram" in shown[1] and shown[2:] == [None, ""]
 
 
@@ -142,7 +140,7 @@ def test_an_hour_is_heard_for_ten_minutes_in_windows(slot, tmp_path):
         file.write(tone(300, 1, 8_000) * 0.5)
         for _ in range(60):
             file.write(np.zeros(8_000 * 60, np.float32))
-    _, about = tab.classify_audio(str(tmp_path / "hour.wav"))
+    _, about = tab.endpoint(slot)(str(tmp_path / "hour.wav"))
     assert about["window"][0] == 0 and "only the first 10 minutes are heard" in " ".join(
         about["notes"]
     )
@@ -163,21 +161,21 @@ def test_what_cannot_be_heard_gets_a_sentence(slot, tmp_path, name):
             RATE,
         )
     with pytest.raises(gr.Error) as error:
-        tab.classify_audio(str(tmp_path / name))
+        tab.endpoint(slot)(str(tmp_path / name))
     assert name in str(error.value) and str(error.value).rstrip("'\"").endswith(".")
-    shown = tab.QUESTION.answers(str(tmp_path / name), "active", NOTHING)
+    shown = tab.ask_on_page(slot)(str(tmp_path / name), "active", NOTHING)
     assert shown[0] is None and "notice bad" in shown[1]
 
 
 def test_no_recording_gets_a_friendly_line(slot):
-    assert tab.QUESTION.answers(None, "active", NOTHING) == [
+    assert tab.ask_on_page(slot)(None, "active", NOTHING) == [
         None,
         tab.page.notice(tab.EMPTY),
         None,
         "",
     ]
     with pytest.raises(gr.Error, match="There is no recording"):
-        tab.classify_audio(None)
+        tab.endpoint(slot)(None)
 
 
 def test_the_tab_and_the_examples_say_that_the_speech_is_synthesised():

@@ -164,7 +164,7 @@ def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page):
     draw_seven(page)
     assert shown_digit(page) == "7"
     seen = page.locator("#seen-digits")
-    assert "embedded" in seen.inner_text() and " ms" in seen.inner_text()
+    assert "Built-in" in seen.inner_text() and " ms" in seen.inner_text()
     assert seen.locator("img").get_attribute("src").startswith("data:image/png")
     page.wait_for_selector("#label-fashion [data-testid=label-output-value]")
     shot(page, "digits.png")
@@ -207,7 +207,7 @@ def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):
     assert not words.nth(2).locator("img").is_visible()
     words.nth(2).hover()
     words.nth(2).locator("img").wait_for(state="visible")
-    choose(page, "compare-captions", "embedded")
+    choose(page, "compare-captions", "Built-in")
     page.wait_for_selector("#seen-compare-captions .told")
     words.nth(2).hover()
     shot(page, "captioning.png")
@@ -231,7 +231,7 @@ def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(pag
     page.locator("#food-photo input[type=file]").set_input_files(EXAMPLES / "food" / "sushi.png")
     page.wait_for_selector("#seen-food .looked img")
     assert page.locator("#label-food").inner_text().count("%") == 5
-    choose(page, "compare-food", "embedded")
+    choose(page, "compare-food", "Built-in")
     page.wait_for_selector("#seen-compare-food .looked img")
     shot(page, "food.png")
 
@@ -249,7 +249,7 @@ def test_a_sound_file_is_answered_with_what_was_heard_and_a_second_opinion(page)
     assert any("ownload" in name for name in buttons) and not any(
         "hare" in name for name in buttons
     ), buttons
-    choose(page, "compare-audio", "embedded")
+    choose(page, "compare-audio", "Built-in")
     page.wait_for_selector("#seen-compare-audio .sound img")
     shot(page, "audio.png")
     assert not page.outside
@@ -315,7 +315,7 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
     run = Run.all(app.runs)[0]
     until(page, f"document.querySelector('#seen-fashion').innerText.includes('{run.id[-4:]}')")
     page.locator("#back-fashion").click()
-    until(page, "document.querySelector('#seen-fashion').innerText.includes('embedded')")
+    until(page, "document.querySelector('#seen-fashion').innerText.includes('Built-in')")
 
 
 def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):

@@ -67,10 +67,10 @@ def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, k
     run = train(press, start=starts[kind], method=method)
     assert len(losses(run)) == 2
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
-    model, eye = open_network(run.checkpoint)
+    model, preprocessor = open_network(run.checkpoint)
     test = caption_data.load_once().test
     exam = caption_score.make_exam(Config(), caption_data.load_once())
-    said = write_captions(model, eye, Store(test, PicturePreprocessor(SIZE)))
+    said = write_captions(model, preprocessor, Store(test, PicturePreprocessor(SIZE)))
     told = run.metrics["after"]["cider_d"]
     assert len(said) == 12 and exam.score(said).value == pytest.approx(told, abs=1e-6)
     before, after = weights(Run.find(press, starts[kind])), weights(run)
@@ -132,8 +132,8 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
     data = caption_data.load_once()
     part = data.train[np.arange(8)]
     part.texts = {place: data.train.texts[place][:1] for place in part.places}
-    model, eye = captioner("vit", sentences())
-    caption_model.configure(model, eye.tokenizer, config)
+    model, preprocessor = captioner("vit", sentences())
+    caption_model.configure(model, preprocessor.tokenizer, config)
     learner, store = caption_model.Teller(model, model), Store(part, PicturePreprocessor(SIZE))
 
     class Quiet:
@@ -141,20 +141,22 @@ def test_eight_pictures_are_learned_to_their_exact_captions():
         should_stop = say = log = beat = staticmethod(lambda *_, **__: False)
 
     told = caption_train.make_lesson(
-        learner, model, eye, part, store, part[np.zeros(0, int)], None, config, Quiet()
+        learner, model, preprocessor, part, store, part[np.zeros(0, int)], None, config, Quiet()
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.learn.loop._Fit._save", lambda *_: None)
         optimizer = make_optimizer(group_parameters(learner, []), config, 5e-3)
         fit(learner, told, optimizer, config, 5e-3, Quiet(), Accelerator(cpu=True))
-    assert write_captions(model, eye, store, beams=1) == [
+    assert write_captions(model, preprocessor, store, beams=1) == [
         part.texts[place][0] for place in part.places
     ]
-    assert write_captions(model, eye, store) == [part.texts[place][0] for place in part.places]
+    assert write_captions(model, preprocessor, store) == [
+        part.texts[place][0] for place in part.places
+    ]
 
 
 def test_a_captioner_that_does_not_say_how_long_captions_may_be_is_given_an_end(monkeypatch):
-    model, eye = captioner("vit", sentences())
+    model, preprocessor = captioner("vit", sentences())
     model.generation_config.max_new_tokens, model.generation_config.eos_token_id = (
         None,
         None,
@@ -177,22 +179,22 @@ def test_kept_encodings_give_the_loss_of_pictures(press, starts):
     data, run = caption_data.load_once(), Run.create(press, "captioning", {})
     config = Config(augmentation="none", dropout=0.0)
     part = data.train[np.arange(24)]
-    model, eye = captioner("vit", sentences())
-    caption_model.configure(model, eye.tokenizer, config)
+    model, preprocessor = captioner("vit", sentences())
+    caption_model.configure(model, preprocessor.tokenizer, config)
     learner, nothing = caption_model.Teller(model, model), part[np.zeros(0, int)]
     model.eval()
     sums = []
     for given in (
         Store(part, PicturePreprocessor(SIZE)),
-        caption_score.compute_encodings(model, eye, part, run),
+        caption_score.compute_encodings(model, preprocessor, part, run),
     ):
         told = caption_train.make_lesson(
-            learner, model, eye, part, given, nothing, None, config, run
+            learner, model, preprocessor, part, given, nothing, None, config, run
         )
         sums.append(told.loss(learner, told.fetch(torch.arange(24), 3), slice(0, 24)).item())
     assert sums[0] == pytest.approx(sums[1], rel=1e-5) and sums[0] > 1
-    mine = caption_score.compute_encodings(model, eye, part, run)
-    turned = caption_score.compute_encodings(model, eye, part[np.arange(24)[::-1]], run)
+    mine = caption_score.compute_encodings(model, preprocessor, part, run)
+    turned = caption_score.compute_encodings(model, preprocessor, part[np.arange(24)[::-1]], run)
     assert (
         torch.equal(turned, mine.flip(0))
         and run.log_file.read_text().count("computed by an earlier run") == 2
@@ -235,9 +237,9 @@ def test_large_encodings_are_kept_in_half_precision(tmp_path, monkeypatch):
 # -- what is learned from --------------------------------------------------------------------------
 def test_every_caption_has_its_turn(starts):
     part = caption_data.load_once().train[np.arange(40)]
-    _, eye = captioner("vit", sentences())
+    _, preprocessor = captioner("vit", sentences())
     for each in (1, 2, 5):
-        own = caption_train.Sentences(part, eye, Config(each=each))
+        own = caption_train.Sentences(part, preprocessor, Config(each=each))
         seen = [own.choose(7, epoch) for epoch in range(5)]
         assert {tuple(ids) for epoch in seen for ids in epoch} == {tuple(ids) for ids in own.ids[7]}
         assert all(len(epoch) == each for epoch in seen)
@@ -245,11 +247,13 @@ def test_every_caption_has_its_turn(starts):
 
 def test_captions_that_share_a_look_give_the_loss_of_captions_apart():
     part = caption_data.load_once().train[np.arange(6)]
-    model, eye = captioner("vit", sentences())
+    model, preprocessor = captioner("vit", sentences())
     model.eval()
-    together = caption_train.Sentences(part, eye, Config(each=5))
+    together = caption_train.Sentences(part, preprocessor, Config(each=5))
     read, write, real = together.batch(torch.arange(6), 0, model.config.decoder_start_token_id)
-    x = eye.looks.normalise(torch.from_numpy(Store(part, PicturePreprocessor(SIZE))[np.arange(6)]))
+    x = preprocessor.pictures.normalise(
+        torch.from_numpy(Store(part, PicturePreprocessor(SIZE))[np.arange(6)])
+    )
     with torch.no_grad():
         logits, _ = caption_model.Teller(model, model)(
             x, read.flatten(0, 1), real.flatten(0, 1), 5, False
@@ -270,11 +274,13 @@ def test_captions_that_share_a_look_give_the_loss_of_captions_apart():
 
 def test_the_loss_told_of_held_out_captions_is_the_librarys():
     part = caption_data.load_once().train[np.arange(5)]
-    model, eye = captioner("vit", sentences())
+    model, preprocessor = captioner("vit", sentences())
     model.eval()
-    mine = compute_loss(model, eye, part, Store(part, PicturePreprocessor(SIZE)), 40)
-    x = eye.looks.normalise(torch.from_numpy(Store(part, PicturePreprocessor(SIZE))[np.arange(5)]))
-    rows = eye.tokenize([part.texts[place][0] for place in part.places], 40)
+    mine = compute_loss(model, preprocessor, part, Store(part, PicturePreprocessor(SIZE)), 40)
+    x = preprocessor.pictures.normalise(
+        torch.from_numpy(Store(part, PicturePreprocessor(SIZE))[np.arange(5)])
+    )
+    rows = preprocessor.tokenize([part.texts[place][0] for place in part.places], 40)
     with torch.no_grad():
         told = [
             (float(model(pixel_values=x[i : i + 1], labels=torch.tensor([row])).loss), len(row))
@@ -285,8 +291,8 @@ def test_the_loss_told_of_held_out_captions_is_the_librarys():
 
 def test_captions_of_like_length_go_together_and_all_once():
     part = caption_data.load_once().train
-    _, eye = captioner("vit", sentences())
-    lengths = caption_train.Sentences(part, eye, Config()).measure_lengths(2)
+    _, preprocessor = captioner("vit", sentences())
+    lengths = caption_train.Sentences(part, preprocessor, Config()).measure_lengths(2)
     order = order_by_length(lengths, 16, 0, 2)
     assert sorted(order.tolist()) == list(range(len(part)))
     inside = np.mean([np.ptp(lengths[b.numpy()]) for b in order.split(16)])
@@ -337,10 +343,12 @@ def eyes(press) -> str:
 def test_an_encoder_of_a_food_run_and_a_new_decoder_are_joined(press, eyes):
     run = train(press, start="parts", encoder=eyes, decoder="new", epochs=1)
     assert run.settings["base"] == f"{eyes} + new" and run.metrics["before"] is None
-    model, eye = open_network(run.checkpoint)
+    model, preprocessor = open_network(run.checkpoint)
     assert model.config.encoder.model_type == "swin" and model.config.decoder.add_cross_attention
     assert (
-        eye.tokenizer.decode(eye.tokenize(["a red dog"], 20)[0], skip_special_tokens=True).strip()
+        preprocessor.tokenizer.decode(
+            preprocessor.tokenize(["a red dog"], 20)[0], skip_special_tokens=True
+        ).strip()
         == "a red dog"
     )
     again = train(press, start="parts", encoder=eyes, decoder="new", method="lora", lora_rank=2)
@@ -349,7 +357,7 @@ def test_an_encoder_of_a_food_run_and_a_new_decoder_are_joined(press, eyes):
 
 def test_what_is_joined_is_what_the_library_runs(press, eyes):
     config = Config(start="parts", encoder=eyes, decoder="new")
-    model, eye, _ = caption_model.build_network(config, Start("parts"), sentences(), press)
+    model, preprocessor, _ = caption_model.build_network(config, Start("parts"), sentences(), press)
     x = torch.randn(2, 3, SIZE, SIZE)
     ids = torch.randint(5, 50, (2, 6))
     model.eval()
@@ -406,11 +414,11 @@ def test_a_checkpoint_of_another_kind_cannot_be_gone_on_from(press, eyes):
 
 
 def test_the_small_network_is_under_25_mb_in_half_precision_with_its_words(tmp_path):
-    model, eye, _ = caption_model.build_network(
+    model, preprocessor, _ = caption_model.build_network(
         Config(method="scratch", arch="small"), Start("small"), sentences(), tmp_path
     )
     model.half().save_pretrained(tmp_path)
-    eye.save_pretrained(tmp_path)
+    preprocessor.save_pretrained(tmp_path)
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 25e6
 
 
@@ -446,10 +454,10 @@ def test_a_size_that_a_transformer_was_not_made_for_is_refused(press, starts):
 def test_a_swin_that_knows_places_by_its_windows_alone_goes_on_at_another_size(press, starts):
     base = Run.find(press, starts["swin"])
     config = Config(start=base.id, image_size=2 * SIZE)
-    model, eye, _ = caption_model.build_network(
+    model, preprocessor, _ = caption_model.build_network(
         config, open_start(base.id, press, "captions"), sentences(), press
     )
-    assert eye.looks.size == model.config.encoder.image_size == 2 * SIZE
+    assert preprocessor.pictures.size == model.config.encoder.image_size == 2 * SIZE
     with torch.no_grad():
         assert (
             caption_model.encode(model.eval(), torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).shape[1]

@@ -5,7 +5,8 @@ import pytest
 from conftest import TWO_STEPS
 from serving import fresh_app
 
-from demos.clock import Part, looking
+from demos.clock import Part, make_look
+from demos.serving.lab import Lab
 from training.runs import job
 
 
@@ -34,7 +35,7 @@ def test_a_new_run_changes_what_shows_it_and_nothing_else(runs, look):
     assert any(run.id in str(value) for value in values)
 
 
-def test_each_part_is_asked_only_when_its_sign_is_another_one():
+def test_each_part_is_asked_only_when_its_sign_is_another_one(runs):
     asked, signs = [], {"one": "a", "two": "b"}
 
     def part(name: str) -> Part:
@@ -44,7 +45,7 @@ def test_each_part_is_asked_only_when_its_sign_is_another_one():
             ["a component"],
         )
 
-    look = looking([part("one"), part("two")])
+    look = make_look(Lab(runs, {}), [part("one"), part("two")])
     sign = look("r", None)[0]
     signs["two"] = "c"
     assert look("r", sign)[1:] == [gr.skip(), "two"]

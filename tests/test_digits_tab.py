@@ -17,6 +17,7 @@ from serving import drawing, encoded, ended_run, fresh_app, is_a_sentence, serve
 from starlette.testclient import TestClient
 
 from demos import digits
+from demos.serving.lab import Lab
 from training.media.pictures import load_picture
 from training.recipes.digits.data import CLASSES
 from training.runs.job import ROOT
@@ -120,7 +121,7 @@ REFUSED = {
 # -- the handlers, with no server ------------------------------------------------------------------
 def test_classify_names_its_checkpoint_and_ranks_all_labels(slots, ended):
     run = ended(seed=1)
-    answer = digits.classify(drawing(), "digits", run.id)
+    answer = digits.classify(slots["digits"], drawing(), run.id)
     shares = list(answer.confidences.values())
     assert sorted(answer.confidences) == CLASSES["mnist"] and shares == sorted(shares, reverse=True)
     assert math.isclose(sum(shares), 1, abs_tol=1e-5) and answer.label == next(
@@ -134,7 +135,7 @@ def test_classify_names_its_checkpoint_and_ranks_all_labels(slots, ended):
     assert (
         answer.milliseconds > 0 and answer.seen.shape == (28, 28) and answer.seen.dtype == np.uint8
     )
-    assert digits.classify(drawing(), "digits").checkpoint == "embedded-digits"
+    assert digits.classify(slots["digits"], drawing()).checkpoint == "embedded-digits"
 
 
 def test_labels_are_shown_as_words_and_told_as_the_data_set_has_them(slots, ended):
@@ -143,7 +144,7 @@ def test_labels_are_shown_as_words_and_told_as_the_data_set_has_them(slots, ende
     tensors = load_file(weights)
     tensors["head.bias"][0] = 1000  # it takes everything for a T-shirt
     save_file(tensors, weights, {"format": "pt"})
-    answer = digits.classify(drawing(), "fashion", run.id)
+    answer = digits.classify(slots["fashion"], drawing(), run.id)
     assert (
         next(iter(answer.confidences)) == "T-shirt or top"
         and answer.json["label"] == "T - shirt / top"
@@ -152,13 +153,24 @@ def test_labels_are_shown_as_words_and_told_as_the_data_set_has_them(slots, ende
 
 
 def test_each_slot_frames_the_picture_as_its_checkpoint_was_trained(slots):
-    digit, garment = (digits.classify(drawing(), slot).seen for slot in ("digits", "fashion"))
+    digit, garment = (
+        digits.classify(slots[name], drawing()).seen for name in ("digits", "fashion")
+    )
     assert np.argwhere(digit).min() >= 1 and (garment[0].any() or garment[:, 0].any())
 
 
 def test_own_labels_travel_in_the_checkpoint(slots, ended):
     run = ended(labels=["cat", "dog", "fox"])
-    assert set(digits.classify(drawing(), "digits", run.id).confidences) == {"cat", "dog", "fox"}
+    assert set(digits.classify(slots["digits"], drawing(), run.id).confidences) == {
+        "cat",
+        "dog",
+        "fox",
+    }
+
+
+@pytest.fixture
+def lab(runs, slots):
+    return Lab(runs, slots)
 
 
 def shown(values: list) -> list[tuple]:
@@ -176,46 +188,48 @@ def shown(values: list) -> list[tuple]:
     ],
     ids=["nothing", "no composite", "transparent", "white"],
 )
-def test_an_empty_canvas_gives_a_friendly_line_in_place_of_an_answer(slots, drawn):
-    for label, line in shown(digits.from_canvas(drawn, "active", "active")):
+def test_an_empty_canvas_gives_a_friendly_line_in_place_of_an_answer(lab, drawn):
+    for label, line in shown(digits.ask_canvas(lab, drawn, "active", "active")):
         assert label is None and "draw" in line.lower() and 'class="notice' in line
 
 
-def test_a_drawing_on_the_canvas_is_answered_by_both_and_shows_what_the_model_saw(slots):
+def test_a_drawing_on_the_canvas_is_answered_by_both_and_shows_what_the_model_saw(lab):
     ink = Image.new("RGBA", (320, 320), (0, 0, 0, 0))
     ImageDraw.Draw(ink).line([(90, 60), (220, 60), (140, 270)], fill=(17, 17, 17, 255), width=16)
-    for label, seen in shown(digits.from_canvas({"composite": ink}, "active", "active")):
-        assert len(label) == 10 and "data:image/png;base64," in seen and "embedded" in seen
+    for label, seen in shown(digits.ask_canvas(lab, {"composite": ink}, "active", "active")):
+        assert len(label) == 10 and "data:image/png;base64," in seen and "Built-in" in seen
 
 
-def test_each_column_asks_the_checkpoint_chosen_in_it(slots, ended):
+def test_each_column_asks_the_checkpoint_chosen_in_it(slots, lab, ended):
     run = ended(seed=1)
-    (one, seen), (_, other) = shown(digits.from_canvas({"composite": drawing()}, run.id, "active"))
-    assert one == digits.classify(drawing(), "digits", run.id).confidences
+    (one, seen), (_, other) = shown(
+        digits.ask_canvas(lab, {"composite": drawing()}, run.id, "active")
+    )
+    assert one == digits.classify(slots["digits"], drawing(), run.id).confidences
     assert run.id[-4:] in seen and run.id[-4:] not in other
 
 
-def test_a_checkpoint_that_is_gone_gives_a_line_and_the_other_column_still_answers(slots):
+def test_a_checkpoint_that_is_gone_gives_a_line_and_the_other_column_still_answers(lab):
     (label, line), (other, _) = shown(
-        digits.from_canvas({"composite": drawing()}, "digits-1-gone", "active")
+        digits.ask_canvas(lab, {"composite": drawing()}, "digits-1-gone", "active")
     )
     assert label is None and "There is no checkpoint" in line and len(other) == 10
 
 
-def test_a_photo_is_answered_and_a_broken_one_gets_a_line(slots, tmp_path):
+def test_a_photo_is_answered_and_a_broken_one_gets_a_line(lab, tmp_path):
     (tmp_path / "seven.png").write_bytes(encoded(drawing()))
     (tmp_path / "<b>.png").write_bytes(b"no picture")
-    for label, _ in shown(digits.from_photo(str(tmp_path / "seven.png"), "active", "active")):
+    for label, _ in shown(digits.ask_photo(lab, str(tmp_path / "seven.png"), "active", "active")):
         assert len(label) == 10
-    for label, line in shown(digits.from_photo(str(tmp_path / "<b>.png"), "active", "active")):
+    for label, line in shown(digits.ask_photo(lab, str(tmp_path / "<b>.png"), "active", "active")):
         assert label is None and "not a picture" in line and "&lt;b&gt;.png" in line
-    for label, line in shown(digits.from_photo(None, "active", "active")):
+    for label, line in shown(digits.ask_photo(lab, None, "active", "active")):
         assert label is None and "Draw a digit" in line
 
 
 @pytest.mark.parametrize("example", sorted(digits.EXAMPLES.iterdir()), ids=lambda path: path.name)
-def test_every_example_on_the_page_is_answered(slots, example):
-    for label, _ in shown(digits.from_photo(str(example), "active", "active")):
+def test_every_example_on_the_page_is_answered(lab, example):
+    for label, _ in shown(digits.ask_photo(lab, str(example), "active", "active")):
         assert len(label) == 10
 
 
@@ -227,6 +241,7 @@ class Api:
         import gradio as gr
 
         self.http = TestClient(gr.routes.App.create_app(app))
+        self.slots = app.lab.slots
 
     def upload(self, name: str, content: bytes) -> dict:
         """What the upload of a file leaves and returns; the real one needs a server, and is used
@@ -317,7 +332,7 @@ def test_a_picture_may_be_sent_as_base64(api):
 def test_a_checkpoint_can_be_asked_for_by_id(api, other):
     picture = api.upload("a.png", encoded(drawing()))
     label, told = answered(api("classify_digit", picture, other.id))
-    alone = digits.classify(load_picture(picture["path"]), "digits", other.id)
+    alone = digits.classify(api.slots["digits"], load_picture(picture["path"]), other.id)
     assert told["checkpoint"] == other.id
     assert {each["label"]: each["confidence"] for each in label["confidences"]} == alone.confidences
     for default in (None, "", "active", "embedded-digits"):

@@ -62,13 +62,13 @@ def starts(kitchen) -> dict[str, str]:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_network_that_is_made_anew_names_the_classes(arch):
-    model, looks = food_model.build_network(
+    model, preprocessor = food_model.build_network(
         Config(method="scratch", arch=arch), Start(arch), CLASSES
     )
     assert (sum(p.numel() for p in model.parameters()) < 7e6) == (arch != "resnet-large")
     with torch.no_grad():
         assert model.eval()(
-            pixel_values=torch.zeros(1, 3, looks.size, looks.size)
+            pixel_values=torch.zeros(1, 3, preprocessor.size, preprocessor.size)
         ).logits.shape == (1, len(CLASSES))
 
 
@@ -84,10 +84,10 @@ def test_every_network_that_is_made_anew_names_the_classes(arch):
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts, kind, method):
     run = train(kitchen, start=starts[kind], method=method)
     assert len(losses(run)) == 2
-    model, looks = open_network(run.checkpoint)
-    assert looks.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
+    model, preprocessor = open_network(run.checkpoint)
+    assert preprocessor.size == SIZE and checkpoint.labels(run.checkpoint) == CLASSES
     data = load("", "sample")
-    found = predict(model, picture_store.Store(data.test, PicturePreprocessor(SIZE)), looks)
+    found = predict(model, picture_store.Store(data.test, PicturePreprocessor(SIZE)), preprocessor)
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
     )
@@ -387,10 +387,10 @@ def test_another_size_for_a_convolutional_network_is_published_with_it(kitchen, 
 
 def test_a_swin_keeps_its_weights_at_any_size_that_its_windows_fit_in(kitchen, starts):
     base = open_start(starts["swin"], kitchen, "food")
-    model, looks = food_model.build_network(
+    model, preprocessor = food_model.build_network(
         Config(start=starts["swin"], image_size=2 * SIZE), base, CLASSES
     )
-    assert looks.size == model.config.image_size == 2 * SIZE
+    assert preprocessor.size == model.config.image_size == 2 * SIZE
     assert same(model.state_dict(), weights(Run.find(kitchen, starts["swin"])))
     assert model.eval()(pixel_values=torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).logits.isfinite().all()
     with pytest.raises(recipe.SettingsError, match=f"pictures of {SIZE} pixels or more"):
@@ -455,15 +455,15 @@ def test_a_network_learns_and_sees_pictures_in_their_own_shape(
 
 
 def test_pictures_of_many_shapes_are_told_apart_together_as_they_are_alone(shaped):
-    model, looks = open_network(shaped.checkpoint)
+    model, preprocessor = open_network(shaped.checkpoint)
     sizes = [(64, 64), (80, 60), (60, 80), (64, 64), (120, 40), (60, 80)]
     shown = [load("", "sample").test.read_one(i).resize(size) for i, size in enumerate(sizes)]
     pictures = picture_store.Pictures(
         lambda i: shown[i], np.arange(6), np.zeros(6, int), np.linspace(0, 1, 6)
     )
-    together = predict(model, picture_store.Store(pictures, looks), looks)
+    together = predict(model, picture_store.Store(pictures, preprocessor), preprocessor)
     alone = [
-        predict(model, picture_store.Store(pictures[np.array([i])], looks), looks)[0]
+        predict(model, picture_store.Store(pictures[np.array([i])], preprocessor), preprocessor)[0]
         for i in range(6)
     ]
     assert together == pytest.approx(np.stack(alone), abs=1e-5)
@@ -480,17 +480,17 @@ def test_frozen_learns_from_pictures_in_their_own_shape(kitchen, shaped):
 @pytest.mark.parametrize("method", ["full", "frozen"])
 def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method):
     run = train(kitchen, start=starts["resnet"], method=method, mirror="on")
-    model, looks = open_network(run.checkpoint)
-    assert looks.mirrored and model.config.mirrored
+    model, preprocessor = open_network(run.checkpoint)
+    assert preprocessor.mirrored and model.config.mirrored
     test = load("", "sample").test
-    found = predict(model, picture_store.Store(test, looks), looks)
+    found = predict(model, picture_store.Store(test, preprocessor), preprocessor)
     turned = picture_store.Pictures(
         lambda i: ImageOps.mirror(test.read_one(i)), np.arange(len(test)), test.labels, test.keys
     )
-    assert predict(model, picture_store.Store(turned, looks), looks) == pytest.approx(
+    assert predict(model, picture_store.Store(turned, preprocessor), preprocessor) == pytest.approx(
         found, abs=1e-5
     )
-    once = dataclasses.replace(looks, mirrored=False)
+    once = dataclasses.replace(preprocessor, mirrored=False)
     views = [predict(model, picture_store.Store(part, once), once) for part in (test, turned)]
     assert np.abs(views[0] - views[1]).max() > 1e-4 and found == pytest.approx(
         sum(views) / 2, abs=1e-5
@@ -499,7 +499,7 @@ def test_a_picture_and_its_mirror_image_are_one_question(kitchen, starts, method
         run.metrics["after"]["accuracy"], abs=1e-5
     )
     held = hold_out(load("", "sample").train, Config().holdout)[1]
-    found = predict(model, picture_store.Store(held, looks), looks)
+    found = predict(model, picture_store.Store(held, preprocessor), preprocessor)
     missed = -np.log(found[np.arange(len(held)), held.labels]).mean()
     assert missed == pytest.approx(
         next(e["score_loss"] for e in run.events() if "score_loss" in e), abs=1e-4
@@ -547,9 +547,9 @@ def test_a_run_asks_about_mirror_images_as_its_start_does_unless_told(kitchen, s
 def test_half_precision_on_disk_is_what_the_report_measures(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], store="float16")
     assert json.loads((run.checkpoint / "config.json").read_text())["dtype"] == "float16"
-    model, looks = open_network(run.checkpoint)
+    model, preprocessor = open_network(run.checkpoint)
     data = load("", "sample")
-    found = predict(model, picture_store.Store(data.test, PicturePreprocessor(SIZE)), looks)
+    found = predict(model, picture_store.Store(data.test, PicturePreprocessor(SIZE)), preprocessor)
     assert next(model.parameters()).dtype == torch.float32
     assert (found.argmax(1) == data.test.labels).mean() == pytest.approx(
         run.metrics["after"]["accuracy"], abs=1e-5
@@ -647,20 +647,25 @@ def test_layers_further_down_learn_more_slowly():
 @pytest.mark.parametrize("shape", ["square", "own"])
 def test_the_processor_in_the_checkpoint_prepares_pictures_as_we_do(kitchen, starts, shape):
     run = train(kitchen, start=starts["resnet"], shape=shape)
-    picture, (model, looks) = load("", "sample").test.read_one(0), open_network(run.checkpoint)
+    picture, (model, preprocessor) = (
+        load("", "sample").test.read_one(0),
+        open_network(run.checkpoint),
+    )
     for image in (picture, picture.resize((150, 90)), picture.resize((70, 200))):
         theirs = AutoImageProcessor.from_pretrained(run.checkpoint)(
             images=image, return_tensors="pt"
         )["pixel_values"]
-        ours = looks.normalise(torch.from_numpy(looks.frame(image).copy()).permute(2, 0, 1)[None])
+        ours = preprocessor.normalise(
+            torch.from_numpy(preprocessor.frame(image).copy()).permute(2, 0, 1)[None]
+        )
         assert (
             theirs - ours
         ).abs().mean() < 0.2  # half a pixel, where the middle is rounded otherwise
     told = pipeline("image-classification", run.checkpoint)(picture)
     with torch.inference_mode():
         mine = model.eval()(
-            pixel_values=looks.normalise(
-                torch.from_numpy(looks.frame(picture).copy()).permute(2, 0, 1)[None]
+            pixel_values=preprocessor.normalise(
+                torch.from_numpy(preprocessor.frame(picture).copy()).permute(2, 0, 1)[None]
             )
         ).logits.softmax(1)[0]
     assert told[0]["score"] == pytest.approx(float(mine.max()), abs=0.02)

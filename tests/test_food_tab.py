@@ -17,18 +17,17 @@ from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import NOTHING
 from training.media.pictures import load_picture
 from training.samples.dishes import CLASSES
+from training.wording import in_words
 
 
 @pytest.fixture
-def slot(runs, monkeypatch):
+def slot(runs):
     """The tab's slot, with runs of its own."""
-    held = ModelSlot("food", food.FoodPredictor)
-    monkeypatch.setitem(food.SLOTS, "food", held)
-    return held
+    return ModelSlot("food", food.FoodPredictor, runs)
 
 
 def test_an_answer_names_five_dishes_the_checkpoint_and_the_time(slot):
-    answer = food.classify(photo())
+    answer = food.classify(slot, photo())
     assert len(answer.confidences) == 5 and list(answer.confidences.values()) == sorted(
         answer.confidences.values(), reverse=True
     )
@@ -40,10 +39,11 @@ def test_an_answer_names_five_dishes_the_checkpoint_and_the_time(slot):
 
 def test_another_checkpoint_is_asked_beside_the_active_one(slot, runs):
     run = published(runs, network("vit", CLASSES))
-    one, other = food.classify(photo()), food.classify(photo(), run.id)
-    assert other.checkpoint == run.id and set(other.confidences) <= {food.words(c) for c in CLASSES}
+    one, other = food.classify(slot, photo()), food.classify(slot, photo(), run.id)
+    assert other.checkpoint == run.id and set(other.confidences) <= {in_words(c) for c in CLASSES}
     assert (
-        food.classify(photo()).confidences == one.confidences and slot.active_id == "embedded-food"
+        food.classify(slot, photo()).confidences == one.confidences
+        and slot.active_id == "embedded-food"
     )
 
 
@@ -51,23 +51,23 @@ def test_a_checkpoint_without_a_processor_is_refused(slot, runs):
     run = published(runs, network("resnet", CLASSES))
     (run.checkpoint / "preprocessor_config.json").unlink()
     with pytest.raises(SwapError, match="does not say how pictures are prepared"):
-        food.classify(photo(), run.id)
+        food.classify(slot, photo(), run.id)
 
 
 @pytest.mark.parametrize("kind", list(TINY))
 def test_every_kind_of_network_shows_where_it_looked(slot, runs, kind):
     run = published(runs, network(kind, CLASSES))
-    answer = food.classify(photo(), run.id)
-    heat = food.heat(answer)
+    answer = food.classify(slot, photo(), run.id)
+    heat = food.heat(slot, answer)
     assert heat.ndim == 2 and min(heat.shape) > 0 and 0 <= heat.min() and heat.max() <= 1
 
 
 def test_a_network_that_is_asked_about_mirror_images_too_answers_them_alike(slot, runs):
     run = published(runs, network("resnet", CLASSES))
     config = run.checkpoint / "config.json"
-    once = food.classify(photo(), run.id)
+    once = food.classify(slot, photo(), run.id)
     config.write_text(json.dumps(json.loads(config.read_text()) | {"mirrored": True}))
-    slot = ModelSlot("food", food.FoodPredictor)
+    slot = ModelSlot("food", food.FoodPredictor, runs)
     predictor = slot.get(run.id).predictor
     twice, turned = predictor.scores(once.seen), predictor.scores(once.seen[:, ::-1])
     assert twice == pytest.approx(turned, abs=1e-6)
@@ -78,9 +78,9 @@ def test_a_network_that_sees_pictures_in_their_own_shape_answers_and_shows_where
     slot, runs
 ):
     run = published(runs, network("resnet", CLASSES), 160, longest=192)
-    answer = food.classify(photo().resize((400, 300)), run.id)
+    answer = food.classify(slot, photo().resize((400, 300)), run.id)
     assert answer.seen.shape == (144, 192, 3) and len(answer.confidences) == 5
-    assert food.heat(answer).shape == (5, 6)  # the last map, a place for 32 pixels
+    assert food.heat(slot, answer).shape == (5, 6)  # the last map, a place for 32 pixels
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_a_model_that_does_not_know_says_so(slot, runs):
     torch.nn.init.zeros_(model.classifier[1].weight)  # all dishes alike
     torch.nn.init.zeros_(model.classifier[1].bias)
     run = published(runs, model)
-    answer = food.classify(photo(), run.id)
+    answer = food.classify(slot, photo(), run.id)
     assert "Not sure" in food._verdict(answer)
     with torch.no_grad():
         model.classifier[1].bias[2] = 9.0
-    sure = food.classify(photo(), published(runs, model).id)
+    sure = food.classify(slot, photo(), published(runs, model).id)
     assert food._verdict(sure) == ""
 
 
@@ -143,34 +143,36 @@ def test_a_label_that_is_not_sure_still_shows_its_bars(slot):
 @pytest.mark.parametrize("name", list(GOOD))
 def test_every_kind_of_picture_is_answered(slot, tmp_path, name):
     (tmp_path / name).write_bytes(GOOD[name]())
-    label, about = food.classify_food(str(tmp_path / name))
+    label, about = food.endpoint(slot)(str(tmp_path / name))
     assert len(label) == 5 and about["checkpoint"] == "embedded-food"
-    assert "looked" in food.QUESTION.answers(str(tmp_path / name), "active", NOTHING)[1]
+    assert "looked" in food.ask_on_page(slot)(str(tmp_path / name), "active", NOTHING)[1]
 
 
 def test_a_turned_photo_is_answered_as_the_upright_one(slot, tmp_path):
     (tmp_path / "a.jpg").write_bytes(turned())
     upright = load_picture(tmp_path / "a.jpg")
     assert upright.size == (60, 90)
-    assert food.classify_food(str(tmp_path / "a.jpg"))[0] == food.classify(upright).confidences
+    assert (
+        food.endpoint(slot)(str(tmp_path / "a.jpg"))[0] == food.classify(slot, upright).confidences
+    )
 
 
 @pytest.mark.parametrize("name", list(BAD))
 def test_what_is_no_picture_gets_a_sentence(slot, tmp_path, name):
     (tmp_path / name).write_bytes(BAD[name])
     with pytest.raises(gr.Error) as error:
-        food.classify_food(str(tmp_path / name))
+        food.endpoint(slot)(str(tmp_path / name))
     assert name in str(error.value)
-    shown = food.QUESTION.answers(str(tmp_path / name), "active", NOTHING)
+    shown = food.ask_on_page(slot)(str(tmp_path / name), "active", NOTHING)
     assert shown[0] is None and "notice bad" in shown[1]
 
 
 def test_no_picture_gets_a_friendly_line(slot):
-    assert food.QUESTION.answers(None, "active", NOTHING) == [
+    assert food.ask_on_page(slot)(None, "active", NOTHING) == [
         None,
         food.page.notice(food.EMPTY),
         None,
         "",
     ]
     with pytest.raises(gr.Error, match="There is no picture"):
-        food.classify_food(None)
+        food.endpoint(slot)(None)

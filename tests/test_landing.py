@@ -7,6 +7,7 @@ import pytest
 from conftest import wait_for
 
 from demos.serving import landing
+from demos.serving.lab import Lab
 from demos.serving.landing import Landing, decide, land
 from training.runs import job
 from training.runs.run import Run, write_json
@@ -107,10 +108,10 @@ def test_a_checkpoint_that_is_refused_on_landing_is_written_down_with_the_reason
 
 
 def test_what_ended_while_no_app_was_up_lands_at_the_next_look_each_in_its_slot_and_only_once(
-    slots, ended
+    runs, slots, ended
 ):
     digits, fashion = ended(seed=1, metrics=scores()), ended(seed=2, slot="fashion", swap="always")
-    app = Landing(slots, training=True)
+    app = Landing(Lab(runs, slots))
     app.look()
     assert [slots[name].get().id for name in ("digits", "fashion")] == [digits.id, fashion.id]
     slots["digits"].roll_back()
@@ -119,10 +120,10 @@ def test_what_ended_while_no_app_was_up_lands_at_the_next_look_each_in_its_slot_
 
 
 def test_of_two_better_runs_the_second_is_offered_since_it_was_compared_with_what_no_longer_answers(
-    slots, ended
+    runs, slots, ended
 ):
     first, second = ended(seed=1, metrics=scores()), ended(seed=2, metrics=scores(0.99, 0.8))
-    Landing(slots, training=True).look()
+    Landing(Lab(runs, slots)).look()
     assert first.swap["outcome"] == "swapped" and second.swap["outcome"] == "offered"
     assert slots["digits"].get().id == first.id
 
@@ -130,16 +131,16 @@ def test_of_two_better_runs_the_second_is_offered_since_it_was_compared_with_wha
 @pytest.mark.parametrize(
     "state, lands", [("done", True), ("stopped", True), ("failed", False), ("lost", False)]
 )
-def test_only_what_ended_well_or_was_stopped_lands(slots, ended, state, lands):
+def test_only_what_ended_well_or_was_stopped_lands(runs, slots, ended, state, lands):
     run = ended(state=state, swap="always")
-    Landing(slots, training=True).look()
+    Landing(Lab(runs, slots)).look()
     assert (run.swap is not None) == lands and (slots["digits"].get().id == run.id) == lands
 
 
 def test_what_published_nothing_is_left_alone(runs, slots):
     run = Run.create(runs, "digits", {"swap": "always"}, slot="digits")
     run.set_status("stopped")
-    Landing(slots, training=True).look()
+    Landing(Lab(runs, slots)).look()
     assert run.swap is None and slots["digits"].get().id == ACTIVE
 
 
@@ -147,7 +148,7 @@ def test_where_training_is_off_nothing_is_started_but_ended_runs_land(runs, slot
     waiting = job.create(runs, "digits", {"start": "scratch"}, local=False)
     run = ended(metrics=scores())
     for _ in range(2):
-        Landing(slots, training=False).look()
+        Landing(Lab(runs, slots, training=False)).look()
     assert waiting.state == "queued" and not waiting.log_file.exists()
     assert run.swap["outcome"] == "swapped" and slots["digits"].get().id == run.id
 
@@ -155,13 +156,13 @@ def test_where_training_is_off_nothing_is_started_but_ended_runs_land(runs, slot
 def test_where_training_is_off_a_run_that_died_does_not_seem_to_run_for_ever(runs, slots):
     run = Run.create(runs, "digits", {}, slot="digits")
     run.set_status("running", worker={"pid": 2**22 + 1, "started": 1.0})
-    Landing(slots, training=False).look()
+    Landing(Lab(runs, slots, training=False)).look()
     assert run.state == "lost"
 
 
 def test_without_a_folder_of_runs_there_is_nothing_to_do_and_none_is_made(runs, slots):
     runs.rmdir()
-    Landing(slots, training=True).look()
+    Landing(Lab(runs, slots)).look()
     assert not runs.exists()
 
 
@@ -172,7 +173,7 @@ def test_a_run_of_another_version_does_not_keep_those_behind_it_from_landing(run
     ):
         run.record(**settings, slot="")
     good = ended(seed=5, metrics=scores())
-    Landing(slots, training=True).look()
+    Landing(Lab(runs, slots)).look()
     assert good.swap["outcome"] == "swapped"
     assert all(run.swap["outcome"] == "offered" and run.swap["why"] for run in strange)
 
@@ -189,10 +190,12 @@ class Clumsy(dict):
         return super().get(name)
 
 
-def test_the_thread_survives_errors_tells_each_once_and_goes_on(slots, ended, monkeypatch, caplog):
+def test_the_thread_survives_errors_tells_each_once_and_goes_on(
+    runs, slots, ended, monkeypatch, caplog
+):
     run = ended(metrics=scores())
     monkeypatch.setattr(landing, "EVERY", 0.01)
-    thread = Landing(Clumsy(slots), training=False)
+    thread = Landing(Lab(runs, Clumsy(slots), training=False))
     with caplog.at_level(logging.ERROR, "demos.serving.landing"):
         thread.start()
         try:
@@ -206,6 +209,6 @@ def test_the_thread_survives_errors_tells_each_once_and_goes_on(slots, ended, mo
 def test_two_looks_at_once_land_a_run_as_one(runs, slots, ended):
     run = ended(metrics=scores())
     with ThreadPoolExecutor(2) as pool:
-        for look in [pool.submit(Landing(slots, training=False).look) for _ in range(2)]:
+        for look in [pool.submit(Landing(Lab(runs, slots, training=False)).look) for _ in range(2)]:
             look.result(60)
     assert slots["digits"].get().id == run.id and slots["digits"].roll_back().id == ACTIVE

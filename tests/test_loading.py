@@ -77,11 +77,11 @@ def told(config: Any) -> Any:
 @pytest.fixture
 def open_network(monkeypatch) -> list[Path]:
     """What was loaded the long way."""
-    paths, open_ = [], loading._opened
+    paths, open_ = [], loading._open
     monkeypatch.setattr(loading, "_loaded", weakref.WeakValueDictionary())
     monkeypatch.setattr(
         loading,
-        "_opened",
+        "_open",
         lambda cls, path, weights: paths.append(path) or open_(cls, path, weights),
     )
     return paths

@@ -15,38 +15,46 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 from serving import is_a_sentence, pixels
 
 from demos import digits
-from demos.serving.model_slot import BESIDE, ModelSlot, SwapError
+from demos.serving.checks import check_scores
+from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.shelf import Shelf
 from training.runs import checkpoint
 from training.runs.run import read_json
 
 ROOT = Path(__file__).parent.parent
+BESIDE = 2  # fake predictors that there is room for beside the active one
+SIZE = 1000  # bytes of each
 
 
 class FakePredictor:
     """Loads when it is let; answers with zeros."""
 
-    labels = ["0", "1"]
     gate = threading.Event()
     loads: Counter = Counter()
 
     def __init__(self, path):
         assert self.gate.wait(30), "nobody opened the gate"
         self.loads[path.parent.name] += 1
+        self.model = torch.nn.Linear(SIZE // 4, 1, bias=False)
 
-    def warm_up(self):
+    def scores(self):
         return np.zeros(2)
+
+    def check(self):
+        check_scores(self.scores(), 2)
 
 
 @pytest.fixture
-def fake():
+def fake(runs):
     """A slot of fake predictors, which load at once unless the gate is shut."""
     FakePredictor.loads.clear()
     FakePredictor.gate.set()
-    yield ModelSlot("digits", FakePredictor)
+    yield ModelSlot("digits", FakePredictor, runs, shelf=Shelf(BESIDE * SIZE))
     FakePredictor.gate.set()
 
 
@@ -74,7 +82,7 @@ def test_eight_threads_get_the_answers_of_the_checkpoints_they_name_through_fift
     pictures = [Image.fromarray(np.pad(pixels(i)[4:24, 4:24], 4)) for i in range(4)]
     alone = {run.id: digits.DigitsPredictor(run.checkpoint) for run in runs}
     right = {
-        (run.id, i): digits.classify(p, "digits", run.id).confidences
+        (run.id, i): digits.classify(slot, p, run.id).confidences
         for run in runs
         for i, p in enumerate(pictures)
     }
@@ -89,7 +97,7 @@ def test_eight_threads_get_the_answers_of_the_checkpoints_they_name_through_fift
     def ask(thread: int) -> None:
         i = thread % len(pictures)
         while not over.is_set():
-            answer = digits.classify(pictures[i], "digits")
+            answer = digits.classify(slot, pictures[i])
             assert same(answer.confidences, right[answer.checkpoint, i])
             seen[thread, answer.checkpoint] += 1
 
@@ -155,9 +163,8 @@ def test_all_slots_loading_at_once_in_a_fresh_process_answer_with_the_choice_of_
 ):
     slot.swap((chosen := ended(seed=1)).id)
     code = """
-import threading
-import app, importlib
-slots = [s for name in app.DEMOS for s in importlib.import_module(f"demos.{name}").SLOTS.values()]
+import app, os, pathlib, threading
+slots = app.open_lab(pathlib.Path(os.environ["RUNS"])).slots.values()
 gate = threading.Barrier(len(slots))
 threads = [threading.Thread(target=lambda s=s: (gate.wait(), s.get())) for s in slots]
 [t.start() for t in threads], [t.join() for t in threads]
@@ -177,13 +184,14 @@ print(*(f"{s.name}={s.active_id}{s.notice}" for s in slots))
 )
 def test_who_asks_while_another_thread_imports_transformers_is_answered(runs, tab, slot, ask):
     code = f"""
-import sys, threading
+import app, os, pathlib, sys, threading
 from PIL import Image
 from demos import {tab}
-threading.Thread(target={tab}.SLOTS["{slot}"].get).start()
+slot = app.open_lab(pathlib.Path(os.environ["RUNS"])).slots["{slot}"]
+threading.Thread(target=slot.get).start()
 while "transformers" not in sys.modules:
     pass
-print({tab}.{ask}(Image.new("RGB", (64, 64))).checkpoint)
+print({tab}.{ask}(slot, Image.new("RGB", (64, 64))).checkpoint)
 """
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240
@@ -191,13 +199,13 @@ print({tab}.{ask}(Image.new("RGB", (64, 64))).checkpoint)
     assert found.stdout.strip() == f"embedded-{slot}", found
 
 
-def test_memory_does_not_grow_with_the_number_of_swaps(slot, ended):
-    runs = [
-        ended(seed=seed, hidden=1000) for seed in range(BESIDE + 2)
-    ]  # so many that each swap loads: 3 MB each
+def test_memory_does_not_grow_with_the_number_of_swaps(runs, ended):
+    slot = ModelSlot("digits", digits.DigitsPredictor, runs, shelf=Shelf(7_000_000))
+    # so many that each swap loads: 3.2 MB each
+    swapped = [ended(seed=seed, hidden=1000) for seed in range(4)]
     memory = {}
     for count in range(1, 101):
-        slot.swap(runs[count % len(runs)].id)
+        slot.swap(swapped[count % len(swapped)].id)
         if count in (10, 100):
             gc.collect()
             memory[count] = psutil.Process().memory_info().rss
@@ -326,17 +334,17 @@ def test_without_its_config_the_embedded_checkpoint_is_missed_in_a_sentence(
     (tmp_path / "embedded" / "digits").mkdir(parents=True)
     monkeypatch.setattr(checkpoint, "EMBEDDED", tmp_path / "embedded")
     with pytest.raises(SwapError, match="embedded-digits was refused: its config.json is missing"):
-        ModelSlot("digits", digits.DigitsPredictor).get()
+        ModelSlot("digits", digits.DigitsPredictor, runs).get()
 
 
-def test_a_warm_up_that_fails_in_its_own_way_leaves_the_old_checkpoint(fake, ended, monkeypatch):
+def test_a_check_that_fails_in_its_own_way_leaves_the_old_checkpoint(fake, ended, monkeypatch):
     run = ended()
     fake.get()
 
     def explode(self):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(FakePredictor, "warm_up", explode)
+    monkeypatch.setattr(FakePredictor, "check", explode)
     with pytest.raises(SwapError, match="out of memory"):
         fake.swap(run.id)
     assert fake.get().id == "embedded-digits"
@@ -348,7 +356,7 @@ def test_a_warm_up_that_fails_in_its_own_way_leaves_the_old_checkpoint(fake, end
 def test_what_the_first_prediction_gives_is_checked(fake, ended, monkeypatch, scores, words):
     run = ended()
     fake.get()
-    monkeypatch.setattr(FakePredictor, "warm_up", lambda self: scores)
+    monkeypatch.setattr(FakePredictor, "scores", lambda self: scores)
     with pytest.raises(SwapError, match=words):
         fake.swap(run.id)
     assert fake.get().id == "embedded-digits"
@@ -387,19 +395,19 @@ def test_a_checkpoint_of_another_slot_is_refused(slot, ended):
         with pytest.raises(SwapError, match="belongs in fashion, not in digits"):
             slot.swap(other)
     with pytest.raises(SwapError, match="belongs in fashion"):
-        digits.classify(Image.fromarray(pixels(0)), "digits", shoes.id)
+        digits.classify(slot, Image.fromarray(pixels(0)), shoes.id)
 
 
 # -- what survives a restart -----------------------------------------------------------------------
-def test_the_choice_and_the_way_back_survive_a_restart(slot, ended):
+def test_the_choice_and_the_way_back_survive_a_restart(runs, slot, ended):
     """test_app.py looks at the same with the real command, in a process of its own."""
     first, second = ended(seed=1), ended(seed=2)
     slot.swap(first.id)
     slot.swap(second.id)
-    again = ModelSlot("digits", digits.DigitsPredictor)
+    again = ModelSlot("digits", digits.DigitsPredictor, runs)
     assert again.active_id == second.id and again.get().id == second.id and not again.notice
     assert again.roll_back().id == first.id
-    assert ModelSlot("digits", digits.DigitsPredictor).get().id == first.id
+    assert ModelSlot("digits", digits.DigitsPredictor, runs).get().id == first.id
 
 
 @pytest.mark.parametrize("loss", ["deleted", "damaged"])
@@ -413,11 +421,11 @@ def test_a_choice_that_was_lost_between_sessions_falls_back_to_an_earlier_one_an
         lost.delete()
     else:
         cut(lost.checkpoint)
-    again = ModelSlot("digits", digits.DigitsPredictor)
+    again = ModelSlot("digits", digits.DigitsPredictor, runs)
     assert again.get().id == kept.id
     assert (
         lost.id in again.notice
-        and "earlier checkpoint answers" in again.notice
+        and "earlier checkpoint is used" in again.notice
         and is_a_sentence(again.notice)
     )
     assert recorded(runs)[-1] == kept.id, "the gate must compare with what answers"
@@ -431,7 +439,7 @@ def test_where_every_choice_was_lost_the_embedded_one_answers(runs, slot, ended)
         slot.swap(ended(seed=seed).id)
     for run in recorded(runs)[1:]:
         cut(runs / run / "checkpoint")
-    again = ModelSlot("digits", digits.DigitsPredictor)
+    again = ModelSlot("digits", digits.DigitsPredictor, runs)
     assert (
         again.get().id == "embedded-digits"
         and again.previous is None
@@ -461,14 +469,11 @@ def test_roll_back_walks_back_one_choice_at_a_time(runs, slot, ended):
         slot.roll_back()
 
 
-def test_roll_back_skips_what_was_deleted_or_damaged(slot, ended):
-    first, damaged, last, *deleted = (ended(seed=seed) for seed in range(3 + BESIDE))
-    for run in (
-        first,
-        damaged,
-        *deleted,
-        last,
-    ):  # so many that the damaged one is not loaded any more
+def test_roll_back_skips_what_was_deleted_or_damaged(runs, ended):
+    # with room for nothing beside the active one, the damaged one is not loaded any more
+    slot = ModelSlot("digits", digits.DigitsPredictor, runs, shelf=Shelf(0))
+    first, damaged, last, *deleted = (ended(seed=seed) for seed in range(5))
+    for run in (first, damaged, *deleted, last):
         slot.swap(run.id)
     for run in deleted:
         run.delete()
@@ -489,7 +494,7 @@ def test_swapping_in_what_already_answers_changes_nothing(runs, slot, ended):
     slot.swap(run.id)
     choice = (runs / "active.json").read_bytes()
     assert slot.swap(run.id) is slot.get()
-    ModelSlot("digits", digits.DigitsPredictor).swap(run.id)
+    ModelSlot("digits", digits.DigitsPredictor, runs).swap(run.id)
     assert (runs / "active.json").read_bytes() == choice
     slot.roll_back()
     held = slot.get()
@@ -520,7 +525,7 @@ def test_another_checkpoint_answers_beside_the_active_one_without_becoming_it(ru
     )
 
 
-def test_only_a_few_are_kept_beside_the_active_one(fake, ended):
+def test_beside_the_active_one_as_many_are_kept_as_there_is_room_for(fake, ended):
     fake.get()
     runs = [ended(seed=seed) for seed in range(BESIDE + 1)]
     oldest = weakref.ref(fake.get(runs[0].id).predictor)
@@ -557,3 +562,87 @@ def test_a_damaged_checkpoint_asked_for_beside_the_active_one_is_refused_by_name
     ) as refused:
         slot.get(run.id)
     assert is_a_sentence(str(refused.value)) and slot.get().id == "embedded-digits"
+
+
+# -- with nothing embedded -------------------------------------------------------------------------
+@pytest.fixture
+def empty(tmp_path, monkeypatch, fake):
+    """A slot for which this project brings no checkpoint, and nothing was trained yet."""
+    monkeypatch.setattr(checkpoint, "EMBEDDED", tmp_path / "embedded")
+    return fake
+
+
+def test_an_empty_slot_says_how_to_fill_it_and_has_no_way_back(empty):
+    with pytest.raises(SwapError, match="There is no model here yet. Train one") as refused:
+        empty.get()
+    assert is_a_sentence(str(refused.value))
+    with pytest.raises(SwapError, match="There is no model here yet"):
+        empty.answer(lambda predictor: predictor.scores())
+    assert empty.active_id == "" and empty.embedded_id == "" and empty.previous is None
+    assert empty.list_checkpoints() == [] and not empty.notice
+    with pytest.raises(SwapError, match="nothing to roll back to"):
+        empty.roll_back()
+    with pytest.raises(SwapError, match="There is no checkpoint"):
+        empty.swap("embedded-digits")
+
+
+def test_an_empty_slot_takes_its_first_run_and_keeps_it_over_a_restart(runs, empty, ended):
+    first, second = ended(seed=1), ended(seed=2)
+    assert empty.swap(first.id).id == first.id and empty.get().id == first.id
+    assert recorded(runs) == [first.id] and empty.previous is None
+    empty.swap(second.id)
+    assert empty.previous == first.id
+    again = ModelSlot("digits", FakePredictor, runs)
+    assert again.active_id == second.id and again.get().id == second.id
+    assert again.roll_back().id == first.id
+    with pytest.raises(SwapError, match="nothing to roll back to"):
+        again.roll_back()
+
+
+def test_in_an_empty_slot_a_checkpoint_that_is_named_answers_and_does_not_become_active(
+    empty, ended
+):
+    run = ended()
+    held, scores = empty.answer(lambda predictor: predictor.scores(), run.id)
+    assert held.id == run.id and len(scores) == 2 and empty.active_id == ""
+
+
+def test_a_slot_whose_only_choice_was_lost_is_empty_again_and_says_why(runs, empty, ended):
+    run = ended()
+    empty.swap(run.id)
+    run.delete()
+    again = ModelSlot("digits", FakePredictor, runs)
+    with pytest.raises(SwapError, match="There is no model here yet"):
+        again.get()
+    assert run.id in again.notice and again.active_id == ""
+
+
+def test_a_damaged_active_checkpoint_does_not_keep_another_one_from_answering(slot, ended):
+    broken, good = ended(seed=1), ended(seed=2)
+    slot.swap(broken.id)
+    cut(broken.checkpoint)
+    again = ModelSlot("digits", digits.DigitsPredictor, slot.runs)
+    assert again.get(good.id).id == good.id and again.active_id == broken.id
+
+
+# -- one place in which it answers -----------------------------------------------------------------
+def test_an_answer_comes_with_the_checkpoint_that_gave_it(fake, ended):
+    run = ended()
+    own, scores = fake.answer(lambda predictor: predictor.scores() + 1)
+    other, model = fake.answer(lambda predictor: predictor.model, run.id)
+    assert own.id == "embedded-digits" and scores.tolist() == [1, 1]
+    assert other.id == run.id and model is other.predictor.model
+
+
+def test_an_answer_that_grows_stays_on_the_checkpoint_that_it_began_with(fake, ended):
+    run = ended()
+
+    def count(held):
+        for number in range(3):
+            yield held.id, number
+
+    growing = fake.stream(count)
+    assert next(growing) == ("embedded-digits", 0)
+    fake.swap(run.id)
+    assert list(growing) == [("embedded-digits", 1), ("embedded-digits", 2)]
+    assert next(fake.stream(count)) == (run.id, 0)

@@ -8,6 +8,7 @@ from serving import fresh_app
 
 import app
 from training import __main__ as command
+from training import recipe
 from training.runs import checkpoint
 from training.runs.run import Run
 
@@ -77,21 +78,17 @@ def test_a_model_is_the_files_that_adding_one_names():
 
     told = README.split("## Adding a model")[1]
     for name in app.DEMOS:
-        demo, recipe = (
-            importlib.import_module(f"demos.{name}"),
-            importlib.import_module(f"training.recipes.{name}.recipe").RECIPE,
-        )
+        demo = importlib.import_module(f"demos.{name}")
+        made = recipe.load(name)
         named = {
             "TITLE": demo.TITLE,
             "RECIPE": demo.RECIPE,
             "SLOTS": demo.SLOTS,
-            "build(training)": demo.build,
+            "build(lab)": demo.build,
         }
-        assert all(f"`{each}`" in told for each in named) and demo.RECIPE == recipe.name == name
+        assert all(f"`{each}`" in told for each in named) and demo.RECIPE == made.name == name
         assert (
-            set(demo.SLOTS) == set(recipe.slots)
-            and callable(recipe.train)
-            and callable(recipe.evaluate)
+            set(demo.SLOTS) == set(made.slots) and callable(made.train) and callable(made.evaluate)
         )
         assert all(
             (checkpoint.embedded(slot).path / "config.json").is_file() for slot in demo.SLOTS

@@ -39,11 +39,11 @@ def sums(school, start: str, **settings) -> tuple[torch.Tensor, torch.nn.Module]
     config = Config(
         **TWO_STEPS, start=start, augmentation="strong", mixup=0.2, cutmix=0.4, **settings
     )
-    model, looks = open_network(Run.find(school, start).checkpoint)
+    model, preprocessor = open_network(Run.find(school, start).checkpoint)
     part, held = hold_out(load("", "sample").train, 0.1)
     run = Run.find(school, start)
     teachers = Teachers(config.teachers, school, "food", CLASSES) if config.teachers else None
-    lesson = food_train.make_lesson(model, looks, part[:64], held[:8], config, run, teachers)
+    lesson = food_train.make_lesson(model, preprocessor, part[:64], held[:8], config, run, teachers)
     return lesson.loss(model, lesson.fetch(torch.arange(16), 0), slice(0, 16)), model
 
 
@@ -88,9 +88,9 @@ def test_each_draw_asks_one_of_the_teachers_at_the_size_that_it_sees(school, kno
     teachers = Teachers([known["resnet"], known["vit"]], school, "food", CLASSES)
     one, other = teachers.predict(pixels, 0), teachers.predict(pixels, 1)
     assert one.shape == (4, len(CLASSES)) and torch.allclose(one.sum(1), torch.ones(4))
-    model, looks = open_network(Run.find(school, known["resnet"]).checkpoint)
+    model, preprocessor = open_network(Run.find(school, known["resnet"]).checkpoint)
     assert torch.allclose(
-        one, model.eval()(pixel_values=looks.normalise(pixels)).logits.softmax(1), atol=1e-5
+        one, model.eval()(pixel_values=preprocessor.normalise(pixels)).logits.softmax(1), atol=1e-5
     )
     assert torch.equal(teachers.predict(pixels, 2), one) and torch.equal(
         teachers.predict(pixels, 7), other
@@ -102,8 +102,11 @@ def test_a_teacher_may_name_its_classes_in_another_order_and_know_more(school, k
     model = network("resnet", ["soup", *reversed(CLASSES)], seed=3)
     pixels = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 255
     found = Teachers([published(school, model).id], school, "food", CLASSES).predict(pixels, 0)
-    model, looks = model.eval(), open_network(Run.find(school, known["resnet"]).checkpoint)[1]
-    logits = model(pixel_values=looks.normalise(pixels)).logits
+    model, preprocessor = (
+        model.eval(),
+        open_network(Run.find(school, known["resnet"]).checkpoint)[1],
+    )
+    logits = model(pixel_values=preprocessor.normalise(pixels)).logits
     assert torch.allclose(found, logits[:, 1:].flip(1).softmax(1), atol=1e-5)
 
 

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from demos import page
 from demos.actions import Actions
+from demos.serving.lab import Lab
 from training.runs import job
 from training.runs.run import ENDED, Run
 
@@ -137,7 +138,7 @@ def test_every_recipe_trains_from_here_and_what_it_made_answers(
 
 @pytest.mark.slow
 def test_running_and_queued_runs_are_stopped_and_cannot_be_deleted(lab_runs, site, client):
-    actions = Actions(site.slots, training=True)
+    actions = Actions(site.lab)
     long = {**TINY, "epochs": 500}
     first, second = (
         client.predict("digits", {**long, "seed": seed}, api_name="/start_run") for seed in (1, 2)
@@ -291,10 +292,10 @@ def test_where_training_is_off_nothing_changes_and_looking_still_works(quiet_run
     ],
     ids=["start", "continue", "stop", "delete", "swap", "use", "roll back"],
 )
-def test_where_training_is_off_no_button_changes_anything(slots, ended, act):
+def test_where_training_is_off_no_button_changes_anything(runs, slots, ended, act):
     run = ended()
     with pytest.raises(gr.Error) as refused:
-        act(Actions(slots, training=False), run.id)
+        act(Actions(Lab(runs, slots, training=False)), run.id)
     assert (
         refused.value.message == page.OFF
         and run.has_checkpoint
@@ -302,10 +303,10 @@ def test_where_training_is_off_no_button_changes_anything(slots, ended, act):
     )
 
 
-def test_a_run_that_answers_is_not_deleted_until_another_does(slots, ended):
-    run, actions = ended(), Actions(slots, training=True)
+def test_a_run_that_answers_is_not_deleted_until_another_does(runs, slots, ended):
+    run, actions = ended(), Actions(Lab(runs, slots))
     assert actions.use(run.id) == "digits"
-    with pytest.raises(gr.Error, match="answers in digits now. Roll back, then delete it."):
+    with pytest.raises(gr.Error, match="Digits uses this model now. Roll back, then delete it."):
         actions.delete(run.id)
     actions.roll_back("digits")
     actions.delete(run.id)
@@ -314,15 +315,15 @@ def test_a_run_that_answers_is_not_deleted_until_another_does(slots, ended):
         actions.roll_back("digits")
 
 
-def test_a_choice_that_no_slot_has_loaded_yet_is_not_deleted_either(slots, ended):
-    run, actions = ended(), Actions(slots, training=True)
+def test_a_choice_that_no_slot_has_loaded_yet_is_not_deleted_either(runs, slots, ended):
+    run, actions = ended(), Actions(Lab(runs, slots))
     (run.path.parent / "active.json").write_text(f'{{"digits": ["embedded-digits", "{run.id}"]}}')
-    with pytest.raises(gr.Error, match="answers in digits now"):
+    with pytest.raises(gr.Error, match="Digits uses this model now"):
         actions.delete(run.id)
 
 
-def test_a_damaged_run_is_not_used_and_its_button_says_why(slots, ended):
-    run, actions = ended(), Actions(slots, training=True)
+def test_a_damaged_run_is_not_used_and_its_button_says_why(runs, slots, ended):
+    run, actions = ended(), Actions(Lab(runs, slots))
     (run.checkpoint / "model.safetensors").unlink()
     with pytest.raises(gr.Error, match=r"weights \(model.safetensors\) are missing"):
         actions.use(run.id)

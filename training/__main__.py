@@ -23,7 +23,7 @@ from training.judge.records import Provenance, Report
 from training.judge.report import table
 from training.runs import job
 from training.runs.batches import Stopped
-from training.runs.checkpoint import CheckpointError, runs_dir
+from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
 from training.runs.run import Run
 
@@ -31,6 +31,11 @@ DONE = 0
 FAILED = 1
 SETTINGS = 2
 STOPPED = 130
+
+
+def runs_dir() -> Path:
+    """Where runs are kept if no flag says so: RUNS, or `runs` in the working directory."""
+    return Path(os.environ.get("RUNS") or "runs").resolve()
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,12 +8,12 @@ ended.
 import logging
 import threading
 
+from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, SwapError
 from training.judge.records import ReportError
 from training.judge.report import read_report
 from training.recipe import SettingsError
 from training.runs import job
-from training.runs.checkpoint import runs_dir
 from training.runs.run import Run, lock
 
 EVERY = 1.0
@@ -26,14 +26,18 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     wish = run.config.get("swap", "better")
     if wish == "never":
         return "offered", "“Swap in when it ends” was set to “never”"
+    if not active_id:
+        return "swap", "there was no model here yet"
     if wish == "always":
         return "swap", "“Swap in when it ends” was set to “always”"
     try:
         report = read_report(run)
     except ReportError as error:
         return "offered", f"its report is damaged ({error})"
-    if report is None or report.after is None or report.active is None:
+    if report is None or report.stopped:
         return "offered", "it was stopped before it was scored"
+    if report.after is None or report.active is None:
+        return "offered", "it could not be scored"
     gate = report.active
     if gate.id != active_id:
         return "offered", f"it was compared with {gate.id}, which is no longer in use"
@@ -61,52 +65,53 @@ def land(run: Run, slot: ModelSlot) -> None:
 
 
 def pending(runs: list[Run]) -> list[Run]:
+    """Those that ended with a checkpoint of which nothing was decided yet."""
     return [
-        r
-        for r in runs
-        if r.swap is None and r.status["state"] in ("done", "stopped") and r.has_checkpoint
+        run
+        for run in runs
+        if run.swap is None and run.status["state"] in ("done", "stopped") and run.has_checkpoint
     ]
 
 
 class Landing(threading.Thread):
     """Starts what is queued (where training is on) and lands what has ended, until the app ends."""
 
-    def __init__(self, slots: dict[str, ModelSlot], training: bool):
+    def __init__(self, lab: Lab):
         super().__init__(name="landing", daemon=True)
-        self.slots = slots
-        self.training = training
+        self.lab = lab
         self.ended = threading.Event()
 
     def run(self) -> None:
-        told = ""
+        last = ""
         while not self.ended.wait(EVERY):
             try:
                 self.look()
-                told = ""
+                last = ""
             # whatever it is (a full disk, a run half deleted): the next look may succeed
             except Exception as error:
-                if told != (told := f"{type(error).__name__}: {error}"):
+                what = f"{type(error).__name__}: {error}"
+                if what != last:  # once, not once a second
                     log.exception("could not look after the runs this time")
+                last = what
 
     def look(self) -> None:
-        if not runs_dir().exists():
+        runs = self.lab.runs
+        if not runs.exists():
             return
-        if self.training:
-            job.pump(runs_dir())
+        if self.lab.training:
+            job.pump(runs)
         else:
-            with lock(runs_dir()):
-                job.reconcile(runs_dir())
-        for run in pending(Run.all(runs_dir())):
+            with lock(runs):
+                job.reconcile(runs)
+        for run in pending(Run.all(runs)):
             try:
-                slot = self.slots.get(run.slot)
+                slot = self.lab.slots.get(run.slot)
                 if slot is None:
                     run.set_swap("offered", f"this version has no place for {run.slot or 'it'}")
                 else:
                     land(run, slot)
-            except (
-                SettingsError,
-                KeyError,
-            ) as error:  # made by another version: the runs behind it still land
+            # made by another version: the runs behind it still land
+            except (SettingsError, KeyError) as error:
                 run.set_swap(
                     "offered", f"this version cannot read its settings or its scores ({error})"
                 )

@@ -1,5 +1,5 @@
-"""The network of a checkpoint, checked while it is loaded; a few milliseconds where one like it is
-loaded already.
+"""The network of a checkpoint, checked while it is loaded and put on the device; a few
+milliseconds where one like it is loaded already.
 
 `from_pretrained` takes 30 ms of Python for the smallest network, and whoever asks meanwhile waits
 for them. Checkpoints of a slot mostly differ in their weights alone: then the network in use is
@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from training.device import device
 from training.runs import checkpoint
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
-TOLD = (
-    "label2id",
-    "trained_on",
-    "mirrored",
-)  # of a checkpoint, beside id2label: a config's words not on its network
-_loaded: WeakValueDictionary[tuple[str, str], Any] = (
-    WeakValueDictionary()
-)  # networks in use, by what they are
+# what a config says beside id2label that is not about its network
+NOTES = ("label2id", "trained_on", "mirrored")
+# networks in use, by their class and their config
+_loaded: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 
 
 class SwapError(ValueError):
@@ -31,8 +28,8 @@ class SwapError(ValueError):
 
 
 def load_checked(model_class: Any, path: Path) -> Any:
-    """`from_pretrained`, float32, that refuses what it would only warn of. Raises SwapError with
-    the reason."""
+    """`from_pretrained`, float32, on the device, that refuses what it would only warn of. Raises
+    SwapError with the reason."""
     from safetensors import SafetensorError
 
     try:
@@ -51,15 +48,15 @@ def load_checked(model_class: Any, path: Path) -> Any:
     network = {
         name: value
         for name, value in config.items()
-        if name not in (*TOLD, "id2label", "dtype", "transformers_version")
+        if name not in (*NOTES, "id2label", "dtype", "transformers_version")
     }
     network |= {
         "labels": len(config.get("id2label") or ()),
-        "told": [name for name in TOLD if name in config],
+        "notes": [name for name in NOTES if name in config],
     }
     kind = f"{model_class.__module__}.{model_class.__name__}", json.dumps(network, sort_keys=True)
     try:
-        model = _copied(_loaded.get(kind), weights, config) or _opened(model_class, path, weights)
+        model = _copy(_loaded.get(kind), weights, config) or _open(model_class, path, weights)
     except SwapError:  # a sentence already, though a ValueError too
         raise
     except SafetensorError as error:
@@ -74,10 +71,11 @@ def load_checked(model_class: Any, path: Path) -> Any:
             "rate)"
         )
     _loaded[kind] = model
-    return model.eval()
+    # moved here, once: whatever a predictor derives from the network is then in the same place
+    return model.eval().to(device())
 
 
-def _opened(model_class: Any, path: Path, weights: list[Path]) -> Any:
+def _open(model_class: Any, path: Path, weights: list[Path]) -> Any:
     import torch
     from safetensors import safe_open
     from transformers.utils import logging
@@ -92,8 +90,8 @@ def _opened(model_class: Any, path: Path, weights: list[Path]) -> Any:
         local_files_only=True,
         dtype=torch.float32,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )  # told below, in our words
+        ignore_mismatched_sizes=True,  # said below, in our words
+    )
     wrong = [
         f"{name} is {tuple(its)} instead of {tuple(due)}"
         for name, its, due in sorted(info["mismatched_keys"])
@@ -106,7 +104,7 @@ def _opened(model_class: Any, path: Path, weights: list[Path]) -> Any:
     return model
 
 
-def _copied(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
+def _copy(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
     """A network like `other` with these weights; None where there is none, or they are not exactly
     its own. (Some networks, such as ViTs, are saved by other names than they have: these are loaded
     as if nothing was there.)"""
@@ -116,7 +114,7 @@ def _copied(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
     if other is None:
         return None
     own = other.state_dict(keep_vars=True)
-    memo = {}
+    memo: dict[int, Any] = {}  # what deepcopy takes in place of a tensor, by its address
     for file in weights:
         with safe_open(file, "pt") as stored:
             for name in stored.keys():  # noqa: SIM118  (it is no dict)
@@ -131,11 +129,12 @@ def _copied(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
         id(tensor) not in memo for tensor in own.values()
     ):  # those that are tied stand in the file once
         return None
-    for module in reversed(list(other.modules())):  # the innermost first, the whole last
-        made = copy.deepcopy(module, memo)
+    for module in reversed(list(other.modules())):  # the innermost first
+        copy.deepcopy(module, memo)
         _let_requests_through()
-    for told in set(TOLD) & set(config):
-        setattr(made.config, told, config[told])
+    made = copy.deepcopy(other, memo)  # the whole, of what is in the memo by now
+    for note in set(NOTES) & set(config):
+        setattr(made.config, note, config[note])
     made.name_or_path = made.config._name_or_path = str(weights[0].parent)
     if config.get("id2label"):
         made.config.id2label = {int(number): label for number, label in config["id2label"].items()}

@@ -6,72 +6,115 @@ checkpoint. If anything is wrong the old one stays, and a SwapError says what.
 """
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from demos.serving.loading import SwapError
+from demos.serving.shelf import Shelf, size_of
 from training.recipe import SettingsError
 from training.runs import checkpoint
-from training.runs.checkpoint import CheckpointError, runs_dir
+from training.runs.checkpoint import Checkpoint, CheckpointError
 from training.runs.run import Run
 
-BESIDE = (
-    2  # checkpoints kept loaded beside the active one: to compare with, and to go back to at once
-)
+if TYPE_CHECKING:  # the page starts without torch
+    from torch import nn
+
 # One load at a time in all slots: threads that import transformers for the first time at once find
 # it half made.
 LOADING = threading.Lock()
+ACTIVE = (None, "", "active")  # what a person or a program sends who names no checkpoint
+EMPTY = (
+    "There is no model here yet. Train one in the Train tab; you can use it here as soon as "
+    "training ends."
+)
 
 
 class Predictor(Protocol):
-    """What a demo makes of a checkpoint directory."""
+    """What a demo makes of a checkpoint directory. How it is asked is between the demo and it."""
 
-    labels: list[str]
+    model: "nn.Module"  # on the device, where `load_checked` put it; a large one weighs more
 
-    def warm_up(self) -> Any:
-        """Predicts once on a blank input; returns the scores, one a label."""
+    def check(self) -> None:
+        """Answers once, to a blank input. Raises SwapError with what is wrong with the answer."""
+
+
+P = TypeVar("P", bound=Predictor)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Generic[P]):
     """A loaded checkpoint."""
 
-    id: str
-    name: str
-    predictor: Any
-
-
-class ModelSlot:
-    def __init__(self, name: str, load: Callable[[Path], Predictor]):
-        self.name = name
-        self.load = load
-        self.notice = ""  # what a person should know: why the choice of last time is not there
-        self._held: Held | None = None
-        self._beside: OrderedDict[str, Held] = OrderedDict()
-        self._lock = threading.RLock()  # swaps and loads, one at a time; predictions take no lock
+    checkpoint: Checkpoint
+    predictor: P
+    bytes: int  # the memory that it takes
 
     @property
-    def runs(self) -> Path:
-        return runs_dir()
+    def id(self) -> str:
+        return self.checkpoint.id
+
+    @property
+    def name(self) -> str:
+        return self.checkpoint.name
+
+
+class ModelSlot(Generic[P]):
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[Path], P],
+        runs: Path,
+        title: str = "",
+        shelf: Shelf | None = None,
+    ):
+        """`load` makes a predictor of a checkpoint's directory; slots of one app share a shelf."""
+        self.name = name
+        self.load = load
+        self.runs = runs
+        self.title = title or name.capitalize()
+        self.notice = ""  # what a person should know: why the choice of last time is not there
+        self._held: Held[P] | None = None
+        self._shelf = shelf or Shelf()
+        self._lock = threading.RLock()  # swaps and loads, one at a time; predictions take no lock
 
     # -- answering ---------------------------------------------------------------------------------
-    def get(self, checkpoint_id: str | None = None) -> Held:
+    def answer(
+        self, ask: Callable[[P], Answer], checkpoint_id: str | None = None
+    ) -> tuple[Held[P], Answer]:
+        """What `ask` finds with the active checkpoint, or with the one named, and which one that
+        was. Raises SwapError.
+
+        Every answer passes here or through `stream`, so that what an answer needs is in one place:
+        a checkpoint that stays the same until the answer is there, with its model on the device.
+        It takes a function, since a GPU that is lent by the call (spaces.GPU) wraps functions and
+        generators, and no `with`.
+        """
+        held = self.get(checkpoint_id)
+        return held, ask(held.predictor)
+
+    def stream(
+        self, ask: Callable[[Held[P]], Iterator[Answer]], checkpoint_id: str | None = None
+    ) -> Iterator[Answer]:
+        """The same for an answer that grows. Raises SwapError when its first part is asked for."""
+        yield from ask(self.get(checkpoint_id))
+
+    def get(self, checkpoint_id: str | None = None) -> Held[P]:
         """The active checkpoint, or the one asked for, which is loaded beside it. Raises
         SwapError."""
         held = self._held
-        if held is not None and checkpoint_id in (None, "", "active", held.id):
+        if held is not None and checkpoint_id in (*ACTIVE, held.id):
             return held
         with self._lock:
-            if self._held is None:
-                self._held = self._first()
-            if checkpoint_id in (None, "", "active", self._held.id):
+            if self._held is None and checkpoint_id in (*ACTIVE, self.active_id):
+                self._held = self._open_chosen()
+            if self._held is not None and checkpoint_id in (*ACTIVE, self._held.id):
                 return self._held
-            return self._load_beside(self.find(checkpoint_id))
+            return self._load_beside(self.find(str(checkpoint_id)))
 
-    def find(self, checkpoint_id: str) -> checkpoint.Checkpoint:
+    def find(self, checkpoint_id: str) -> Checkpoint:
         """A checkpoint that belongs in this slot, by id. Raises SwapError."""
         try:
             found = checkpoint.find(self.runs, checkpoint_id, self.name)
@@ -85,44 +128,60 @@ class ModelSlot:
             )
         return found
 
-    def _chosen(self) -> list[str]:
-        """The choices so far, the active one last, and the embedded one under them all."""
-        chosen = checkpoint.active(self.runs, self.name)
-        first = f"embedded-{self.name}"
-        return chosen if chosen[0] == first else [first, *chosen]
+    def list_checkpoints(self) -> list[Checkpoint]:
+        """All that this slot can hold: the embedded one, then runs, newest first."""
+        return list(checkpoint.listing(self.runs, self.name))
 
-    def _first(self) -> Held:
+    @property
+    def embedded_id(self) -> str:
+        """Of the checkpoint that comes with this project; empty where none does."""
+        has = checkpoint.has_embedded(self.name)
+        return checkpoint.embedded(self.name).id if has else ""
+
+    def _chosen(self) -> list[str]:
+        """The choices so far, the active one last, and the embedded one, where there is one, under
+        them all."""
+        chosen = checkpoint.active(self.runs, self.name)
+        first = self.embedded_id
+        return chosen if not first or chosen[0] == first else [first, *chosen]
+
+    def _open_chosen(self) -> Held[P]:
         """The choice that the last session left; where it cannot be loaded, an earlier one, from
-        now on."""
+        now on. Raises SwapError."""
         chosen = self._chosen()
-        while True:
+        lost = None
+        while chosen:
             try:
                 held = self._open(self.find(chosen[-1]))
-                break
             except SwapError as error:
-                self.notice = self.notice or f"{error} An earlier checkpoint answers in its place."
-                if len(chosen) == 1:
+                lost = lost or error
+                if chosen == [self.embedded_id]:
                     raise
                 chosen.pop()
-        if self.notice:  # the gate must compare with what answers
-            checkpoint.set_active(self.runs, self.name, chosen)
+            else:
+                if lost:
+                    self.notice = f"{lost} An earlier checkpoint is used in its place."
+                    checkpoint.set_active(
+                        self.runs, self.name, chosen
+                    )  # what the gate compares with
+                return held
+        if lost:
+            self.notice = str(lost)
+            checkpoint.set_active(self.runs, self.name, [])
+        raise SwapError(EMPTY)
+
+    def _load_beside(self, found: Checkpoint) -> Held[P]:
+        held = self._shelf.take(found.id) or self._open(found)
+        self._shelf.keep(held)
         return held
 
-    def _load_beside(self, found: checkpoint.Checkpoint) -> Held:
-        held = self._beside.pop(found.id, None) or self._open(found)
-        self._keep(held)
-        return held
-
-    def _keep(self, held: Held) -> None:
-        self._beside[held.id] = held
-        while len(self._beside) > BESIDE:
-            self._beside.popitem(last=False)
-
-    def _open(self, found: checkpoint.Checkpoint) -> Held:
-        """Loads, warms up and checks. Raises SwapError, whatever it is that fails."""
+    def _open(self, found: Checkpoint) -> Held[P]:
+        """Loads and checks. Raises SwapError, whatever it is that fails."""
         try:
             with LOADING:
-                return Held(found.id, found.name, self._checked(found.path))
+                predictor = self.load(found.path)
+                predictor.check()
+                return Held(found, predictor, size_of(predictor.model))
         except SwapError as error:
             raise SwapError(f"{found.id} was refused: {error}.") from error
         except Exception as error:  # files that a person changed can raise almost anything
@@ -131,38 +190,28 @@ class ModelSlot:
                 f"{found.id} was refused: it cannot be used ({type(error).__name__}: {what})."
             ) from error
 
-    def _checked(self, path: Path) -> Predictor:
-        import numpy as np
-
-        predictor = self.load(path)
-        scores = np.asarray(predictor.warm_up())
-        if scores.shape[-1] != len(predictor.labels):
-            raise SwapError(
-                f"it gives {scores.shape[-1]} scores for {len(predictor.labels)} labels"
-            )
-        if not np.isfinite(scores).all():
-            raise SwapError("it answers with numbers that are not finite")
-        return predictor
-
     # -- swapping ----------------------------------------------------------------------------------
     @property
     def active_id(self) -> str:
-        """Without loading anything."""
-        return self._held.id if self._held else checkpoint.active(self.runs, self.name)[-1]
+        """Without loading anything; empty where nothing is active yet."""
+        if self._held is not None:
+            return self._held.id
+        chosen = checkpoint.active(self.runs, self.name)
+        return chosen[-1] if chosen else ""
 
     @property
     def previous(self) -> str | None:
         """What Roll back returns to: the last other choice that is still there."""
-        *chosen, active = self._chosen()
-        for earlier in reversed(chosen):
+        chosen = self._chosen()
+        for earlier in reversed(chosen[:-1]):
             try:
-                if earlier != active:
+                if earlier != chosen[-1]:
                     return self.find(earlier).id
             except SwapError:
                 continue  # deleted since
         return None
 
-    def swap(self, checkpoint_id: str) -> Held:
+    def swap(self, checkpoint_id: str) -> Held[P]:
         """Makes a checkpoint the active one, now and after a restart. Raises SwapError; then
         nothing changed."""
         with self._lock:
@@ -170,13 +219,14 @@ class ModelSlot:
             if self._held is not None and self._held.id == found.id:
                 return self._held
             chosen = self._chosen()
-            return self._take(found, chosen if chosen[-1] == found.id else [*chosen, found.id])
+            return self._take(found, chosen if chosen[-1:] == [found.id] else [*chosen, found.id])
 
-    def roll_back(self) -> Held:
+    def roll_back(self) -> Held[P]:
         """Returns to the choice before this one, past those that are gone or damaged. Raises
         SwapError."""
         with self._lock:
-            *chosen, active = self._chosen()
+            chosen = self._chosen()
+            active = chosen.pop() if chosen else ""
             refused = "There is nothing to roll back to: this is the first checkpoint."
             while chosen:
                 try:
@@ -187,14 +237,13 @@ class ModelSlot:
                 chosen.pop()
             raise SwapError(refused)
 
-    def _take(self, found: checkpoint.Checkpoint, chosen: list[str]) -> Held:
+    def _take(self, found: Checkpoint, chosen: list[str]) -> Held[P]:
         """Puts a checkpoint into the slot and `chosen` on disk; if it is refused, nothing
         changes."""
-        held = self._beside.get(found.id) or self._open(found)
+        held = self._shelf.take(found.id) or self._open(found)
         checkpoint.set_active(self.runs, self.name, chosen)
-        self._beside.pop(found.id, None)
         if self._held is not None:
-            self._keep(self._held)
+            self._shelf.keep(self._held)
         self._held = held
         self.notice = ""
         return held

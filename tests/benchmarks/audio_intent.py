@@ -13,7 +13,6 @@ setting may be chosen by.
 import argparse
 import dataclasses
 import io
-import os
 import sys
 import tempfile
 import time
@@ -64,7 +63,7 @@ def network(arch: str, method: str = "scratch") -> tuple[Any, Any]:
     import torch
     from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
-    from training.recipes.audio_intent.model import Ear
+    from training.recipes.audio_intent.model import SoundPreprocessor
     from training.samples.wordings import INTENTS
 
     torch.manual_seed(0)
@@ -75,7 +74,7 @@ def network(arch: str, method: str = "scratch") -> tuple[Any, Any]:
         use_weighted_layer_sum=method == "frozen",
         mask_time_prob=0.05,
     )
-    return AutoModelForAudioClassification.from_config(config), Ear(
+    return AutoModelForAudioClassification.from_config(config), SoundPreprocessor(
         Wav2Vec2FeatureExtractor(return_attention_mask=True), "layer"
     )
 
@@ -96,7 +95,7 @@ def ours(
     from training.recipes.audio_intent.data import Heard
     from training.runs.run import Run
 
-    model, ear = network(arch, method)
+    model, preprocessor = network(arch, method)
     config = Config(method=method, epochs=epochs, batch_size=BATCH, augmentation="light")
     config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "audio_intent", {})
@@ -108,14 +107,16 @@ def ours(
     heard, nothing = Heard(part, SECONDS), part[np.zeros(0, int)]
     stamps = [time.perf_counter()]
     if method == "frozen":
-        given = audio_score.compute_features(model, ear, heard, run)
+        given = audio_score.compute_features(model, preprocessor, heard, run)
         learner = audio_model.find_head(model).to(accelerator.device)
         lesson = classify.head_lesson(learner, given, part, [given[:0]], nothing, config)
     else:
         model.freeze_feature_encoder()
         backbone.quicken(model, accelerator)
         learner = model.to(accelerator.device)
-        lesson = audio_train.make_lesson(learner, ear, heard, Heard(nothing, SECONDS), config, run)
+        lesson = audio_train.make_lesson(
+            learner, preprocessor, heard, Heard(nothing, SECONDS), config, run
+        )
     say = run.say
     run.say = lambda text, **_: (
         (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
@@ -138,7 +139,7 @@ def tutorial(arch: str, part: Any) -> float:
     import torch
     from transformers import Trainer, TrainingArguments
 
-    model, ear = network(arch)
+    model, preprocessor = network(arch)
     model.freeze_feature_encoder()
     most = round(SECONDS * 16_000)
     sounds = [part.read_one(i)[:most] for i in range(len(part))]
@@ -151,7 +152,7 @@ def tutorial(arch: str, part: Any) -> float:
             return {"sound": sounds[i], "label": int(part.labels[i])}
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        found = ear.extractor(
+        found = preprocessor.extractor(
             [row["sound"] for row in rows], sampling_rate=16_000, return_tensors="pt", padding=True
         )
         return {**found, "labels": torch.from_numpy(np.array([row["label"] for row in rows]))}
@@ -203,14 +204,15 @@ def predict(chosen: argparse.Namespace) -> None:
     from transformers import pipeline
 
     from demos import audio_intent as tab
+    from demos.serving.model_slot import ModelSlot
     from training.media.sounds import Sound
 
-    os.environ["RUNS"] = tempfile.mkdtemp()
+    slot = ModelSlot("audio", tab.AudioPredictor, Path(tempfile.mkdtemp()))
     part = clips(40)
     sounds = [Sound(part.read_one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
     base = pipeline(
         "audio-classification",
-        tab.SLOTS["audio"].find("embedded-audio").path,
+        slot.find("embedded-audio").path,
         device="cpu",
         dtype="float32",
     )  # half precision, in which it is stored, is slow on a CPU
@@ -219,7 +221,7 @@ def predict(chosen: argparse.Namespace) -> None:
         theirs.append(
             timed(lambda s=sound: base({"array": s.samples, "sampling_rate": 16_000}, top_k=5))
         )
-        mine.append(timed(lambda s=sound: tab.classify(s)))
+        mine.append(timed(lambda s=sound: tab.classify(slot, s)))
     print(
         f"prediction, embedded checkpoint, clips of {median([s.seconds for s in sounds]):.1f} s: "
         f"ours {median(mine[5:]) * 1000:.1f} ms, transformers.pipeline on an array "
@@ -276,8 +278,8 @@ def judge(chosen: argparse.Namespace) -> None:
 
     calls = list(spoken(196, "judge", "flite"))
     part = _calls(calls)
-    model, ear = open_network(checkpoint.embedded("audio").path)
-    found = predict(model, Heard(part, model.config.seconds), ear)
+    model, preprocessor = open_network(checkpoint.embedded("audio").path)
+    found = predict(model, Heard(part, model.config.seconds), preprocessor)
     right = found.argmax(1) == part.labels
     print(
         f"flite, {len(part)} hand-written sentences: {right.mean():.2%} right, 95% interval "

@@ -85,7 +85,7 @@ def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
     )
     model, words = VisionEncoderDecoderModel(made), caption_model.train_tokenizer(texts)
     caption_model.configured(model, words, config)
-    return model, caption_model.Eye(PicturePreprocessor(ARCHS[arch]), words)
+    return model, caption_model.CaptionPreprocessor(PicturePreprocessor(ARCHS[arch]), words)
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     from training.recipes.captioning.model import Teller
     from training.runs.run import Run
 
-    model, eye = captioner(arch, part, config)
+    model, preprocessor = captioner(arch, part, config)
     config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
     AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
@@ -114,18 +114,20 @@ def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[fl
     backbone.quicken(model, accelerator)
     stamps = [time.perf_counter()]
     if config.method == "frozen":
-        given = caption_score.encodings(model, eye, part, run)
+        given = caption_score.encodings(model, preprocessor, part, run)
         learner = Teller(
             nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model
         )
     else:
         given = Store(
-            part, PicturePreprocessor(min(part.natural, round(MARGIN * eye.looks.size))), run.beat
+            part,
+            PicturePreprocessor(min(part.natural, round(MARGIN * preprocessor.pictures.size))),
+            run.beat,
         )
         learner = Teller(model, model)
     learner.to(accelerator.device)
     lesson = caption_train.make_lesson(
-        learner, model, eye, part, given, part[np.zeros(0, int)], None, config, run
+        learner, model, preprocessor, part, given, part[np.zeros(0, int)], None, config, run
     )
     say = run.say
     run.say = lambda text, **_: (
@@ -150,9 +152,12 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
     from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 
     AcceleratorState._reset_state(reset_partial_state=True)
-    model, eye = captioner(arch, part, config)
-    processor, first = eye.looks.processor(), [part.texts[place][0] for place in part.places]
-    rows = eye.tokenize(first, config.words)
+    model, preprocessor = captioner(arch, part, config)
+    processor, first = (
+        preprocessor.pictures.processor(),
+        [part.texts[place][0] for place in part.places],
+    )
+    rows = preprocessor.tokenize(first, config.words)
     longest = max(map(len, rows))
 
     class Rows(torch.utils.data.Dataset):
@@ -227,6 +232,7 @@ def caption(chosen: argparse.Namespace) -> None:
     from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
 
     from demos import captioning
+    from demos.serving.model_slot import ModelSlot
     from training.runs import checkpoint
 
     path = checkpoint.embedded("captions").path
@@ -241,10 +247,15 @@ def caption(chosen: argparse.Namespace) -> None:
             )
         return words.decode(ids[0], skip_special_tokens=True)
 
+    slot = ModelSlot("captions", captioning.CaptionPredictor, Path(tempfile.mkdtemp()))
+
+    def ours(picture: Any) -> str:
+        return captioning.caption(slot, picture).text
+
     mine, theirs = [], []
     for turn in range(chosen.turns):
         for picture in pictures:
-            for act, into in ((plain, theirs), (captioning.caption, mine)):
+            for act, into in ((plain, theirs), (ours, mine)):
                 began = time.perf_counter()
                 act(picture)
                 if turn:  # the first is to warm up

@@ -8,7 +8,6 @@ Nothing is asserted: machines are noisy, so quote the ratios, with their n.
 """
 
 import itertools
-import os
 import subprocess
 import sys
 import tempfile
@@ -144,20 +143,22 @@ def handler() -> None:
     from PIL import Image
 
     from demos import digits
+    from demos.serving.model_slot import ModelSlot
     from training.media.pictures import load_picture
     from training.recipes.digits.picture import to_28x28
 
+    slot = ModelSlot("digits", digits.DigitsPredictor, Path(tempfile.mkdtemp()))
     picture = load_picture(digits.EXAMPLES / "seven.png")
     ready = Image.fromarray(
         to_28x28(picture, "digit")
     )  # 28x28 already: preprocessing passes it through
-    model = digits.SLOTS["digits"].get().predictor.model
+    model = slot.get().predictor.model
     x = torch.from_numpy(to_28x28(ready, "digit"))[None, None].float() / 255
     forward, handled, passing, framing = [], [], [], []
     for _ in range(400):
         with torch.inference_mode():
             forward.append(_timed(lambda: model(x)))
-        handled.append(_timed(lambda: digits.classify(ready, "digits")))
+        handled.append(_timed(lambda: digits.classify(slot, ready)))
         passing.append(_timed(lambda: to_28x28(ready, "digit")))
     for _ in range(50):
         framing.append(_timed(lambda: to_28x28(picture, "digit")))
@@ -210,20 +211,23 @@ def start() -> None:
 
 def latency() -> None:
     from demos import digits
-    from demos.serving.model_slot import BESIDE
+    from demos.serving.model_slot import ModelSlot
+    from demos.serving.shelf import Shelf
     from training.media.pictures import load_picture
-    from training.runs import job
+    from training.runs import checkpoint, job
     from training.runs.run import Run
 
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["RUNS"] = folder
-        slot, runs = digits.SLOTS["digits"], Path(folder)
-        made = [Run.create(runs, "digits", {}, slot="digits") for _ in range(BESIDE + 2)]
+        runs = Path(folder)
+        embedded = digits.DigitsPredictor(checkpoint.embedded("digits").path)
+        room = 2 * embedded.model.get_memory_footprint()
+        slot = ModelSlot("digits", digits.DigitsPredictor, runs, shelf=Shelf(room))
+        made = [Run.create(runs, "digits", {}, slot="digits") for _ in range(4)]
         for each in made:
             slot.get().predictor.model.save_pretrained(each.checkpoint)
             each.set_status("done")
         picture = load_picture(digits.EXAMPLES / "seven.png")
-        quiet = _latencies(picture, 600)
+        quiet = _latencies(slot, picture, 600)
         print(
             f"latency, quiet: p50 {share(quiet, 0.5):.1f} ms, p99 {share(quiet, 0.99):.1f} ms (n "
             "600)"
@@ -243,7 +247,7 @@ def latency() -> None:
         job.pump(runs)
         while not run.status.get("step"):
             time.sleep(0.2)
-        _print_ratio("with a job training", _latencies(picture, 600), quiet)
+        _print_ratio("with a job training", _latencies(slot, picture, 600), quiet)
         run.request_stop()
         while run.state in ("running", "stopping"):
             time.sleep(0.2)
@@ -259,16 +263,16 @@ def _while_swapping(slot: Any, ids: list[str], picture: Any) -> tuple[int, list[
 
     thread = threading.Thread(target=swapping)
     thread.start()
-    busy = _latencies(picture, 600)
+    busy = _latencies(slot, picture, 600)
     ended.set()
     thread.join()
     return next(count), busy
 
 
-def _latencies(picture: Any, count: int) -> list[float]:
+def _latencies(slot: Any, picture: Any, count: int) -> list[float]:
     from demos import digits
 
-    return [_timed(lambda: digits.classify(picture, "digits")) for _ in range(count)]
+    return [_timed(lambda: digits.classify(slot, picture)) for _ in range(count)]
 
 
 def _print_ratio(what: str, busy: list[float], quiet: list[float]) -> None:

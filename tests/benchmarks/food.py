@@ -27,7 +27,6 @@ On a GPU, 2026-11-26: one NVIDIA H200, 16 CPU cores, Python 3.12.3, torch 2.11.0
 import argparse
 import dataclasses
 import io
-import os
 import sys
 import tempfile
 import time
@@ -127,7 +126,7 @@ def ours(
         Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"),
         network(arch),
     )
-    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
+    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
     run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
     AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
     half = food_train.FoodTask(config, run).half()
@@ -137,12 +136,12 @@ def ours(
     nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
     if method == "frozen":
         given = food_score.frozen_features(model, PicturePreprocessor(side(arch)), part, run)
-        model = backbone.find_head(model).to(accelerator.device)
+        model = backbone.head(model).to(accelerator.device)
         lesson = classify.head_lesson(model, given, part, [given[:0]], nothing, config)
     else:
         model.to(accelerator.device, memory_format=__import__("torch").channels_last)
         backbone.quicken(model, accelerator)
-        lesson = food_train.make_lesson(
+        lesson = food_train.lesson(
             model, PicturePreprocessor(side(arch)), part, nothing, config, run
         )
     say = run.say
@@ -251,15 +250,15 @@ def step(chosen: argparse.Namespace) -> None:
     from training.runs.run import Run
 
     part, _ = pictures(4 * chosen.batch, chosen.natural)
-    model, looks, where = (
+    model, preprocessor, where = (
         network(chosen.arch).to(device.device()),
         PicturePreprocessor(side(chosen.arch)),
         device.device(),
     )
     model.to(memory_format=torch.channels_last)
-    lesson = food_train.make_lesson(
+    lesson = food_train.lesson(
         model,
-        looks,
+        preprocessor,
         part,
         part[__import__("numpy").zeros(0, int)],
         Config(batch_size=chosen.batch),
@@ -282,11 +281,11 @@ def step(chosen: argparse.Namespace) -> None:
     for _ in range(8):
         x = timed(
             "data",
-            lambda: looks.normalise(
+            lambda: preprocessor.normalise(
                 augment(
                     lesson.fetch(every, 0)[0][0].to(where),
                     draws(len(every), 0, 0),
-                    looks.shape(1, 1),
+                    preprocessor.shape(1, 1),
                     "light",
                     0.4,
                 )
@@ -302,7 +301,7 @@ def step(chosen: argparse.Namespace) -> None:
     parts = {name: median(took[2:]) * 1000 for name, took in spent.items()}
     total = sum(parts.values())
     print(
-        f"a step of {chosen.batch} at {looks.size} pixels, {chosen.arch} (n 6): "
+        f"a step of {chosen.batch} at {preprocessor.size} pixels, {chosen.arch} (n 6): "
         + ", ".join(f"{name} {ms:.0f} ms ({ms / total:.0%})" for name, ms in parts.items())
     )
 
@@ -312,31 +311,32 @@ def predict(chosen: argparse.Namespace) -> None:
     from transformers import pipeline
 
     from demos import food
+    from demos.serving.model_slot import ModelSlot
     from training.media.pictures import load_picture
 
-    os.environ["RUNS"] = tempfile.mkdtemp()
+    slot = ModelSlot("food", food.FoodPredictor, Path(tempfile.mkdtemp()))
     _, encoded = pictures(8, chosen.natural)
     shown = [load_picture(e) for e in encoded]
     base, half = (
         pipeline(
             "image-classification",
-            food.SLOTS["food"].find("embedded-food").path,
+            slot.find("embedded-food").path,
             device="cpu",
             dtype=kind,
         )
         for kind in ("float32", "bfloat16")
     )  # float16, its own, is slow on a CPU
-    once = food.FoodPredictor(food.SLOTS["food"].find("embedded-food").path)
-    once.looks = dataclasses.replace(once.looks, mirrored=False)
+    once = food.FoodPredictor(slot.find("embedded-food").path)
+    once.preprocessor = dataclasses.replace(once.preprocessor, mirrored=False)
     mine, theirs, halved, looked, alone = [], [], [], [], []
     for i in range(100):
         picture = shown[i % len(shown)]
         theirs.append(_timed(lambda p=picture: base(p)))
         halved.append(_timed(lambda p=picture: half(p)))
-        mine.append(_timed(lambda p=picture: food.classify(p)))
-        alone.append(_timed(lambda p=picture: once.scores(once.looks.frame(p))))
-        answer = food.classify(picture)
-        looked.append(_timed(lambda a=answer: food.heat(a)))
+        mine.append(_timed(lambda p=picture: food.classify(slot, p)))
+        alone.append(_timed(lambda p=picture: once.scores(once.preprocessor.frame(p))))
+        answer = food.classify(slot, picture)
+        looked.append(_timed(lambda a=answer: food.heat(slot, a)))
     base_ms, half_ms, ms, alone_ms = (median(took[10:]) for took in (theirs, halved, mine, alone))
     print(
         f"prediction, embedded checkpoint, {shown[0].width} x {shown[0].height}, n 90, medians: "
@@ -356,15 +356,15 @@ def shapes(chosen: argparse.Namespace) -> None:
     from PIL import Image
 
     from training.data import pictures as picture_store
-    from training.data.examples import hold_out
+    from training.data.examples import holdout
     from training.recipes.food import data as food_data
     from training.recipes.food.config import FOOD
-    from training.recipes.food.score import predict
+    from training.recipes.food.score import opened, predict
     from training.runs import checkpoint
 
-    model, looks = open_network(checkpoint.embedded("food").path)
+    model, preprocessor = opened(checkpoint.embedded("food").path)
     data = food_data.load(FOOD, "hub")
-    held = data.test if chosen.test else hold_out(data.train, 0.05)[1]
+    held = data.test if chosen.test else holdout(data.train, 0.05)[1]
     resize = Image.Image.resize
     changes = {
         "as they are": lambda p: p,
@@ -390,7 +390,7 @@ def shapes(chosen: argparse.Namespace) -> None:
         shown = picture_store.Pictures(
             lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys
         )
-        found = predict(model, picture_store.Store(shown, looks), looks)
+        found = predict(model, picture_store.Store(shown, preprocessor), preprocessor)
         right = found.argmax(1) == held.labels
         if name == "as they are":
             plain = right

@@ -33,7 +33,7 @@ Pictures: TypeAlias = Examples[Image.Image]
 def read_pixels(
     pictures: Pictures,
     indices: np.ndarray,
-    looks: PicturePreprocessor,
+    preprocessor: PicturePreprocessor,
     beat: Callable[[], Any] = int,
     aspects: np.ndarray | None = None,
 ) -> Any:
@@ -41,12 +41,14 @@ def read_pixels(
     over height of each is written into `aspects`, (N,). Decoding lets Python's lock go, so
     threads help."""
     count = len(indices)
-    size = looks.size
-    out: Any = [None] * count if looks.longest else np.empty((count, 3, size, size), np.uint8)
+    size = preprocessor.size
+    out: Any = (
+        [None] * count if preprocessor.longest else np.empty((count, 3, size, size), np.uint8)
+    )
 
     def fill(row: int) -> None:
         picture = pictures.read_one(indices[row])
-        out[row] = looks.frame(picture).transpose(2, 0, 1)
+        out[row] = preprocessor.frame(picture).transpose(2, 0, 1)
         if aspects is not None:
             aspects[indices[row]] = picture.width / picture.height
 
@@ -86,25 +88,29 @@ class Store:
     a third of it, else decoded when asked."""
 
     def __init__(
-        self, pictures: Pictures, looks: PicturePreprocessor, beat: Callable[[], Any] = int
+        self, pictures: Pictures, preprocessor: PicturePreprocessor, beat: Callable[[], Any] = int
     ):
         self.pictures = pictures
-        self.looks = looks
+        self.preprocessor = preprocessor
         self.packed = None
         self.aspects = np.ones(
             len(pictures), np.float32
         )  # width over height, once a picture was read
-        largest = looks.size * max(looks.size, looks.longest)
+        largest = preprocessor.size * max(preprocessor.size, preprocessor.longest)
         if 3 * largest * len(pictures) * 3 < psutil.virtual_memory().available:
-            self.packed = read_pixels(pictures, np.arange(len(pictures)), looks, beat, self.aspects)
+            self.packed = read_pixels(
+                pictures, np.arange(len(pictures)), preprocessor, beat, self.aspects
+            )
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, indices: np.ndarray) -> Any:
         if self.packed is None:
-            return read_pixels(self.pictures, indices, self.looks, aspects=self.aspects)
-        return [self.packed[i] for i in indices] if self.looks.longest else self.packed[indices]
+            return read_pixels(self.pictures, indices, self.preprocessor, aspects=self.aspects)
+        return (
+            [self.packed[i] for i in indices] if self.preprocessor.longest else self.packed[indices]
+        )
 
     def batch(self, indices: Tensor) -> Tensor:
         """(n, 3, size, size) uint8, of pictures pressed into squares, where a GPU can fetch them

@@ -104,7 +104,10 @@ def _score_active(
 ) -> Gate | None:
     """The active checkpoint on the same examples; None where the slot is empty."""
     runs = run.path.parent
-    active_id = checkpoint.active(runs, run.slot)[-1]
+    chosen = checkpoint.active(runs, run.slot)
+    if not chosen:
+        return None
+    active_id = chosen[-1]
     is_start = start is not None and active_id == start.id
     if is_start and before is not None and exam.is_comparable(start.path):
         return Gate(active_id, True, before.value)  # it was scored a moment ago

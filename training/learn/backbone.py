@@ -93,7 +93,7 @@ def open_start(name: str, runs: Path, slot: str) -> Start:
         found = checkpoint.usable(checkpoint.find(runs, name, slot))
         return Start(found.id, found)
     path, revision = hub.download_model(name)
-    return Start(name, checkpoint.usable(Checkpoint(name, name, path)), revision)
+    return Start(name, checkpoint.usable(Checkpoint(name, name, path, "hub")), revision)
 
 
 # -- networks --------------------------------------------------------------------------------------
@@ -108,20 +108,21 @@ def is_bound_to_its_size(made: PretrainedConfig) -> bool:
 
 
 def resize_input(
-    made: PretrainedConfig, looks: PicturePreprocessor, config: SizeConfig, name: str
+    made: PretrainedConfig, preprocessor: PicturePreprocessor, config: SizeConfig, name: str
 ) -> PicturePreprocessor:
     """How the network `name` sees pictures of the size asked for, for which its config `made` is
     changed; a network that was trained must be able to. A Swin that knows of places within its
     windows alone can, from windows of the usual size on. Raises SettingsError."""
     size = config.image_size
     scratch = config.method == "scratch"
-    if size in (0, looks.size):
-        return looks
+    if size in (0, preprocessor.size):
+        return preprocessor
     windows = made.model_type == "swin" and not made.use_absolute_embeddings
     if is_bound_to_its_size(made) and not scratch:
         if not windows:
             raise SettingsError(
-                f"{name} sees pictures of {looks.size} pixels and no others: leave image_size at 0."
+                f"{name} sees pictures of {preprocessor.size} pixels and no others: leave "
+                "image_size at 0."
             )
         least = made.window_size * made.patch_size * 2 ** (len(made.depths) - 1)
         if size < least:
@@ -130,7 +131,7 @@ def resize_input(
             )
     if hasattr(made, "image_size") and (scratch or windows):
         made.image_size = size
-    return PicturePreprocessor(size, looks.mean, looks.std)
+    return PicturePreprocessor(size, preprocessor.mean, preprocessor.std)
 
 
 def make_network(

@@ -1,15 +1,15 @@
-"""The checkpoints that a slot can hold: embedded, and every finished run. And which one is active.
+"""The checkpoints that a slot can hold: the embedded one, where there is one, and every finished
+run. And which one is active.
 
 An id is `embedded-<slot>` or a run's id; never a path. `runs/active.json` keeps each slot's choice
 over a restart; it is written under the lock of `runs/`.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from training.runs.run import Run, lock, read_json, write_json
 
@@ -23,18 +23,33 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """A directory that `from_pretrained` loads. It comes with this project, or a run published it,
+    or it was fetched from the Hub."""
+
     id: str
-    name: str
+    name: str  # as the API and the command tell it
     path: Path
+    kind: Literal["embedded", "run", "hub"]
 
+    @property
+    def title(self) -> str:
+        """The name as the page shows it."""
+        return "Built-in" if self.kind == "embedded" else self.name
 
-def runs_dir() -> Path:
-    """Where runs are kept: RUNS, or `runs` in the working directory."""
-    return Path(os.environ.get("RUNS") or "runs").resolve()
+    @property
+    def bytes(self) -> int:
+        """The size of its weight files on disk."""
+        return sum(file.stat().st_size for file in self.path.glob("*.safetensors"))
 
 
 def embedded(slot: str) -> Checkpoint:
-    return Checkpoint(f"embedded-{slot}", "embedded", EMBEDDED / slot)
+    """The one that comes with this project, where `has_embedded(slot)`."""
+    return Checkpoint(f"embedded-{slot}", "embedded", EMBEDDED / slot, "embedded")
+
+
+def has_embedded(slot: str) -> bool:
+    """Whether this project brings a checkpoint for a slot: a new recipe may have none yet."""
+    return (EMBEDDED / slot).is_dir()
 
 
 def of_run(run: Run) -> Checkpoint:
@@ -45,12 +60,13 @@ def of_run(run: Run) -> Checkpoint:
         name = run.config.get("name") or made.describe(recipe.parse(made.config, run.config))
     except recipe.SettingsError:  # made by another version, whose recipes or settings were others
         name = run.recipe
-    return Checkpoint(run.id, f"{name} · {run.id[-4:]}", run.checkpoint)
+    return Checkpoint(run.id, f"{name} · {run.id[-4:]}", run.checkpoint, "run")
 
 
 def listing(runs: Path, slot: str) -> Iterator[Checkpoint]:
     """The embedded one, then the runs that landed here, newest first."""
-    yield embedded(slot)
+    if has_embedded(slot):
+        yield embedded(slot)
     for run in reversed(Run.all(runs)):
         if run.has_checkpoint and run.slot == slot:
             yield of_run(run)
@@ -74,9 +90,12 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
 
 
 def active(runs: Path, slot: str) -> list[str]:
-    """Ids, the active one last; those before it are what Roll back returns to."""
+    """Ids, the active one last; those before it are what Roll back returns to. Empty where nothing
+    is embedded and nothing was chosen."""
     chosen = (read_json(runs / "active.json", {}) or {}).get(slot)
-    return chosen if isinstance(chosen, list) and chosen else [f"embedded-{slot}"]
+    if isinstance(chosen, list) and chosen:
+        return chosen
+    return [embedded(slot).id] if has_embedded(slot) else []
 
 
 def set_active(runs: Path, slot: str, history: list[str]) -> None:

@@ -69,7 +69,7 @@ FLOOR = math.log(1e-6)  # of the power of a clip's loudest part
 SHORTEST = 8_000
 
 
-class Ear:
+class SoundPreprocessor:
     """How a network hears: waves in, its input out."""
 
     def __init__(self, extractor: Any, norm: str = ""):
@@ -82,7 +82,7 @@ class Ear:
         self._mel: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def of(cls, path: Path) -> "Ear":
+    def from_checkpoint(cls, path: Path) -> "SoundPreprocessor":
         """As a checkpoint says. Raises CheckpointError."""
         try:
             extractor = AutoFeatureExtractor.from_pretrained(path, local_files_only=True)
@@ -94,10 +94,7 @@ class Ear:
             ) from error
         return cls(extractor, getattr(config, "feat_extract_norm", ""))
 
-    def processor(self) -> Any:
-        return self.extractor
-
-    def inputs(self, clips: list[np.ndarray]) -> dict[str, Tensor]:
+    def prepare(self, clips: list[np.ndarray]) -> dict[str, Tensor]:
         """Padded to the longest of these float32 (n,) clips, with the mask that says what is
         padding."""
         if isinstance(self.extractor, SeamlessM4TFeatureExtractor):
@@ -152,25 +149,27 @@ class Ear:
         return {"input_features": out.reshape(len(clips), steps, -1), "attention_mask": heard}
 
 
-def open_network(path: Path) -> tuple[nn.Module, Ear]:
+def open_network(path: Path) -> tuple[nn.Module, SoundPreprocessor]:
     """A checkpoint as float32, and how it hears."""
     model = AutoModelForAudioClassification.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
-    return model, Ear.of(path)
+    return model, SoundPreprocessor.from_checkpoint(path)
 
 
-def build_network(config: Config, start: Start, classes: list[str]) -> tuple[nn.Module, Ear]:
+def build_network(
+    config: Config, start: Start, classes: list[str]
+) -> tuple[nn.Module, SoundPreprocessor]:
     """The network to train, float32, and how it hears. A head for as many classes is kept, another
     one is new. Raises SettingsError, CheckpointError."""
     torch.manual_seed(config.seed)
     labels = backbone.name_labels(classes)
     if start.path is None:
         made = AutoConfig.for_model(**ARCHS[config.arch], **labels)
-        ear = Ear(_make_extractor(made.model_type))
+        preprocessor = SoundPreprocessor(_make_extractor(made.model_type))
     else:
         made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
-        ear = Ear.of(start.path)
+        preprocessor = SoundPreprocessor.from_checkpoint(start.path)
     if hasattr(made, "mask_time_prob"):
         made.apply_spec_augment = config.spec_augment > 0
         made.mask_time_prob = config.spec_augment
@@ -181,7 +180,7 @@ def build_network(config: Config, start: Start, classes: list[str]) -> tuple[nn.
     stays = config.encoder == "frozen" and config.method != "scratch"
     if stays and hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()
-    return model, ear
+    return model, preprocessor
 
 
 def _make_extractor(model_type: str) -> Any:

@@ -16,7 +16,7 @@ from training.learn import backbone, features
 from training.recipes.audio_intent import model as networks
 from training.recipes.audio_intent.config import Config
 from training.recipes.audio_intent.data import MOST, RATE, Heard
-from training.recipes.audio_intent.model import Ear, open_network
+from training.recipes.audio_intent.model import SoundPreprocessor, open_network
 from training.runs.batches import batches
 from training.runs.run import Run
 
@@ -25,15 +25,17 @@ HEAD = ("layer_weights", "projector.", "classifier.")  # weights that are no par
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, heard: Heard, ear: Ear, run: Run | None = None) -> np.ndarray:
+def predict(
+    model: nn.Module, heard: Heard, preprocessor: SoundPreprocessor, run: Run | None = None
+) -> np.ndarray:
     """Probabilities, (N, labels). Raises Stopped when `run` is asked to stop."""
     model.eval()
     where = next(model.parameters()).device
-    step = 1 if ear.alone else STEP
+    step = 1 if preprocessor.alone else STEP
     order = np.argsort(heard.lengths, kind="stable")  # clips of like length pad each other little
     parts = []
     for at in batches(len(order), step, run):
-        inputs = ear.inputs([heard[i] for i in order[at]])
+        inputs = preprocessor.prepare([heard[i] for i in order[at]])
         logits = model(**{name: t.to(where) for name, t in inputs.items()}).logits
         parts.append(logits.float().softmax(1).cpu())
     if not parts:
@@ -41,7 +43,9 @@ def predict(model: nn.Module, heard: Heard, ear: Ear, run: Run | None = None) ->
     return torch.cat(parts).numpy()[np.argsort(order)]
 
 
-def compute_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tensor:
+def compute_features(
+    model: nn.Module, preprocessor: SoundPreprocessor, heard: Heard, run: Run
+) -> Tensor:
     """(N, layers, width), or (N, width) where a network has no sum of layers: from the disk, or
     computed now and kept. Raises Stopped."""
     layers = networks.has_layer_weights(model)
@@ -50,7 +54,7 @@ def compute_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tens
     key = features.make_key(
         weights,
         heard.clips[order],
-        ear.extractor.to_json_string(),
+        preprocessor.extractor.to_json_string(),
         heard.most,
         layers,
         networks.FLOOR,
@@ -58,14 +62,14 @@ def compute_features(model: nn.Module, ear: Ear, heard: Heard, run: Run) -> Tens
     model.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
-        inputs = ear.inputs([heard[i] for i in indices])
+        inputs = preprocessor.prepare([heard[i] for i in indices])
         inputs = {name: t.to(device()) for name, t in inputs.items()}
         with torch.no_grad():
             if layers:
                 return networks.average_layers(model, inputs)
             return backbone.compute_features(model, **inputs)
 
-    step = 1 if ear.alone else STEP
+    step = 1 if preprocessor.alone else STEP
     return features.load_or_compute(run.path.parent, key, order, compute, run, step)
 
 
@@ -74,14 +78,14 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
     prepared: dict[float, Heard] = {}  # by the seconds that are heard
 
     def ask(path: Path, run: Run | None) -> np.ndarray:
-        model, ear = open_network(path)
+        model, preprocessor = open_network(path)
         seconds = float(getattr(model.config, "seconds", MOST))
         if seconds not in prepared:
             prepared[seconds] = Heard(data.test, seconds, run.beat if run else int)
         if config.method == "frozen" and run:
-            found = compute_features(model, ear, prepared[seconds], run)
+            found = compute_features(model, preprocessor, prepared[seconds], run)
             return features.predict_from(networks.find_head(model), [found])
-        return predict(model.to(device()), prepared[seconds], ear, run)
+        return predict(model.to(device()), prepared[seconds], preprocessor, run)
 
     def show(index: int, stem: Path) -> str:
         heard = data.test.read_one(index)[: round(MOST * RATE)]

@@ -26,7 +26,7 @@ from training.recipes.audio_intent import model as networks
 from training.recipes.audio_intent import score
 from training.recipes.audio_intent.config import Config
 from training.recipes.audio_intent.data import RATE, Clips, Heard
-from training.recipes.audio_intent.model import Ear, build_network
+from training.recipes.audio_intent.model import SoundPreprocessor, build_network
 from training.runs.run import Run
 
 ENOUGH = 200  # optimizer steps of the whole run, below which a network hardly learns
@@ -48,7 +48,7 @@ def train(config: Config, run: Run) -> Report:
     part, validation = finetune.choose_examples(data.train, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
-    model, ear = build_network(config, start, data.classes)
+    model, preprocessor = build_network(config, start, data.classes)
     rate = backbone.choose_learning_rate(config, config.method, model)
     finetune.record(
         run,
@@ -61,20 +61,20 @@ def train(config: Config, run: Run) -> Report:
     )
     run.say(classification.describe_examples("clips", part, validation, data))
     heard = _hear(part, config, run)
-    _warn(heard, ear, config, run)
+    _warn(heard, preprocessor, config, run)
 
     session = Session(config, config.method, rate, start, run, accelerator)
     if frozen:
         lesson, outcome = finetune.teach_features(
             networks.find_head(model),
-            lambda: _make_head_lesson(model, ear, heard, validation, config, run),
+            lambda: _make_head_lesson(model, preprocessor, heard, validation, config, run),
             session,
         )
     else:
         spells = bool(config.spelling and part.texts)
         lesson, outcome = finetune.teach_network(
             model,
-            lambda learner: make_lesson(learner, ear, heard, validation, config, run),
+            lambda learner: make_lesson(learner, preprocessor, heard, validation, config, run),
             session,
             add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
             find_heads=lambda learner: _list_heads(model, learner),
@@ -87,7 +87,7 @@ def train(config: Config, run: Run) -> Report:
     def save(folder: Path) -> None:
         model.config.trained_on = data.name
         model.config.seconds = heard.seconds
-        finetune.save_network(model.cpu(), ear.processor(), folder, config.store)
+        finetune.save_network(model.cpu(), preprocessor.extractor, folder, config.store)
 
     report = finetune.finish(
         run,
@@ -113,7 +113,7 @@ def _hear(part: Clips, config: Config, run: Run) -> Heard:
     return heard
 
 
-def _warn(heard: Heard, ear: Ear, config: Config, run: Run) -> None:
+def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Run) -> None:
     """What a person should know before it starts."""
     notes = [*heard.problems[:10]]
     if heard.seconds * RATE < np.median(heard.whole) / 2:
@@ -129,7 +129,7 @@ def _warn(heard: Heard, ear: Ear, config: Config, run: Run) -> None:
         )
     if config.spelling and not heard.clips.texts:
         notes.append("the data does not tell what is said, so spelling cannot be learned from it.")
-    if ear.alone:
+    if preprocessor.alone:
         notes.append(
             "this network hears a clip otherwise when it is padded in a batch (its feature encoder "
             "normalises over time), so clips are scored one at a time, as on the page."
@@ -199,17 +199,27 @@ def plain(text: str) -> str:
 
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_head_lesson(
-    model: nn.Module, ear: Ear, heard: Heard, validation: Clips, config: Config, run: Run
+    model: nn.Module,
+    preprocessor: SoundPreprocessor,
+    heard: Heard,
+    validation: Clips,
+    config: Config,
+    run: Run,
 ) -> Lesson:
     held = Heard(validation, heard.seconds, run.beat)
-    given = score.compute_features(model, ear, heard, run)
-    shown = score.compute_features(model, ear, held, run)
+    given = score.compute_features(model, preprocessor, heard, run)
+    shown = score.compute_features(model, preprocessor, held, run)
     head = networks.find_head(model)
     return classification.make_head_lesson(head, given, heard.clips, [shown], validation, config)
 
 
 def make_lesson(
-    model: nn.Module, ear: Ear, heard: Heard, validation: Clips, config: Config, run: Run
+    model: nn.Module,
+    preprocessor: SoundPreprocessor,
+    heard: Heard,
+    validation: Clips,
+    config: Config,
+    run: Run,
 ) -> Lesson:
     """Clips, varied as they are fetched, for methods that train the backbone. `model` may be a
     Speller."""
@@ -227,7 +237,7 @@ def make_lesson(
     def fetch(indices: Tensor, epoch: int) -> tuple[dict[str, Tensor], Tensor, Tensor, int]:
         clips = list(pool.map(lambda i: vary_one(i, epoch), indices.tolist()))
         chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
-        return ear.inputs(clips), labels[indices], indices, chance
+        return preprocessor.prepare(clips), labels[indices], indices, chance
 
     def compute_loss(
         model: nn.Module, batch: tuple[dict[str, Tensor], Tensor, Tensor, int], piece: slice
@@ -250,7 +260,7 @@ def make_lesson(
         )
 
     def predict() -> np.ndarray:
-        return score.predict(model.model if spells else model, held, ear, run)
+        return score.predict(model.model if spells else model, held, preprocessor, run)
 
     return Lesson(
         len(heard),

@@ -44,23 +44,20 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
 @dataclass
-class Eye:
+class CaptionPreprocessor:
     """How a captioner sees, and its words."""
 
-    looks: PicturePreprocessor
+    pictures: PicturePreprocessor
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
-    def of(cls, path: Path) -> "Eye":
+    def from_checkpoint(cls, path: Path) -> "CaptionPreprocessor":
         """Raises CheckpointError."""
         return cls(PicturePreprocessor.from_checkpoint(path), open_tokenizer(path))
 
     def save_pretrained(self, path: Path) -> None:
-        self.looks.processor().save_pretrained(path)
+        self.pictures.processor().save_pretrained(path)
         self.tokenizer.save_pretrained(path)
-
-    def processor(self) -> "Eye":
-        return self
 
     def tokenize(self, texts: list[str], most: int) -> list[list[int]]:
         """Each sentence as the decoder's numbers, the last one END."""
@@ -109,12 +106,12 @@ def is_captioner(path: Path) -> bool:
     return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
 
 
-def open_network(path: Path) -> tuple[nn.Module, Eye]:
+def open_network(path: Path) -> tuple[nn.Module, CaptionPreprocessor]:
     """A checkpoint as float32, and how it sees and spells."""
     model = VisionEncoderDecoderModel.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
-    return model, Eye.of(path)
+    return model, CaptionPreprocessor.from_checkpoint(path)
 
 
 def find_start(config: Config, runs: Path, slot: str) -> Start:
@@ -127,34 +124,36 @@ def find_start(config: Config, runs: Path, slot: str) -> Start:
 
 def build_network(
     config: Config, start: Start, texts: list[str], runs: Path
-) -> tuple[nn.Module, Eye, dict[str, str]]:
+) -> tuple[nn.Module, CaptionPreprocessor, dict[str, str]]:
     """The network to train, float32, how it sees and spells, and the parts that it is joined of,
     with the revisions of those of the Hub ("" for others). Raises SettingsError, CheckpointError.
     """
     torch.manual_seed(config.seed)
     revisions: dict[str, str] = {}
     if config.parts:
-        model, eye, revisions = _join_parts(config, *config.parts, texts, runs)
+        model, preprocessor, revisions = _join_parts(config, *config.parts, texts, runs)
     else:
-        model, eye = _open_start(config, start.checkpoint)
-    configure(model, eye.tokenizer, config)
-    return model, eye, revisions
+        model, preprocessor = _open_start(config, start.checkpoint)
+    configure(model, preprocessor.tokenizer, config)
+    return model, preprocessor, revisions
 
 
-def _open_start(config: Config, start: Checkpoint) -> tuple[nn.Module, Eye]:
+def _open_start(config: Config, start: Checkpoint) -> tuple[nn.Module, CaptionPreprocessor]:
     if not is_captioner(start.path):
         raise SettingsError(
             f"{start.name} is no captioner of an encoder and a decoder: choose another start, or "
             "start parts, and name it as the encoder."
         )
-    eye = Eye.of(start.path)
+    preprocessor = CaptionPreprocessor.from_checkpoint(start.path)
     try:
         made = AutoConfig.from_pretrained(start.path, local_files_only=True)
-        eye.looks = backbone.resize_input(made.encoder, eye.looks, config, start.name)
+        preprocessor.pictures = backbone.resize_input(
+            made.encoder, preprocessor.pictures, config, start.name
+        )
         made.decoder.is_decoder = True
         made.decoder.add_cross_attention = True
         if config.method == "scratch":
-            return VisionEncoderDecoderModel(made).float(), eye
+            return VisionEncoderDecoderModel(made).float(), preprocessor
         with backbone.quiet_transformers():
             model = VisionEncoderDecoderModel.from_pretrained(
                 start.path,
@@ -169,18 +168,18 @@ def _open_start(config: Config, start: Checkpoint) -> tuple[nn.Module, Eye]:
         raise SettingsError(
             f"{start.name} cannot be used to write captions: {str(error).splitlines()[0][:200]}"
         ) from error
-    return model, eye
+    return model, preprocessor
 
 
 # -- parts -----------------------------------------------------------------------------------------
 def _join_parts(
     config: Config, sees: str, writes: str, texts: list[str], runs: Path
-) -> tuple[nn.Module, Eye, dict[str, str]]:
-    encoder, looks, seeing = _open_encoder(config, sees, runs)
+) -> tuple[nn.Module, CaptionPreprocessor, dict[str, str]]:
+    encoder, pictures, seeing = _open_encoder(config, sees, runs)
     decoder, tokenizer, writing = _open_decoder(config, writes, texts)
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder.config)
     model = VisionEncoderDecoderModel(config=made, encoder=encoder, decoder=decoder)
-    return model, Eye(looks, tokenizer), {sees: seeing, writes: writing}
+    return model, CaptionPreprocessor(pictures, tokenizer), {sees: seeing, writes: writing}
 
 
 def _open_encoder(
@@ -188,17 +187,17 @@ def _open_encoder(
 ) -> tuple[nn.Module, PicturePreprocessor, str]:
     """The encoder, how it sees, and its revision on the Hub."""
     if name == NEW:
-        looks = PicturePreprocessor(config.image_size or SIZE)
-        made = AutoConfig.for_model(**ENCODER, image_size=looks.size)
-        return AutoModel.from_config(made), looks, ""
+        pictures = PicturePreprocessor(config.image_size or SIZE)
+        made = AutoConfig.for_model(**ENCODER, image_size=pictures.size)
+        return AutoModel.from_config(made), pictures, ""
     start = backbone.open_start(name, runs, "food")  # the slot whose checkpoints see pictures
-    looks = PicturePreprocessor.from_checkpoint(start.path)
+    pictures = PicturePreprocessor.from_checkpoint(start.path)
     made = AutoConfig.from_pretrained(start.path, local_files_only=True)
-    looks = backbone.resize_input(made, looks, config, name)
+    pictures = backbone.resize_input(made, pictures, config, name)
     encoder = _open_part(AutoModel, start.path, made, name, config)
     with torch.no_grad():
         try:
-            states = encoder(pixel_values=torch.zeros(1, 3, looks.size, looks.size))[0]
+            states = encoder(pixel_values=torch.zeros(1, 3, pictures.size, pictures.size))[0]
             fits = states.ndim == 3 and hasattr(encoder.config, "hidden_size")
         except (TypeError, ValueError, RuntimeError):
             fits = False
@@ -207,7 +206,7 @@ def _open_encoder(
             f"{name} ({made.model_type}) does not give a row of numbers for each place of a "
             "picture, which the decoder attends to. Choose a ViT, DeiT or Swin as the encoder."
         )
-    return encoder, looks, start.revision
+    return encoder, pictures, start.revision
 
 
 def _open_decoder(

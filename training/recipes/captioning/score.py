@@ -25,7 +25,7 @@ from training.recipes.captioning import metrics
 from training.recipes.captioning.config import BEAMS, Config
 from training.recipes.captioning.data import tidy
 from training.recipes.captioning.model import (
-    Eye,
+    CaptionPreprocessor,
     Teller,
     encode,
     is_captioner,
@@ -40,7 +40,9 @@ STEP = 32  # pictures at a time
 SHOWN = 12  # best and worst captions in the report, each
 
 
-def _encode_all(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterator[Tensor]:
+def _encode_all(
+    net: nn.Module, preprocessor: CaptionPreprocessor, given: Any, run: Run | None
+) -> Iterator[Tensor]:
     """What the encoder makes of a Store's pictures, or made of them already, some at a time. Raises
     Stopped."""
     where = next(net.parameters()).device
@@ -49,25 +51,37 @@ def _encode_all(net: nn.Module, eye: Eye, given: Any, run: Run | None) -> Iterat
             yield given[at].to(where).float()
         else:
             pixels = torch.from_numpy(given[np.arange(at.start, at.stop)])
-            yield encode(net, eye.looks.normalise(pixels.to(where)))
+            yield encode(net, preprocessor.pictures.normalise(pixels.to(where)))
 
 
 @torch.inference_mode()
 def write_captions(
-    net: nn.Module, eye: Eye, given: Any, run: Run | None = None, beams: int = BEAMS
+    net: nn.Module,
+    preprocessor: CaptionPreprocessor,
+    given: Any,
+    run: Run | None = None,
+    beams: int = BEAMS,
 ) -> list[str]:
     """A caption for each picture of a Store (or for each encoding). Raises Stopped."""
     net.eval()
     said: list[str] = []
-    for states in _encode_all(net, eye, given, run):
+    for states in _encode_all(net, preprocessor, given, run):
         ids = net.generate(**prepare_generation(net, states), num_beams=beams, do_sample=False)
-        said += [tidy(text) for text in eye.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        said += [
+            tidy(text)
+            for text in preprocessor.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        ]
     return said
 
 
 @torch.inference_mode()
 def compute_loss(
-    net: nn.Module, eye: Eye, pictures: Pictures, given: Any, most: int, run: Run | None = None
+    net: nn.Module,
+    preprocessor: CaptionPreprocessor,
+    pictures: Pictures,
+    given: Any,
+    most: int,
+    run: Run | None = None,
 ) -> float:
     """Mean loss a word on the first caption of each picture, in nats."""
     net.eval()
@@ -75,10 +89,10 @@ def compute_loss(
     total = 0.0
     count = 0
     start = net.config.decoder_start_token_id
-    padding = eye.tokenizer.pad_token_id
+    padding = preprocessor.tokenizer.pad_token_id
     teller = Teller(net, net)
-    for number, states in enumerate(_encode_all(net, eye, given, run)):
-        rows = eye.tokenize(texts[number * STEP : number * STEP + len(states)], most)
+    for number, states in enumerate(_encode_all(net, preprocessor, given, run)):
+        rows = preprocessor.tokenize(texts[number * STEP : number * STEP + len(states)], most)
         read, write, real = (t.to(states.device) for t in pad(rows, start, padding))
         logits, _ = teller(states, read, real, 1, True)
         total += float(F.cross_entropy(logits.float(), write[real], reduction="sum"))
@@ -87,29 +101,38 @@ def compute_loss(
 
 
 def judge(
-    net: nn.Module, eye: Eye, held_out: Pictures, given: Any, config: Config, run: Run
+    net: nn.Module,
+    preprocessor: CaptionPreprocessor,
+    held_out: Pictures,
+    given: Any,
+    config: Config,
+    run: Run,
 ) -> tuple[float, float]:
     """What an epoch is judged by, higher is better, and the loss. Raises Stopped."""
-    loss = compute_loss(net, eye, held_out, given, config.words, run)
+    loss = compute_loss(net, preprocessor, held_out, given, config.words, run)
     if config.best == "loss":
         return math.exp(-loss), loss
     references = [held_out.texts[place] for place in held_out.places]
     return float(
-        metrics.cider_d(write_captions(net, eye, given, run, beams=1), references).mean()
+        metrics.cider_d(write_captions(net, preprocessor, given, run, beams=1), references).mean()
     ), loss
 
 
-def compute_encodings(net: nn.Module, eye: Eye, pictures: Pictures, run: Run) -> Tensor:
+def compute_encodings(
+    net: nn.Module, preprocessor: CaptionPreprocessor, pictures: Pictures, run: Run
+) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises
     Stopped."""
     order = pictures.places.argsort()
-    key = features.make_key(net.encoder.state_dict(), pictures[order], eye.looks.fingerprint)
+    key = features.make_key(
+        net.encoder.state_dict(), pictures[order], preprocessor.pictures.fingerprint
+    )
     net.eval().to(device())
 
     def compute(indices: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(read_pixels(pictures, indices, eye.looks))
+        pixels = torch.from_numpy(read_pixels(pictures, indices, preprocessor.pictures))
         with torch.no_grad():
-            return encode(net, eye.looks.normalise(pixels.to(device())))
+            return encode(net, preprocessor.pictures.normalise(pixels.to(device())))
 
     return features.load_or_compute(run.path.parent, key, order, compute, run, STEP)
 
@@ -122,12 +145,16 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
     stores: dict[PicturePreprocessor, Store] = {}
 
     def ask(path: Path, run: Run | None) -> list[str]:
-        net, eye = open_network(path)
+        net, preprocessor = open_network(path)
         if config.method == "frozen" and run:
-            return write_captions(net, eye, compute_encodings(net, eye, pictures, run), run)
-        if eye.looks not in stores:
-            stores[eye.looks] = Store(pictures, eye.looks, run.beat if run else int)
-        return write_captions(net.to(device()), eye, stores[eye.looks], run)
+            return write_captions(
+                net, preprocessor, compute_encodings(net, preprocessor, pictures, run), run
+            )
+        if preprocessor.pictures not in stores:
+            stores[preprocessor.pictures] = Store(
+                pictures, preprocessor.pictures, run.beat if run else int
+            )
+        return write_captions(net.to(device()), preprocessor, stores[preprocessor.pictures], run)
 
     def score(captions: list[str]) -> Score:
         return score_captions(captions, references)

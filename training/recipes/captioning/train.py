@@ -28,7 +28,7 @@ from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import score
 from training.recipes.captioning.config import Config
 from training.recipes.captioning.model import (
-    Eye,
+    CaptionPreprocessor,
     Parts,
     Teller,
     build_network,
@@ -59,7 +59,7 @@ def train(config: Config, run: Run) -> Report:
     start = find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
     texts = [text for place in data.train.places for text in data.train.texts[place]]
-    net, eye, revisions = build_network(config, start, texts, run.path.parent)
+    net, preprocessor, revisions = build_network(config, start, texts, run.path.parent)
     rate = backbone.choose_learning_rate(config, config.method, net)
     finetune.record(
         run,
@@ -83,7 +83,7 @@ def train(config: Config, run: Run) -> Report:
         learner = Teller(learns, net).to(device())
         _, outcome = finetune.teach_features(
             learner,
-            lambda: _make_frozen_lesson(learner, net, eye, part, judged, config, run),
+            lambda: _make_frozen_lesson(learner, net, preprocessor, part, judged, config, run),
             session,
             heads=_list_heads(net, learner),
         )
@@ -91,7 +91,9 @@ def train(config: Config, run: Run) -> Report:
         names = tuple(find_names(part)) if config.naming else ()
         _, outcome = finetune.teach_network(
             net,
-            lambda learner: _make_picture_lesson(learner, net, eye, part, judged, config, run),
+            lambda learner: _make_picture_lesson(
+                learner, net, preprocessor, part, judged, config, run
+            ),
             session,
             add_lora=lambda network: _add_lora(network, config),
             find_heads=lambda learner: _list_heads(net, learner),
@@ -100,7 +102,7 @@ def train(config: Config, run: Run) -> Report:
 
     def save(folder: Path) -> None:
         net.config.trained_on = data.name
-        finetune.save_network(net.cpu(), eye, folder, config.store)
+        finetune.save_network(net.cpu(), preprocessor, folder, config.store)
 
     return finetune.finish(
         run,
@@ -128,13 +130,13 @@ class Sentences:
     """The captions of a part's pictures as numbers, and which of them an epoch learns from: every
     one in its turn."""
 
-    def __init__(self, part: Pictures, eye: Eye, config: Config):
+    def __init__(self, part: Pictures, preprocessor: CaptionPreprocessor, config: Config):
         texts = [part.texts[place] for place in part.places]
-        flat = iter(eye.tokenize([text for each in texts for text in each], config.words))
+        flat = iter(preprocessor.tokenize([text for each in texts for text in each], config.words))
         self.ids = [[next(flat) for _ in each] for each in texts]
         self.first = np.random.default_rng(config.seed).integers(0, 1000, len(texts))
         self.each = config.each
-        self.padding = eye.tokenizer.pad_token_id
+        self.padding = preprocessor.tokenizer.pad_token_id
 
     def choose(self, index: int, epoch: int) -> list[list[int]]:
         """`each` captions of a picture."""
@@ -185,22 +187,22 @@ def choose_judged(validation: Pictures) -> Pictures:
 def _make_frozen_lesson(
     learner: Teller,
     net: nn.Module,
-    eye: Eye,
+    preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
     config: Config,
     run: Run,
 ) -> Lesson:
     """On what the encoder makes of each picture, computed once."""
-    given = score.compute_encodings(net, eye, part, run)
-    held = score.compute_encodings(net, eye, judged, run)
-    return make_lesson(learner, net, eye, part, given, judged, held, config, run)
+    given = score.compute_encodings(net, preprocessor, part, run)
+    held = score.compute_encodings(net, preprocessor, judged, run)
+    return make_lesson(learner, net, preprocessor, part, given, judged, held, config, run)
 
 
 def _make_picture_lesson(
     learner: Teller,
     net: nn.Module,
-    eye: Eye,
+    preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
     config: Config,
@@ -208,16 +210,16 @@ def _make_picture_lesson(
 ) -> Lesson:
     run.beat("preparing the pictures")
     # No larger than they are, and a margin larger than the network sees, so that crops stay sharp.
-    side = max(min(measure_usual_side(part), round(MARGIN * eye.looks.size)), 1)
+    side = max(min(measure_usual_side(part), round(MARGIN * preprocessor.pictures.size)), 1)
     given = Store(part, PicturePreprocessor(side), run.beat)
-    held = Store(judged, eye.looks, run.beat)
-    return make_lesson(learner, net, eye, part, given, judged, held, config, run)
+    held = Store(judged, preprocessor.pictures, run.beat)
+    return make_lesson(learner, net, preprocessor, part, given, judged, held, config, run)
 
 
 def make_lesson(
     learner: Teller,
     net: nn.Module,
-    eye: Eye,
+    preprocessor: CaptionPreprocessor,
     part: Pictures,
     given: Store | Tensor,
     judged: Pictures,
@@ -229,7 +231,7 @@ def make_lesson(
     them."""
     where = device()
     encoded = isinstance(given, Tensor)
-    sentences = Sentences(part, eye, config)
+    sentences = Sentences(part, preprocessor, config)
     start = net.config.decoder_start_token_id
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     names = mark_names(part, learner.names) if learner.names else None
@@ -249,8 +251,10 @@ def make_lesson(
         return batch
 
     def vary(pixels: Tensor, rows: Tensor) -> Tensor:
-        shape = (eye.looks.size, eye.looks.size)
-        return eye.looks.normalise(augment(pixels, rows, shape, config.augmentation, config.crop))
+        shape = (preprocessor.pictures.size, preprocessor.pictures.size)
+        return preprocessor.pictures.normalise(
+            augment(pixels, rows, shape, config.augmentation, config.crop)
+        )
 
     def compute_loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
         own = {
@@ -279,7 +283,7 @@ def make_lesson(
         return total
 
     def judge() -> tuple[float, float]:
-        return score.judge(net, eye, judged, held, config, run)
+        return score.judge(net, preprocessor, judged, held, config, run)
 
     def set_mode(model: nn.Module) -> None:
         model.train()

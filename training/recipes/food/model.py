@@ -32,36 +32,38 @@ def build_network(
     torch.manual_seed(config.seed)
     labels = backbone.name_labels(classes)
     if start.path is None:
-        before = looks = PicturePreprocessor(config.image_size or SIZE)
-        made = AutoConfig.for_model(**ARCHS[config.arch], image_size=looks.size, **labels)
+        before = preprocessor = PicturePreprocessor(config.image_size or SIZE)
+        made = AutoConfig.for_model(**ARCHS[config.arch], image_size=preprocessor.size, **labels)
     else:
         before = PicturePreprocessor.from_checkpoint(start.path)
         made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
-        looks = backbone.resize_input(made, before, config, start.checkpoint.name)
-    _refuse_other_sizes(made, looks, config)
+        preprocessor = backbone.resize_input(made, before, config, start.checkpoint.name)
+    _refuse_other_sizes(made, preprocessor, config)
     own_shape = bool(before.longest) if config.shape == "start" else config.shape == "own"
-    if own_shape != bool(looks.longest):
-        looks = looks.with_own_shape(own_shape)
+    if own_shape != bool(preprocessor.longest):
+        preprocessor = preprocessor.with_own_shape(own_shape)
     mirrored = config.mirror == "on"
     if config.mirror == "start":
         # Of other classes, left and right may be what tells them apart.
         same = start.path is not None and checkpoint.labels(start.path) == classes
         mirrored = same and before.mirrored
-    looks = replace(looks, mirrored=mirrored)
+    preprocessor = replace(preprocessor, mirrored=mirrored)
     auto = AutoModelForImageClassification
     model = backbone.make_network(auto, made, config.method, start, "pictures")
     # Pictures lie in memory so: a convolution need not turn them.
-    return model.to(memory_format=torch.channels_last), looks
+    return model.to(memory_format=torch.channels_last), preprocessor
 
 
-def _refuse_other_sizes(made: PretrainedConfig, looks: PicturePreprocessor, config: Config) -> None:
+def _refuse_other_sizes(
+    made: PretrainedConfig, preprocessor: PicturePreprocessor, config: Config
+) -> None:
     if not backbone.is_bound_to_its_size(made):
         return
     if config.progressive == "on":
         raise SettingsError(
             f"A {made.model_type} sees pictures of one size: leave progressive off."
         )
-    if config.train_size not in (0, looks.size):
+    if config.train_size not in (0, preprocessor.size):
         raise SettingsError(
             f"A {made.model_type} sees pictures of one size: leave train_size at 0."
         )

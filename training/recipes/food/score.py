@@ -39,7 +39,7 @@ def ask_by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, shown: Store, looks: PicturePreprocessor, run: Run | None = None
+    model: nn.Module, shown: Store, preprocessor: PicturePreprocessor, run: Run | None = None
 ) -> np.ndarray:
     """Probabilities, (N, labels), of pictures at the network's size. Raises Stopped when `run` is
     asked to stop."""
@@ -49,7 +49,9 @@ def predict(
     for at in batches(len(shown), STEP, run):
         some = shown[np.arange(at.start, at.stop)]
         parts.append(
-            ask_by_shape(lambda x: looks.predict_probabilities(model, x.to(where)), some).cpu()
+            ask_by_shape(
+                lambda x: preprocessor.predict_probabilities(model, x.to(where)), some
+            ).cpu()
         )
     return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
 
@@ -57,7 +59,7 @@ def predict(
 # -- features --------------------------------------------------------------------------------------
 def compute_features(
     model: nn.Module,
-    looks: PicturePreprocessor,
+    preprocessor: PicturePreprocessor,
     pictures: Pictures,
     run: Run,
     mirrored: bool = False,
@@ -67,28 +69,30 @@ def compute_features(
     of_head = {f"classifier.{name}" for name in backbone.find_head(model).state_dict()}
     weights = {name: t for name, t in model.state_dict().items() if name not in of_head}
     order = pictures.places.argsort()
-    key = features.make_key(weights, pictures[order], looks.fingerprint, *["mirrored"] * mirrored)
+    key = features.make_key(
+        weights, pictures[order], preprocessor.fingerprint, *["mirrored"] * mirrored
+    )
     model.eval().to(device())
 
     def ask(pixels: Tensor) -> Tensor:
         pixels = pixels.to(device())
         turned = pixels.flip(3) if mirrored else pixels
-        return backbone.compute_features(model, pixel_values=looks.normalise(turned))
+        return backbone.compute_features(model, pixel_values=preprocessor.normalise(turned))
 
     def compute(indices: np.ndarray) -> Tensor:
-        return ask_by_shape(ask, read_pixels(pictures, indices, looks))
+        return ask_by_shape(ask, read_pixels(pictures, indices, preprocessor))
 
     return features.load_or_compute(run.path.parent, key, order, compute, run)
 
 
 def compute_views(
-    model: nn.Module, looks: PicturePreprocessor, pictures: Pictures, run: Run
+    model: nn.Module, preprocessor: PicturePreprocessor, pictures: Pictures, run: Run
 ) -> list[Tensor]:
     """The features of all that the network is asked about: pictures, and their mirror images where
     it is. Raises Stopped."""
-    views = [compute_features(model, looks, pictures, run)]
-    if looks.mirrored:
-        views.append(compute_features(model, looks, pictures, run, mirrored=True))
+    views = [compute_features(model, preprocessor, pictures, run)]
+    if preprocessor.mirrored:
+        views.append(compute_features(model, preprocessor, pictures, run, mirrored=True))
     return views
 
 
@@ -99,13 +103,15 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
     stores: dict[str, Store] = {}
 
     def ask(path: Path, run: Run | None) -> np.ndarray:
-        model, looks = open_network(path)
+        model, preprocessor = open_network(path)
         if config.method == "frozen" and run:
-            views = compute_views(model, looks, data.test, run)
+            views = compute_views(model, preprocessor, data.test, run)
             return features.predict_from(backbone.find_head(model), views)
-        if looks.fingerprint not in stores:
-            stores[looks.fingerprint] = Store(data.test, looks, run.beat if run else int)
-        return predict(model.to(device()), stores[looks.fingerprint], looks, run)
+        if preprocessor.fingerprint not in stores:
+            stores[preprocessor.fingerprint] = Store(
+                data.test, preprocessor, run.beat if run else int
+            )
+        return predict(model.to(device()), stores[preprocessor.fingerprint], preprocessor, run)
 
     def show(index: int, stem: Path) -> str:
         return write_thumbnail(data.test.read_one(index), stem)

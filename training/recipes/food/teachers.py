@@ -25,15 +25,15 @@ from training.runs import checkpoint
 @dataclass(frozen=True)
 class Teacher:
     model: nn.Module
-    looks: PicturePreprocessor
+    preprocessor: PicturePreprocessor
     columns: Tensor  # (classes,) which of its outputs are the classes that are taught
 
     def predict(self, pixels: Tensor) -> Tensor:
         """(N, classes) probabilities of (N, 3, h, w), 0 to 255."""
         if backbone.is_bound_to_its_size(self.model.config):
-            size = (self.looks.size, self.looks.size)
+            size = (self.preprocessor.size, self.preprocessor.size)
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        x = self.looks.normalise(pixels).contiguous(memory_format=torch.channels_last)
+        x = self.preprocessor.normalise(pixels).contiguous(memory_format=torch.channels_last)
         return self.model(pixel_values=x).logits[:, self.columns].float().softmax(1)
 
 
@@ -61,7 +61,7 @@ def _open_teacher(start: Start, classes: list[str]) -> Teacher:
             f"{start.checkpoint.name} cannot teach these classes: it does not know {len(unknown)} "
             f"of the {len(classes)}, {', '.join(unknown[:3])}{others}."
         )
-    model, looks = open_network(start.path)
+    model, preprocessor = open_network(start.path)
     model.eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
     columns = torch.tensor([known.index(c) for c in classes], device=device())
-    return Teacher(model, looks, columns)
+    return Teacher(model, preprocessor, columns)

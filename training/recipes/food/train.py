@@ -41,7 +41,7 @@ def train(config: Config, run: Run) -> Report:
     part, validation = finetune.choose_examples(data.train, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
-    model, looks = build_network(config, start, data.classes)
+    model, preprocessor = build_network(config, start, data.classes)
     teachers = _open_teachers(config, run, data.classes)
     rate = backbone.choose_learning_rate(config, config.method, model)
     finetune.record(
@@ -60,17 +60,19 @@ def train(config: Config, run: Run) -> Report:
         head = backbone.find_head(model)
         lesson, outcome = finetune.teach_features(
             head,
-            lambda: _make_head_lesson(model, looks, part, validation, config, run),
+            lambda: _make_head_lesson(model, preprocessor, part, validation, config, run),
             session,
         )
     else:
         lesson, outcome = finetune.teach_network(
             model,
-            lambda learner: make_lesson(learner, looks, part, validation, config, run, teachers),
+            lambda learner: make_lesson(
+                learner, preprocessor, part, validation, config, run, teachers
+            ),
             session,
             add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
             find_heads=lambda _: backbone.list_heads(model),
-            relative_cost=compare_cost(config, looks.size),
+            relative_cost=compare_cost(config, preprocessor.size),
         )
     classification.fit_confidence(
         lambda: backbone.find_head(model), lesson, outcome, validation.strata, run
@@ -78,8 +80,8 @@ def train(config: Config, run: Run) -> Report:
 
     def save(folder: Path) -> None:
         model.config.trained_on = data.name
-        model.config.mirrored = looks.mirrored
-        finetune.save_network(model.cpu(), looks.processor(), folder, config.store)
+        model.config.mirrored = preprocessor.mirrored
+        finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
 
     report = finetune.finish(
         run,
@@ -124,21 +126,21 @@ def compare_cost(config: Config, size: int) -> float:
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_head_lesson(
     model: nn.Module,
-    looks: PicturePreprocessor,
+    preprocessor: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
     config: Config,
     run: Run,
 ) -> Lesson:
-    given = score.compute_features(model, looks, part, run)
-    held = score.compute_views(model, looks, validation, run)
+    given = score.compute_features(model, preprocessor, part, run)
+    held = score.compute_views(model, preprocessor, validation, run)
     head = backbone.find_head(model)
     return classification.make_head_lesson(head, given, part, held, validation, config)
 
 
 def make_lesson(
     model: nn.Module,
-    looks: PicturePreprocessor,
+    preprocessor: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
     config: Config,
@@ -148,9 +150,9 @@ def make_lesson(
     """Pictures, cropped and varied on the device, for methods that train the backbone."""
     run.beat("preparing the pictures")
     # No larger than they are, and a margin larger than the network sees, so that crops stay sharp.
-    side = max(min(measure_usual_side(part), round(MARGIN * looks.size)), 1)
+    side = max(min(measure_usual_side(part), round(MARGIN * preprocessor.size)), 1)
     store = Store(part, PicturePreprocessor(side), run.beat)
-    held = Store(validation, looks, run.beat)
+    held = Store(validation, preprocessor, run.beat)
     labels = torch.from_numpy(part.strata)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     classes = model.config.num_labels
@@ -158,14 +160,14 @@ def make_lesson(
 
     def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], int, int]:
         chance = config.seed * 1_000_003 + epoch * 7919 + int(indices[0])
-        if looks.longest:
+        if preprocessor.longest:
             # What is seen in its own shape must be learned in it: crops are squares of the picture,
             # not of its pressed form.
             stretch = torch.from_numpy(1 / store.aspects[indices.numpy()])
         else:
             stretch = torch.ones(len(indices))
         columns = (store.batch(indices), labels[indices], table(epoch)[indices], stretch)
-        return columns, choose_side(config, looks.size, epoch), chance
+        return columns, choose_side(config, preprocessor.size, epoch), chance
 
     def compute_loss(
         model: nn.Module, batch: tuple[tuple[Tensor, ...], int, int], piece: slice
@@ -180,7 +182,7 @@ def make_lesson(
         x, shares = mix(x, truth, classes, config.mixup, config.cutmix, draw)
         if teachers:
             shares = torch.lerp(shares, teachers.predict(x, draw), config.teacher_share)
-        x = looks.normalise(x).contiguous(memory_format=torch.channels_last)
+        x = preprocessor.normalise(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
         return F.cross_entropy(
             logits, shares, label_smoothing=config.label_smoothing, reduction="sum"
@@ -202,6 +204,6 @@ def make_lesson(
         clip=1.0,
         prefetch=store.packed is None or where != "cpu",
         **classification.judge_by(
-            lambda: score.predict(model, held, looks, run), validation.strata
+            lambda: score.predict(model, held, preprocessor, run), validation.strata
         ),
     )

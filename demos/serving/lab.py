@@ -1,0 +1,16 @@
+"""What one running app is about: made once in app.py and passed down, so that nothing below it
+reads the environment, and two apps can live in one process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demos.serving.model_slot import ModelSlot
+
+
+@dataclass(frozen=True)
+class Lab:
+    runs: Path  # the directory in which runs are kept; it may not exist yet
+    slots: dict[str, ModelSlot[Any]]  # by the names that the API promises
+    training: bool = True  # whether the page may start runs and swap checkpoints
+    why_not: str = ""  # a sentence, where training is off
