@@ -342,7 +342,7 @@ def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
     open_train(page, "Food", "food")
     page.locator("#more-food button").first.click()
     page.locator("#set-food-teacher input").click()
-    page.get_by_role("option", name="embedded food", exact=True).click()
+    page.get_by_role("option", name="Built-in", exact=True).click()
     page.locator("#set-food-teacher input").press_sequentially("food-gone")
     page.locator("#set-food-teacher input").press("Enter")
     page.locator("#start").click()
@@ -385,7 +385,8 @@ def test_with_training_off_the_tab_says_how_to_get_it(browser, tmp_path):
         page.set_default_timeout(PATIENCE)
         page.goto(app.url)
         page.get_by_role("tab", name="Train").click()
-        page.get_by_text("Duplicate this Space").first.wait_for()
+        page.get_by_text("start the app without").first.wait_for()
+        assert not page.get_by_text("Duplicate this Space").is_visible()
         assert not page.locator("#start").is_visible()
     finally:
         context.close()

@@ -32,7 +32,7 @@ FUNCTION = 100
 TABS = {f"demos.{name}" for name in app.DEMOS}
 # What stands higher may import what stands lower, and never the other way round.
 STOREYS = [
-    ("training.recipe", "training.device"),
+    ("training.recipe", "training.device", "training.wording"),
     ("training.settings", "training.samples"),
     ("training.runs",),
     ("training.media",),
@@ -275,6 +275,15 @@ def test_every_setting_of_a_recipe_has_what_the_flags_and_the_form_need(name):
             meta["low"] is not None and meta["low"] <= f.default <= meta["high"]
         ), f.name
         assert not meta["choices"] or f.default in meta["choices"], f.name
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_texts_of_a_setting_are_short_sentences_with_labels_in_sentence_case(name):
+    for f in dataclasses.fields(recipe.load(name).config):
+        words = f.metadata["label"].split()
+        assert len(f.metadata["help"]) <= 260, f.name
+        # Names and abbreviations keep their capitals: LoRA, SpecAugment, CTC.
+        assert not [word for word in words[1:] if word.istitle()], f.name
 
 
 @pytest.mark.parametrize("name", app.DEMOS)

@@ -2,8 +2,8 @@
 
     python -m training                              the recipes
     python -m training digits --help                a recipe's settings
-    python -m training digits --epochs 2    train in this terminal; Ctrl-C stops and publishes
-    python -m training digits --continue RUN        go on where a run stopped
+    python -m training digits --epochs 2    train in this terminal; Ctrl-C stops and saves
+    python -m training digits --continue RUN        continue a run that stopped or ended
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
 """
@@ -23,6 +23,7 @@ from training.runs import job
 from training.runs.checkpoint import CheckpointError, runs_dir
 from training.runs.process import process_identity
 from training.runs.run import Run
+from training.wording import duration
 
 DONE = 0
 FAILED = 1
@@ -47,14 +48,14 @@ def parser() -> argparse.ArgumentParser:
             "--runs",
             type=Path,
             default=argparse.SUPPRESS,
-            help="where runs are kept [RUNS, or ./runs]",
+            help="directory of the runs [RUNS, or ./runs]",
         )
         command.add_argument(
             "--continue",
             dest="continue_",
             metavar="RUN",
             default=argparse.SUPPRESS,
-            help="go on where this run stopped, with its settings",
+            help="continue this run, with its settings",
         )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return top
@@ -89,11 +90,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS
     except OSError as error:
-        print(f"error: nothing can be written to {runs}: {job.explain(error)}", file=sys.stderr)
+        print(f"error: cannot write to {runs}: {job.explain(error)}", file=sys.stderr)
         return FAILED
     _obey_signals(run)
     if not spawned and run.main and not job.wait_for_turn(run):
-        print("Stopped before it began: nothing was published.")
+        print(f"{job.REMOVED} Nothing was trained.")
         return STOPPED
     if spawned:
         run.set_status("running", worker=process_identity())
@@ -117,16 +118,16 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     began = time.time()
     try:
         _share(run)
-        metrics = made.train(recipe.parse(made.config, run.config), run)
+        config = recipe.parse(made.config, run.config)
+        metrics = made.train(config, run)
         if not run.main:
             return DONE
         if not run.staging.exists():
-            run.say("Stopped before the first step: nothing was published.")
-            run.set_status(
-                "stopped", reason="stopped before the first step: nothing was published", stage=""
-            )
+            reason = "Stopped before the first step: nothing was saved."
+            run.say(reason)
+            run.set_status("stopped", reason=reason, stage="")
             return STOPPED
-        text = card(made, recipe.parse(made.config, run.config), run, metrics, time.time() - began)
+        text = card(made, config, run, metrics, time.time() - began)
         (run.staging / "README.md").write_text(text, "utf-8")
         run.publish()
         return _finish(run, metrics, time.time() - began)
@@ -138,7 +139,7 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     except KeyboardInterrupt:
         run.discard()
         run.set_status(
-            "stopped", reason="ended at once by a second Ctrl-C: nothing was published", stage=""
+            "stopped", reason="Stopped by a second Ctrl-C before anything was saved.", stage=""
         )
         return STOPPED
     except (
@@ -165,16 +166,16 @@ def _share(run: Run) -> None:
 def _finish(run: Run, metrics: dict[str, Any], seconds: float) -> int:
     """The log's last lines, then the status: who sees that a run has ended finds its log whole."""
     if metrics.get("stopped"):
-        where = f"stopped at step {metrics['step']:,} of {metrics['total']:,}"
+        reason = f"Stopped at step {metrics['step']:,} of {metrics['total']:,}."
         run.say(
-            f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
-            f"Go on with: python -m training {run.recipe} --continue {run.id}"
+            f"{reason} Saved {run.checkpoint}; not scored.\n"
+            f"To continue: python -m training {run.recipe} --continue {run.id}"
         )
-        run.set_status("stopped", reason=where, stage="", step=metrics["step"], seconds=seconds)
+        run.set_status("stopped", reason=reason, stage="", step=metrics["step"], seconds=seconds)
         return STOPPED
     from training.judge.report import table
 
-    run.say(f"\n{table(metrics)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
+    run.say(f"\n{table(metrics)}\nTook {duration(seconds)}. Checkpoint: {run.checkpoint}")
     run.set_status("done", reason="", stage="", seconds=seconds)
     return DONE
 

@@ -34,5 +34,5 @@ RECIPE = Recipe(
     train,
     evaluate,
     slot,
-    settings.described,
+    settings.describe,
 )

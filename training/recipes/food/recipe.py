@@ -26,5 +26,5 @@ def evaluate(path: Path, config: Config) -> Metrics:
 
 
 RECIPE = Recipe(
-    "food", "Food", Config, "accuracy", ("food",), train, evaluate, slot, settings.described
+    "food", "Food", Config, "accuracy", ("food",), train, evaluate, slot, settings.describe
 )
