@@ -266,7 +266,7 @@ def _wire_form(
     start: gr.Button,
     selected: gr.State,
 ) -> None:
-    quiet = dict(api_visibility="private", show_progress="hidden")
+    quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
     recipes = {name: recipe.load(name) for name in forms}
     hideable = {
         name: [inputs[field] for field in _hideable(recipes[name])]
@@ -312,11 +312,11 @@ def _show_used_when_left(
     made: Recipe, inputs: dict[str, gr.components.Component], hideable: list[Any]
 ) -> None:
     """Shows what counts whenever a setting was changed: a choice at once, a number or a text when
-    it is left, and not at every key."""
+    it is left, and not at every key. (A Dropdown tells of a choice twice by `input`.)"""
     triggers = []
     for component in inputs.values():
         if isinstance(component, gr.Dropdown):
-            triggers.append(component.input)
+            triggers.append(component.change)
         else:
             triggers += [component.submit, component.blur]
     gr.on(
@@ -328,6 +328,7 @@ def _show_used_when_left(
         trigger_mode="always_last",
         api_visibility="private",
         show_progress="hidden",
+        queue=False,
     )
 
 
