@@ -98,7 +98,7 @@ def load_demos() -> list[ModuleType]:
     return [importlib.import_module(f"demos.{name}") for name in DEMOS]
 
 
-def open_lab(runs: Path, training: bool = True, why_not: str = "") -> "Lab":
+def open_lab(runs: Path, training: bool = True, why_not: str = "", on_space: bool = False) -> "Lab":
     """What one running app is about. With it every handler can be called without a page:
 
     lab = open_lab(Path("runs"))
@@ -114,7 +114,7 @@ def open_lab(runs: Path, training: bool = True, why_not: str = "") -> "Lab":
         for name, load in demo.SLOTS.items():
             title = demo.TITLE if len(demo.SLOTS) == 1 else name.capitalize()
             slots[name] = ModelSlot(name, load, runs, title, shelf)
-    return Lab(runs, slots, training, why_not)
+    return Lab(runs, slots, training, why_not, on_space)
 
 
 def build(lab: "Lab") -> "gr.Blocks":
@@ -193,7 +193,8 @@ def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Land
 def main(argv: list[str] | None = None) -> None:
     chosen = options(argv)
     training, why_not = may_train(chosen)
-    lab = open_lab(Path(chosen.runs).resolve(), training, why_not)
+    on_space = bool(os.environ.get("SPACE_ID"))
+    lab = open_lab(Path(chosen.runs).resolve(), training, why_not, on_space)
     blocks = build(lab)
     try:
         launch(blocks, chosen, lab)

@@ -25,7 +25,6 @@ from training.judge.records import (
     Section,
     Table,
     Text,
-    find_metric,
 )
 from training.judge.report import file_of, read_report
 from training.runs import checkpoint, job
@@ -72,7 +71,7 @@ def _metric(run: Run | None) -> Metric:
     if run is None:
         return ACCURACY
     if run.recipe in recipe.names():
-        return find_metric(recipe.load(run.recipe).metric)
+        return recipe.load(run.recipe).metric
     report = _report(run)  # of another version's recipe
     return report.metric if report else ACCURACY
 

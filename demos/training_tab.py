@@ -6,6 +6,7 @@ the same after a reload, on a second page, and after the app was killed and star
 
 import dataclasses
 import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,20 @@ from training.recipe import Recipe
 from training.runs import checkpoint, job
 from training.runs.run import ENDED
 
+BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
+
 
 # -- the form: made from the config's fields -------------------------------------------------------
-def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.components.Component:
+class _Number(gr.Number):
+    is_template = True  # drawn by the browser as gr.Number
+
+    def preprocess(self, payload: float | None) -> float | None:
+        """As it was typed: what is wrong with it, `parse` says in a sentence that names the
+        setting. Gradio would round 2.5 epochs, and refuse a half-typed number in mid-form."""
+        return payload
+
+
+def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.components.Component:
     meta = f.metadata
     common = dict(
         label=meta["label"] or f.name.replace("_", " ").capitalize(),
@@ -32,8 +44,9 @@ def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.compon
     )
     if meta["offers"] is not None:  # checkpoints come and go: the page's clock fills these in
         many = meta["many"]
+        words = {value: words for words, value in meta["offers"]}
         return gr.Dropdown(
-            [] if many else [f.default],
+            [] if many else [(words.get(f.default, BUILT_IN), f.default)],
             value=[] if many else f.default,
             multiselect=many,
             allow_custom_value=True,
@@ -45,7 +58,7 @@ def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.compon
         ]  # a choice of a path is the command line's
         return gr.Dropdown(offered, value=f.default, **common)
     if f.type in (int, float):
-        return gr.Number(
+        return _Number(
             f.default,
             precision=0 if f.type is int else None,
             minimum=meta["low"],
@@ -56,17 +69,43 @@ def _field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.compon
     return gr.Textbox(f.default, max_lines=1, **common)
 
 
-def _form(made: Recipe) -> dict[str, gr.components.Component]:
+def _make_form(made: Recipe) -> dict[str, gr.components.Component]:
     fields = [f for f in dataclasses.fields(made.config) if not f.metadata["local"]]
     local = {f.name for f in dataclasses.fields(made.config) if f.metadata["local"]}
     inputs = {}
     with gr.Row():  # two a row where there is room for two
         for f in (f for f in fields if not f.metadata["rare"]):
-            inputs[f.name] = _field(f, local, made.name)
+            inputs[f.name] = _make_field(f, local, made.name)
     with gr.Accordion("More settings", open=False, elem_id=f"more-{made.name}"), gr.Row():
         for f in (f for f in fields if f.metadata["rare"]):
-            inputs[f.name] = _field(f, local, made.name)
+            inputs[f.name] = _make_field(f, local, made.name)
+    used = recipe.find_used(made.config())
+    for name in _hideable(made):
+        inputs[name].visible = name in used
     return inputs
+
+
+def _hideable(made: Recipe) -> list[str]:
+    """The settings that only count beside certain others, in the form's order."""
+    return [
+        f.name
+        for f in dataclasses.fields(made.config)
+        if f.metadata["when"] and not f.metadata["local"]
+    ]
+
+
+def _read_form(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+    """Settings as the command would be given them: of several checkpoints, one text."""
+    return {
+        name: ",".join(value) if isinstance(value, list) else value
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def _show_used(made: Recipe, settings: dict[str, Any]) -> list[Any]:
+    """Shows of the hideable settings those that count beside the others as they are filled in."""
+    used = recipe.find_used(recipe.parse_draft(made.config, settings))
+    return [gr.update(visible=name in used) for name in _hideable(made)]
 
 
 def _naming(made: Recipe) -> list[dataclasses.Field]:
@@ -79,25 +118,38 @@ def _proposed(made: Recipe, runs: Path) -> list[dict[str, Any]]:
     or be taught by."""
     found = []
     for slot in made.slots:
+        several = f" ({slot})" if len(made.slots) > 1 else ""
         for one in checkpoint.listing(runs, slot):
             embedded = one.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means
             found.append(
-                (f"embedded {slot}" if embedded else one.name, "embedded" if own else one.id)
+                (
+                    f"{BUILT_IN}{several}" if embedded else one.name,
+                    "embedded" if own else one.id,
+                )
             )
     return [gr.update(choices=[*found, *f.metadata["offers"]]) for f in _naming(made)]
 
 
 # -- the tab ---------------------------------------------------------------------------------------
-HOW_TO = """### Training is off here
-This is a shared demo. To fine-tune from the page, **duplicate this Space** (⋮ menu → *Duplicate
-this Space*), make the copy private, and set the variable `TRAINING=on` in its settings; choose a
-GPU there if you like. Or run it on your own machine:
-`pip install -r requirements.txt && python app.py`."""
+def how_to_train(why_not: str, on_space: bool) -> str:
+    """What the tab says in place of the form: why training is off, and how to get it."""
+    if on_space:
+        return f"""### Training is off here
+{why_not}
+To fine-tune from the page, **duplicate this Space** (⋮ menu → *Duplicate this Space*), make the
+copy private, and set the variable `TRAINING=on` in its settings; choose a GPU there if you like. Or
+run it on your own machine: `pip install -r requirements.txt && python app.py`."""
+    return f"""### Training is off
+{why_not}
+To fine-tune from the page, start the app without `--training off` and for yourself alone
+(`python app.py`), or with a password (`--auth USER:PASS`) where others can reach it."""
+
+
 BUTTONS = {
     "stop": "Stop",
     "go_on": "Continue",
-    "use": "Use this checkpoint",
+    "use": "Use this model",
     "back": "Roll back",
     "delete": "Delete",
 }
@@ -109,17 +161,21 @@ def build(
     """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe
     chooser, and what changes by itself."""
     if not actions.lab.training:
-        gr.Markdown(HOW_TO)
+        gr.Markdown(how_to_train(actions.lab.why_not, actions.lab.on_space))
     forms = {}
     with gr.Row():
         with gr.Column(scale=2, min_width=300, visible=actions.lab.training):
             titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
             chooser = gr.Dropdown(
-                titles, value=titles[0][1], label="Recipe", interactive=True, elem_id="recipe"
+                titles,
+                value=titles[0][1],
+                label="Model to fine-tune",
+                interactive=True,
+                elem_id="recipe",
             )
             for demo in demos:
                 with gr.Column(visible=demo is demos[0]) as group:
-                    forms[demo.RECIPE] = (group, _form(recipe.load(demo.RECIPE)))
+                    forms[demo.RECIPE] = (group, _make_form(recipe.load(demo.RECIPE)))
             start = gr.Button("Start", variant="primary", elem_id="start")
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
@@ -190,7 +246,7 @@ def _live_view(training: bool) -> dict[str, Any]:
             visible=False,
         )
     view["queue"] = gr.HTML(elem_id="queue")
-    with gr.Accordion("Last lines of the log", open=False):
+    with gr.Accordion("Log (last lines)", open=False):
         view["log"] = gr.Textbox(
             show_label=False,
             lines=8,
@@ -209,67 +265,69 @@ def _wire_form(
     start: gr.Button,
     selected: gr.State,
 ) -> None:
-    groups = [group for group, _ in forms.values()]
-    chooser.change(
-        lambda name: [gr.update(visible=name == n) for n in forms],
-        chooser,
-        groups,
-        api_visibility="private",
-        show_progress="hidden",
-    )
+    quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
+    recipes = {name: recipe.load(name) for name in forms}
+    hideable = {
+        name: [inputs[field] for field in _hideable(recipes[name])]
+        for name, (_, inputs) in forms.items()
+    }
     for name, (_, inputs) in forms.items():
-        _hide_unused(recipe.load(name), inputs)
+        _show_used_when_left(recipes[name], inputs, hideable[name])
     every = [
         (name, field, component)
         for name, (_, inputs) in forms.items()
         for field, component in inputs.items()
     ]
 
-    def begin(name: str, *values: Any) -> str:
-        settings = {
-            field: ",".join(value) if isinstance(value, list) else value
+    def read(name: str, values: Sequence[Any]) -> dict[str, Any]:
+        """One recipe's settings of the values of all forms."""
+        own = [
+            (field, value)
             for (owner, field, _), value in zip(every, values, strict=True)
             if owner == name
-        }
-        return actions.start(name, settings)
+        ]
+        return _read_form(*zip(*own, strict=True))
 
-    start.click(
-        begin,
-        [chooser, *(component for _, _, component in every)],
-        selected,
-        api_visibility="private",
-    )
+    def choose(chosen: str, *values: Any) -> list[Any]:
+        shown = [gr.update(visible=name == chosen) for name in forms]
+        for name, made in recipes.items():
+            shown += _show_used(made, read(name, values))
+        return shown
+
+    def begin(name: str, *values: Any) -> str:
+        settings = read(name, values)
+        used = recipe.find_used(recipe.parse_draft(recipes[name].config, settings))
+        # What is hidden was perhaps filled in before: it must neither count nor be refused.
+        return actions.start(name, {field: settings[field] for field in settings if field in used})
+
+    inputs = [chooser, *(component for _, _, component in every)]
+    groups = [group for group, _ in forms.values()]
+    # Also when a form is opened: `auto` says more once the app has looked for a GPU.
+    chooser.change(choose, inputs, [*groups, *itertools.chain(*hideable.values())], **quiet)
+    start.click(begin, inputs, selected, api_visibility="private")
 
 
-MASTERS = ("source", "method")  # settings that make others do nothing
-
-
-def _hide_unused(made: Recipe, inputs: dict[str, gr.components.Component]) -> None:
-    """Shows only the settings that count with the source and the method that are chosen."""
-    masters = [name for name in MASTERS if name in inputs]
-    if not hasattr(made.config, "unused"):
-        return
-    choices = [[c[1] for c in inputs[m].choices] for m in masters]
-    every = {
-        name
-        for chosen in itertools.product(*choices)
-        for name in made.config(**dict(zip(masters, chosen, strict=True))).unused()
-    }
-    hideable = [name for name in inputs if name in every]
-    for name in made.config().unused() & set(hideable):
-        inputs[name].visible = False
-
-    def show(*chosen: str) -> list[Any]:
-        unused = made.config(**dict(zip(masters, chosen, strict=True))).unused()
-        return [gr.update(visible=name not in unused) for name in hideable]
-
+def _show_used_when_left(
+    made: Recipe, inputs: dict[str, gr.components.Component], hideable: list[Any]
+) -> None:
+    """Shows what counts whenever a setting was changed: a choice at once, a number or a text when
+    it is left, and not at every key. (A Dropdown tells of a choice twice by `input`.)"""
+    triggers = []
+    for component in inputs.values():
+        if isinstance(component, gr.Dropdown):
+            triggers.append(component.change)
+        else:
+            triggers += [component.submit, component.blur]
     gr.on(
-        [inputs[m].change for m in masters],
-        show,
-        [inputs[m] for m in masters],
-        [inputs[n] for n in hideable],
+        triggers,
+        lambda *values: _show_used(made, _read_form(inputs, values)),
+        list(inputs.values()),
+        hideable,
+        # While one is under way, of those that come only the last matters.
+        trigger_mode="always_last",
         api_visibility="private",
         show_progress="hidden",
+        queue=False,
     )
 
 

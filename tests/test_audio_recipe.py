@@ -292,20 +292,6 @@ def test_spelling_without_texts_is_told(studio, starts, tmp_path):
     assert "spelling cannot be learned" in run.log_file.read_text()
 
 
-def test_settings_that_do_nothing_are_known():
-    assert {"augmentation", "spec_augment", "spelling"} <= Config(method="frozen").unused()
-    assert (
-        "augmentation" not in Config(method="full").unused()
-        and "dataset" not in Config(source="hub").unused()
-    )
-    assert (
-        "arch" not in Config(method="scratch").unused()
-        and "lora_rank" not in Config(method="lora").unused()
-    )
-    names = {f.name for f in dataclasses.fields(Config)}
-    assert Config(method="frozen").unused() <= names
-
-
 def test_hopeless_settings_are_warned_of(studio, starts):
     run = train(studio, start=starts["conformer"], method="full", seconds=0.5)
     log = run.log_file.read_text()

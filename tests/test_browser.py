@@ -338,11 +338,33 @@ def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
         )
 
 
+def test_the_form_shows_the_settings_that_count_whatever_they_hang_on(page):
+    open_train(page, "Captioning", "captioning")
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/run/predict") else None)
+    encoder = page.locator("#set-captioning-encoder")
+    choose(page, "set-captioning-start", "An encoder and a decoder")
+    encoder.wait_for(state="visible")
+    assert page.locator("#set-captioning-decoder").is_visible()
+    page.locator("#more-captioning button").first.click()
+    for method, shown in (("scratch", True), ("full", False)):  # a choice that comes and goes
+        choose(page, "set-captioning-method", method)
+        page.locator("#set-captioning-arch").wait_for(state="visible" if shown else "hidden")
+    assert len(asked) == 3, "one call a choice, and none for what it showed"
+    page.locator("#set-captioning-holdout input").press_sequentially("00")
+    assert len(asked) == 3, "and none a key"
+    page.locator("#set-captioning-holdout input").fill("0")
+    page.locator("#set-captioning-holdout input").blur()
+    page.locator("#set-captioning-best").wait_for(state="hidden")
+    choose(page, "set-captioning-start", "Built-in")
+    encoder.wait_for(state="hidden")
+
+
 def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
     open_train(page, "Food", "food")
     page.locator("#more-food button").first.click()
     page.locator("#set-food-teacher input").click()
-    page.get_by_role("option", name="embedded food", exact=True).click()
+    page.get_by_role("option", name="Built-in", exact=True).click()
     page.locator("#set-food-teacher input").press_sequentially("food-gone")
     page.locator("#set-food-teacher input").press("Enter")
     page.locator("#start").click()
@@ -385,7 +407,8 @@ def test_with_training_off_the_tab_says_how_to_get_it(browser, tmp_path):
         page.set_default_timeout(PATIENCE)
         page.goto(app.url)
         page.get_by_role("tab", name="Train").click()
-        page.get_by_text("Duplicate this Space").first.wait_for()
+        page.get_by_text("start the app without").first.wait_for()
+        assert not page.get_by_text("Duplicate this Space").is_visible()
         assert not page.locator("#start").is_visible()
     finally:
         context.close()

@@ -8,9 +8,9 @@ import pytest
 
 from training import recipe
 from training.judge.card import write_card
-from training.judge.records import Metric, Provenance, Report, Score
+from training.judge.records import Provenance, Report, Score
 from training.judge.report import read_report
-from training.recipe import Recipe, setting
+from training.recipe import Metric, Recipe, setting
 from training.runs.run import Run
 
 EXPECTED = json.loads((Path(__file__).parent / "old_runs" / "expected.json").read_text())

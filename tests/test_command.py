@@ -1,6 +1,7 @@
 """The command, as a person types it: real processes where signals and exit codes matter, `main`
 where words do."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -75,7 +76,7 @@ def test_two_steps_on_the_sample_end_with_0_and_the_final_table(runs, spawn):
     after = run.metrics["after"]
     assert run.state == "done" and run.has_checkpoint
     assert re.search(rf"digits \(sample\) +- +{after['accuracy']:.2%} \(.*n {after['n']}\)", output)
-    assert "chance 10.0%; 95% intervals" in output and f"checkpoint: {run.checkpoint}" in output
+    assert "chance 10.0%; 95% intervals" in output and f"Checkpoint: {run.checkpoint}" in output
     assert (run.report / "confusion.png").stat().st_size > 10_000
     assert output == run.log_file.read_text("utf-8"), (
         "the log holds what the person saw, and no warning came between"
@@ -133,7 +134,7 @@ def test_a_run_of_the_terminal_waits_for_the_one_that_is_running(
     job.pump(runs)
     wait_for(lambda: any(first.events()))
     child = spawn("training", "clockwork", "--steps", 2, "--runs", runs, cwd=workshop)
-    wait_for(lambda: f"{first.id} comes first; waiting for its end" in child.output())
+    wait_for(lambda: f"Waiting for {first.id} to finish" in child.output())
     mine = Run.all(runs)[-1]
     assert mine.state == "queued" and child.poll() is None
     job.stop(first)
@@ -146,10 +147,10 @@ def test_ctrl_c_while_waiting_leaves_the_queue(runs, workshop, no_survivors, spa
     job.pump(runs)
     wait_for(lambda: any(first.events()))
     child = spawn("training", "clockwork", "--runs", runs, cwd=workshop)
-    wait_for(lambda: "comes first" in child.output())
+    wait_for(lambda: "Waiting for" in child.output())
     child.send_signal(signal.SIGINT)
     assert child.wait(120) == 130 and child.output().endswith(
-        "Stopped before it began: nothing was published.\n"
+        "Removed from the queue. Nothing was trained.\n"
     )
     assert Run.all(runs)[-1].state == "stopped" and first.state == "running"
 
@@ -162,8 +163,8 @@ def test_ctrl_c_and_sigterm_stop_publish_and_say_how_to_go_on(runs, workshop, sp
     assert child.wait(120) == 130, child.output()
     run, output = only(runs), child.output()
     assert run.state == "stopped" and run.has_checkpoint and "Traceback" not in output
-    assert re.search(r"Stopped at step \d+ of 100,000\. Published .*; not scored\.\n", output)
-    assert output.endswith(f"Go on with: python -m training clockwork --continue {run.id}\n")
+    assert re.search(r"Stopped at step \d+ of 100,000\. Saved .*; not scored\.\n", output)
+    assert output.endswith(f"To continue: python -m training clockwork --continue {run.id}\n")
 
 
 def test_a_second_ctrl_c_ends_at_once(runs, workshop, spawn):
@@ -174,7 +175,7 @@ def test_a_second_ctrl_c_ends_at_once(runs, workshop, spawn):
     assert child.poll() is None
     child.send_signal(signal.SIGINT)
     assert child.wait(120) == 130 and only(runs).status["reason"].startswith(
-        "ended at once by a second Ctrl-C"
+        "Stopped by a second Ctrl-C"
     )
     assert "Traceback" not in child.output()
 
@@ -202,6 +203,51 @@ def test_what_fails_ends_with_1_a_reason_and_the_rest_in_the_log(runs, workshop,
         and "Traceback" in run.log_file.read_text()
         and not run.staging.exists()
     )
+
+
+def test_a_setting_that_does_nothing_is_remarked_on_and_the_run_goes_on(runs, main, capsys):
+    arguments = flags(**{**TWO_STEPS, "start": "embedded", "arch": "mlp", "holdout": 0})
+    assert main("digits", *arguments, "--early-stopping", 2, "--runs", runs) == 0
+    notes = [
+        "note: --arch does nothing with start embedded",
+        "note: --early-stopping does nothing with holdout 0",
+    ]
+    assert capsys.readouterr().err.splitlines() == notes
+    assert only(runs).log_file.read_text().splitlines()[:2] == notes
+
+
+def test_a_continued_run_is_remarked_on_only_for_what_was_asked_now(runs, main, capsys):
+    first = job.create(runs, "digits", dict(start="embedded", arch="mlp", holdout=0))
+    (first.resume / "state.pt").write_text("saved")
+    first.set_status("stopped")
+    capsys.readouterr()
+    job.continued(runs, first.id, {"early_stopping": 1})
+    told = capsys.readouterr().err
+    assert told == "note: --early-stopping does nothing with holdout 0\n"
+
+
+def test_stored_settings_are_parsed_once_and_the_card_gets_what_was_trained_with(
+    runs, workshop, monkeypatch
+):
+    parsed = []
+    parse = recipe.parse
+    monkeypatch.setattr(
+        recipe, "parse", lambda *given, **more: parsed.append(parse(*given, **more)) or parsed[-1]
+    )
+    seen = []
+    monkeypatch.setattr(command, "card", lambda made, config, *more: seen.append(config) or "card")
+    run = job.create(runs, "clockwork", {"steps": 1})
+    made = recipe.load("clockwork")
+    parsed.clear()
+    trained = []
+
+    def train(config, run):
+        trained.append(config)
+        return made.train(config, run)
+
+    assert command.execute(dataclasses.replace(made, train=train), run) == 0
+    assert len(parsed) == 1
+    assert trained[0] is seen[0] is parsed[0]
 
 
 # -- words -----------------------------------------------------------------------------------------
@@ -261,7 +307,7 @@ def test_where_nothing_can_be_written_it_says_so(main, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     assert main("digits", "--runs", tmp_path / "file" / "runs") == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: nothing can be written to ") and err.count("\n") == 1
+    assert err.startswith("error: cannot write to ") and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["digit"], ["digits", "--epoch-count", "3"]])

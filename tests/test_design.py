@@ -276,6 +276,15 @@ def test_every_setting_of_a_recipe_has_what_the_flags_and_the_form_need(name):
         assert not meta["choices"] or f.default in meta["choices"], f.name
 
 
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_texts_of_a_setting_are_short_sentences_with_labels_in_sentence_case(name):
+    for f in dataclasses.fields(recipe.load(name).config):
+        words = f.metadata["label"].split()
+        assert len(f.metadata["help"]) <= 260, f.name
+        # Names and abbreviations keep their capitals: LoRA, SpecAugment, CTC.
+        assert not [word for word in words[1:] if word.istitle()], f.name
+
+
 @pytest.mark.parametrize("name", app.DEMOS)
 def test_every_tab_in_the_list_has_what_the_app_asks_of_it(name):
     demo = importlib.import_module(f"demos.{name}")

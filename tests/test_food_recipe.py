@@ -573,7 +573,7 @@ def test_memory_that_runs_out_ends_in_a_sentence(kitchen, starts, monkeypatch):
     monkeypatch.setattr(food_train, "augment", out)
     run = job.create(kitchen, "food", {**TWO_STEPS, "start": starts["resnet"]})
     assert execute(run) == FAILED and run.status["reason"].startswith(
-        "Memory ran out. Lower the batch size"
+        "Out of memory. Lower the batch size"
     )
 
 

@@ -102,7 +102,7 @@ def test_a_job_ends_with_a_checkpoint_a_log_and_nothing_left_behind(runs):
 
 def test_a_queued_run_can_be_taken_out(runs):
     first, second = started(runs, **FOREVER), queue_up(runs)
-    assert job.stop(second) == "stopped" and second.status["reason"] == "taken out of the queue"
+    assert job.stop(second) == "stopped" and second.status["reason"] == "Removed from the queue."
     job.stop(first)
     assert ended(first) == "stopped"
     job.pump(runs)
@@ -168,7 +168,7 @@ def test_stop_acts_at_the_next_step_and_publishes(runs):
     wait_for(lambda: run.status["state"] in ENDED, seconds=20)
     assert run.state == "stopped" and run.has_checkpoint and run.escalation == ""
     assert (
-        run.status["reason"].startswith("stopped at step")
+        run.status["reason"].startswith("Stopped at step")
         and "--continue " + run.id in run.log_tail()
     )
 
@@ -188,7 +188,7 @@ def test_a_worker_that_shows_no_sign_of_life_is_ended_by_force(runs, supervise, 
         kill(run, "worker", signal.SIGSTOP)
     assert job.stop(run) == "stopping"
     assert ended(run) == "stopped" and run.escalation == "SIGKILL" and not run.has_checkpoint
-    assert run.status["reason"] == "did not answer, so it was ended by force: nothing was published"
+    assert run.status["reason"] == "Stopped before anything was saved."
     assert not is_alive(run.status["worker"])
 
 
@@ -214,14 +214,14 @@ def test_a_killed_worker_failed_by_its_signal_with_a_hint_at_memory(runs):
     run = started(runs, **FOREVER)
     kill(run, "worker")
     assert ended(run) == "failed" and not run.has_checkpoint
-    assert "killed by signal 9" in run.status["reason"] and job.MEMORY in run.status["reason"]
+    assert "Killed by signal 9." in run.status["reason"] and job.MEMORY in run.status["reason"]
 
 
 def test_when_worker_and_supervisor_die_without_a_word_the_run_is_lost(runs):
     run = started(runs, **FOREVER)
     kill(run, "supervisor")
     kill(run, "worker")
-    assert ended(run) == "lost" and "without a word" in run.status["reason"]
+    assert ended(run) == "lost" and "ended unexpectedly" in run.status["reason"]
     assert ended(started(runs, steps=1)) == "done", "and the next one can start"
 
 
@@ -250,8 +250,8 @@ def test_a_last_word_that_comes_between_the_two_looks_stays(runs, monkeypatch):
 @pytest.mark.parametrize(
     "then, reason",
     [
-        ("leave", "ended with code 7. the spring broke"),
-        ("forget", "ended with code 0. Its log is empty."),
+        ("leave", "Exited with code 7. the spring broke"),
+        ("forget", "Exited with code 0. Its log is empty."),
     ],
 )
 def test_a_worker_that_leaves_without_a_word_failed_with_the_end_of_its_log(runs, then, reason):
@@ -278,9 +278,9 @@ def test_settings_of_another_version_fail_in_a_sentence(runs):
 @pytest.mark.parametrize(
     "error, words",
     [
-        (MemoryError(), "Memory ran out. Lower the batch size"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "Memory ran out."),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out."),
+        (MemoryError(), "Out of memory. Lower the batch size"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "Out of memory."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Out of memory."),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "The disk is full ("),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full ("),
         (

@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_run_and_another_another(lab, chance, unbro
 def test_a_stopped_run_goes_on_exactly_as_if_it_had_not_been(lab, chance, unbroken, at):
     first = ending(lab, "digits", at, chance)
     assert execute(first) == STOPPED and first.has_checkpoint
-    assert first.state == "stopped" and first.status["reason"] == f"stopped at step {at} of 6"
+    assert first.state == "stopped" and first.status["reason"] == f"Stopped at step {at} of 6."
     second = job.continued(lab, first.id, {})
     assert execute(second) == DONE and second.settings["continues"] == first.id
     assert same_losses(losses(first) + losses(second), losses(unbroken))
@@ -254,12 +254,12 @@ def test_stopped_before_the_first_step_nothing_is_published_and_it_says_so(lab, 
     assert execute(run) == STOPPED
     assert (
         run.state == "stopped"
-        and "before the first step: nothing was published" in run.status["reason"]
+        and "before the first step: nothing was saved" in run.status["reason"]
     )
     assert (
         not run.has_checkpoint
         and not run.staging.exists()
-        and "nothing was published" in capsys.readouterr().out
+        and "nothing was saved" in capsys.readouterr().out
     )
     assert execute(job.continued(lab, run.id, {})) == DONE
 
@@ -269,7 +269,7 @@ def test_a_stop_during_the_last_step_does_not_wait_for_the_scores_which_continui
 ):
     first = ending(lab, "digits", 6, chance)
     assert execute(first) == STOPPED and first.has_checkpoint and "after" not in first.metrics
-    assert first.status["reason"] == "stopped at step 6 of 6"
+    assert first.status["reason"] == "Stopped at step 6 of 6."
     second = job.continued(lab, first.id, {})
     assert execute(second) == DONE and losses(second) == []
     assert second.metrics["after"]["n"] == unbroken.metrics["after"]["n"] and same(

@@ -2,9 +2,10 @@
 imports."""
 
 import argparse
+import json
 import subprocess
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
 import pytest
 
@@ -19,6 +20,13 @@ class Toy:
     speed: float = setting(0.5, "How fast.", low=0, high=2)
     colour: str = setting("red", "Which colour.", choices=("red", "blue"))
     shelf: str = setting("", "A folder of this machine.", local=True)
+    shade: float = setting(
+        0.5, "How dark the red is.", low=0, high=1, when=lambda toy: toy.is_bright
+    )
+
+    @property
+    def is_bright(self):
+        return self.pages < 100 and self.colour == "red"
 
     def check(self, local):
         if self.colour == "blue" and self.pages == 13:
@@ -93,7 +101,7 @@ def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are():
 def test_an_unknown_setting_is_refused_with_the_known_ones():
     assert (
         refused({"page": 3})
-        == "There is no setting named 'page'. The settings are: pages, speed, colour, shelf."
+        == "There is no setting named 'page'. The settings are: pages, speed, colour, shelf, shade."
     )
 
 
@@ -127,6 +135,30 @@ def test_the_page_may_not_train_on_a_folder_of_this_machine():
     )
 
 
+# -- which settings count --------------------------------------------------------------------------
+def test_a_setting_counts_where_its_condition_holds_and_others_always_do():
+    every = {"pages", "speed", "colour", "shelf", "shade"}
+    assert recipe.find_used(Toy()) == every
+    assert recipe.find_used(Toy(colour="blue")) == every - {"shade"}
+
+
+@pytest.mark.parametrize(
+    "values, reason",
+    [(dict(colour="blue"), "with colour blue"), (dict(pages=100, colour="blue"), "with pages 100")],
+)
+def test_what_was_given_and_does_not_count_is_told_with_the_setting_that_decides(values, reason):
+    given = [*values, "shade"]
+    assert recipe.explain_unused(Toy(**values), given) == [f"--shade does nothing {reason}"]
+    assert recipe.explain_unused(Toy(**values), values) == [], "nobody asked for it"
+    assert recipe.explain_unused(Toy(), given) == []
+
+
+def test_a_draft_takes_what_can_be_used_and_never_refuses():
+    typed = {"pages": "1e", "speed": "1.5", "colour": "blu", "shelf": "/etc", "wheels": 3}
+    assert recipe.parse_draft(Toy, typed) == Toy(speed=1.5, shelf="/etc")
+    assert recipe.parse_draft(Toy, {"pages": 13, "colour": "blue"}) == Toy(13, colour="blue")
+
+
 def test_every_field_is_a_flag_with_its_help_and_its_value_stays_a_string():
     parser = argparse.ArgumentParser(prog="toy")
     recipe.add_flags(parser, Toy)
@@ -146,10 +178,8 @@ def test_every_default_of_the_digits_recipe_passes_its_own_check():
 
 
 def test_a_config_survives_json():
-    import json
-
     made = Toy(7, 0.25, "blue")
-    assert recipe.parse(Toy, json.loads(recipe.to_json(made))) == made
+    assert recipe.parse(Toy, json.loads(json.dumps(asdict(made)))) == made
 
 
 def test_recipes_are_named_and_loaded_without_torch():

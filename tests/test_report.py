@@ -14,15 +14,14 @@ from training.judge.records import (
     Gate,
     Item,
     Matrix,
-    Metric,
     Report,
     ReportError,
     Score,
     Table,
     Text,
-    find_metric,
 )
 from training.judge.report import file_of, parse_report, read_report, table, write_report
+from training.recipe import Metric
 from training.runs.run import Run, write_json
 
 OLD = Path(__file__).parent / "old_runs"
@@ -148,11 +147,6 @@ def test_a_damaged_report_is_told_apart_from_none(run, text):
 
 def test_a_file_of_a_report_lies_in_it_whatever_its_name_says(run):
     assert file_of(run, "../../config.json") == run.path / "report" / "config.json"
-
-
-def test_a_recipe_may_say_what_it_is_judged_by_as_a_metric_or_as_its_key():
-    assert find_metric("cider_d") is CIDER and find_metric(ERROR) is ERROR
-    assert find_metric("f1").key == "f1"
 
 
 def test_the_final_table_holds_before_after_and_what_was_forgotten(run):

@@ -154,7 +154,7 @@ def test_running_and_queued_runs_are_stopped_and_cannot_be_deleted(lab_runs, sit
     wait_for(lambda: Run.find(lab_runs, first).state in ENDED, HANG)
     status = client.predict(first, api_name="/run_status")
     assert status["state"] == "stopped"
-    assert 0 < status["step"] < status["total"] and "stopped at step" in status["reason"]
+    assert 0 < status["step"] < status["total"] and "Stopped at step" in status["reason"]
     for run_id in (second, first):
         actions.delete(run_id)
         assert "There is no run" in refusal(client, run_id, api_name="/run_status")

@@ -2,8 +2,8 @@
 
     python -m training                              the recipes
     python -m training digits --help                a recipe's settings
-    python -m training digits --epochs 2    train in this terminal; Ctrl-C stops and publishes
-    python -m training digits --continue RUN        go on where a run stopped
+    python -m training digits --epochs 2    train in this terminal; Ctrl-C stops and saves
+    python -m training digits --continue RUN        continue a run that stopped or ended
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
 """
@@ -26,6 +26,7 @@ from training.runs.batches import Stopped
 from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
 from training.runs.run import Run
+from training.wording import duration
 
 DONE = 0
 FAILED = 1
@@ -55,14 +56,14 @@ def parser() -> argparse.ArgumentParser:
             "--runs",
             type=Path,
             default=argparse.SUPPRESS,
-            help="where runs are kept [RUNS, or ./runs]",
+            help="directory of the runs [RUNS, or ./runs]",
         )
         command.add_argument(
             "--continue",
             dest="continue_",
             metavar="RUN",
             default=argparse.SUPPRESS,
-            help="go on where this run stopped, with its settings",
+            help="continue this run, with its settings",
         )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return top
@@ -97,11 +98,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS
     except OSError as error:
-        print(f"error: nothing can be written to {runs}: {job.explain(error)}", file=sys.stderr)
+        print(f"error: cannot write to {runs}: {job.explain(error)}", file=sys.stderr)
         return FAILED
     _obey_signals(run)
     if not spawned and run.main and not job.wait_for_turn(run):
-        print("Stopped before it began: nothing was published.")
+        print(f"{job.REMOVED} Nothing was trained.")
         return STOPPED
     if spawned:
         run.set_status("running", worker=process_identity())
@@ -132,13 +133,13 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         if run.staging.exists():  # a recipe that does not publish by itself
             run.publish()
         if not run.has_checkpoint:
-            return _stopped_before_the_first_step(run)
+            return _end_without_a_step(run)
         seconds = time.time() - began
         text = write_card(made, config, Provenance.from_json(run.settings), report, seconds)
         (run.checkpoint / "README.md").write_text(text, "utf-8")
-        return _finish(run, report, time.time() - began)
-    except Stopped:
-        return _stopped_before_the_first_step(run)
+        return _finish(run, report, seconds)
+    except Stopped:  # while the features were computed
+        return _end_without_a_step(run)
     except (recipe.SettingsError, CheckpointError) as error:
         run.discard()
         run.say(f"error: {error}", error=True)
@@ -147,7 +148,7 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     except KeyboardInterrupt:
         run.discard()
         run.set_status(
-            "stopped", reason="ended at once by a second Ctrl-C: nothing was published", stage=""
+            "stopped", reason="Stopped by a second Ctrl-C before anything was saved.", stage=""
         )
         return STOPPED
     except (
@@ -161,12 +162,13 @@ def execute(made: recipe.Recipe, run: Run) -> int:
         return FAILED
 
 
-def _stopped_before_the_first_step(run: Run) -> int:
-    if run.main:
-        run.say("Stopped before the first step: nothing was published.")
-        run.set_status(
-            "stopped", reason="stopped before the first step: nothing was published", stage=""
-        )
+def _end_without_a_step(run: Run) -> int:
+    """Stopped before there was anything to publish."""
+    if not run.main:
+        return DONE
+    reason = "Stopped before the first step: nothing was saved."
+    run.say(reason)
+    run.set_status("stopped", reason=reason, stage="")
     return STOPPED
 
 
@@ -183,14 +185,15 @@ def _share(run: Run) -> None:
 def _finish(run: Run, report: Report, seconds: float) -> int:
     """The log's last lines, then the status: who sees that a run has ended finds its log whole."""
     if report.stopped:
-        where = f"stopped at step {report.step:,} of {report.total:,}"
+        reason = f"Stopped at step {report.step:,} of {report.total:,}."
         run.say(
-            f"{where[0].upper()}{where[1:]}. Published {run.checkpoint}; not scored.\n"
-            f"Go on with: python -m training {run.recipe} --continue {run.id}"
+            f"{reason} Saved {run.checkpoint}; not scored.\n"
+            f"To continue: python -m training {run.recipe} --continue {run.id}"
         )
-        run.set_status("stopped", reason=where, stage="", step=report.step, seconds=seconds)
+        run.set_status("stopped", reason=reason, stage="", step=report.step, seconds=seconds)
         return STOPPED
-    run.say(f"\n{table(report)}\n{seconds:.0f} s; checkpoint: {run.checkpoint}")
+    found = table(report) if report.after else "Saved, but it could not be scored."
+    run.say(f"\n{found}\nTook {duration(seconds)}. Checkpoint: {run.checkpoint}")
     run.set_status("done", reason="", stage="", seconds=seconds)
     return DONE
 

@@ -8,18 +8,30 @@ page's form:
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import importlib
-import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 RECIPES = Path(__file__).parent / "recipes"
-Metrics = dict[str, Any]
+Default = TypeVar("Default", str, int, float)
+
+
+class IsDataclass(Protocol):
+    """What a config is: a frozen dataclass whose fields are made by `setting`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+# This module is the ground and knows neither runs nor reports: a recipe names its own types.
+ConfigT = TypeVar("ConfigT", bound=IsDataclass)
+RunT = TypeVar("RunT")
+ReportT = TypeVar("ReportT")
 
 
 class SettingsError(ValueError):
@@ -27,22 +39,38 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Metric:
+    """What a recipe is judged by, and how it is written. Higher is better."""
+
+    key: str  # in a stored score
+    title: str
+    share: bool = True  # of 1, written in percent; else a plain number
+    interval: str = "Wilson"  # how its 95% interval is made
+
+    def text(self, value: float, places: int = 1) -> str:
+        return f"{value:.{places}%}" if self.share else f"{value:.{places + 2}f}"
+
+    def difference(self, value: float) -> str:
+        """Without its sign."""
+        return f"{abs(value) * 100:.1f} points" if self.share else f"{abs(value):.3f}"
+
+
+@dataclass(frozen=True)
+class Recipe(Generic[ConfigT, RunT, ReportT]):
     name: str
     title: str
-    config: type
-    metric: str  # what the gate compares; higher is better
+    config: type[ConfigT]
+    metric: Metric  # what the gate compares
     slots: tuple[str, ...]  # the slots that its runs can land in
-    train: Callable[
-        [Any, Any], Metrics
-    ]  # (config, run): writes run.staging, logs, obeys run.should_stop()
-    evaluate: Callable[[Path, Any], Metrics]  # any checkpoint, on the config's held-out data
-    slot: Callable[[Any], str]
-    describe: Callable[[Any], str]  # one line for the history
+    train: Callable[[ConfigT, RunT], ReportT]  # writes run.staging, logs, obeys run.should_stop()
+    # (any checkpoint, config, where to write what the report shows): on the held-out data.
+    evaluate: Callable[[Path, ConfigT, Path], ReportT]
+    slot: Callable[[ConfigT], str]
+    describe: Callable[[ConfigT], str]  # one line for the history
 
 
 def setting(
-    default: Any,
+    default: Default,
     help: str,
     *,
     low: float | None = None,
@@ -54,11 +82,14 @@ def setting(
     label: str = "",
     offers: tuple[tuple[str, str], ...] | None = None,
     many: bool = False,
-) -> Any:
+    when: Callable[[Any], bool] | None = None,
+) -> Default:
     """A field of a recipe's config. `rare` folds it away on the page; `local` (it names a path of
     this machine) keeps it off the page and out of the API; `lasting` cannot change when a run is
     continued; `offers`: it names a checkpoint, or with `many` several with commas between, and the
-    page proposes these (words, value) beside those that there are."""
+    page proposes these (words, value) beside those that there are; `when`: of a config, whether
+    the setting does anything beside the others of it (None: always). It is typed as what a config
+    holds, as `dataclasses.field` is."""
     return field(
         default=default,
         metadata=dict(
@@ -72,6 +103,7 @@ def setting(
             label=label,
             offers=offers,
             many=many,
+            when=when,
         ),
     )
 
@@ -86,7 +118,7 @@ def _names(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in folder.glob("*/recipe.py")))
 
 
-def load(name: str) -> Recipe:
+def load(name: str) -> Recipe[Any, Any, Any]:
     if name not in names():
         raise SettingsError(
             f"There is no recipe named {name!r}. The recipes are: {', '.join(names())}."
@@ -94,7 +126,7 @@ def load(name: str) -> Recipe:
     return importlib.import_module(f"training.recipes.{name}.recipe").RECIPE
 
 
-def of_slot(slot: str) -> Recipe:
+def of_slot(slot: str) -> Recipe[Any, Any, Any]:
     """The recipe whose runs land in `slot`."""
     for name in names():
         recipe = load(name)
@@ -103,7 +135,7 @@ def of_slot(slot: str) -> Recipe:
     raise SettingsError(f"There is no slot named {slot!r}.")
 
 
-def parse(config: type, values: dict[str, Any], local: bool = True) -> Any:
+def parse(config: type[ConfigT], values: Mapping[str, Any], local: bool = True) -> ConfigT:
     """A checked config from loose values (strings from flags, numbers from a form).
 
     `local=False` is for the page and the API: settings that name paths of this machine are refused.
@@ -123,6 +155,71 @@ def parse(config: type, values: dict[str, Any], local: bool = True) -> Any:
     if hasattr(result, "check"):
         result.check(local)
     return result
+
+
+def parse_draft(config: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """A config of a form that is still being filled in: a value that cannot be used, because it is
+    half typed or out of its range, counts as its default; nothing is refused."""
+    usable = {}
+    for f in dataclasses.fields(config):
+        if f.name in values:
+            with contextlib.suppress(SettingsError):
+                usable[f.name] = _check(f, values[f.name])
+    return config(**usable)
+
+
+# -- which settings do something -------------------------------------------------------------------
+def find_used(config: IsDataclass) -> set[str]:
+    """The settings that do something beside the others of this config; the page hides the rest."""
+    return {
+        f.name
+        for f in dataclasses.fields(config)
+        if f.metadata["when"] is None or f.metadata["when"](config)
+    }
+
+
+def explain_unused(config: IsDataclass, given: Iterable[str]) -> list[str]:
+    """For each setting of `given` that does nothing beside the others, which of them is the reason:
+    "--lora-rank does nothing with method full"."""
+    unused = set(given) - find_used(config)
+    return [
+        f"{_flag(f.name)} does nothing {_explain(f, config)}"
+        for f in dataclasses.fields(config)
+        if f.name in unused
+    ]
+
+
+def _explain(f: dataclasses.Field, config: IsDataclass) -> str:
+    """The setting for which `when` said no: `and` and `or` stop at the one that decides, so it is
+    the last one that was read."""
+    watched = _Watched(config)
+    f.metadata["when"](watched)
+    name = watched.last
+    if not name:
+        return "here"
+    value = getattr(config, name)
+    shown = value if isinstance(value, str) else _plain(value)
+    words = name.replace("_", " ")
+    return f"with {words} {shown}" if shown else f"without {words}"
+
+
+class _Watched:
+    """A config that remembers which of its fields was the last to be read for the first time, also
+    where one of its own properties read it."""
+
+    def __init__(self, config: IsDataclass):
+        self._config = config
+        self._read: set[str] = set()
+        self.last = ""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(type(self._config), name, None)
+        if isinstance(found, property) and found.fget:
+            return found.fget(self)
+        if name in self._config.__dataclass_fields__ and name not in self._read:
+            self._read.add(name)
+            self.last = name
+        return getattr(self._config, name)
 
 
 def _check(f: dataclasses.Field, value: Any) -> Any:
@@ -157,12 +254,16 @@ def _check(f: dataclasses.Field, value: Any) -> Any:
     return value
 
 
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _plain(number: float) -> str:
     """A number as a person writes it: 1,000,000 rather than 1e+06."""
     return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
-def add_flags(parser: argparse.ArgumentParser, config: type) -> None:
+def add_flags(parser: argparse.ArgumentParser, config: type[IsDataclass]) -> None:
     """One flag a setting. Values stay strings: `parse` checks them all in one place."""
     for f in dataclasses.fields(config):
         meta = f.metadata
@@ -173,13 +274,9 @@ def add_flags(parser: argparse.ArgumentParser, config: type) -> None:
             text += f" ({_plain(meta['low'])} to {_plain(meta['high'])})"
         default = "" if f.default == "" else f" [{f.default}]"
         parser.add_argument(
-            "--" + f.name.replace("_", "-"),
+            _flag(f.name),
             dest=f.name,
             default=argparse.SUPPRESS,
             metavar=f.type.__name__.upper(),
             help=(text + default).replace("%", "%%"),
         )
-
-
-def to_json(config: Any) -> str:
-    return json.dumps(dataclasses.asdict(config), indent=1)

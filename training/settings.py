@@ -1,137 +1,161 @@
 """The settings that the recipes share: one wording and one range each, with the recipe's own
-default."""
+default, and in which settings each of them counts.
+"""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Protocol
 
 from training.recipe import SettingsError, setting
+from training.wording import counted
+
+When = Callable[[Any], bool]  # of a recipe's config: whether a setting does anything in it
 
 
-def epochs(default: int) -> Any:
-    return setting(default, "How often each example is seen.", low=1, high=500)
+class FineTuning(Protocol):
+    """What configs have in common whose recipes fine-tune a network of the Hub."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def folder(self) -> str: ...
+
+    @property
+    def start(self) -> str: ...
+
+    @property
+    def arch(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def resolved_method(self) -> str:
+        """The method that is trained by; `auto` where nobody has looked yet which one that is."""
+        ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def data_name(self) -> str: ...
 
 
-def learning_rate(default: float) -> Any:
-    return setting(default, "Size of the steps at their largest.", low=1e-6, high=1.0)
+# -- when a setting counts -------------------------------------------------------------------------
+# They hang on nothing that is itself without effect: what a person left behind in a setting that is
+# hidden now must not show or hide another one.
+def from_hub(config: Any) -> bool:
+    return config.source == "hub"
 
 
-def usual_rate() -> Any:
+def trains_backbone(config: FineTuning) -> bool:
+    """Frozen trains a head on features that are computed once, from plain examples."""
+    return config.resolved_method != "frozen"
+
+
+def trains_fully(config: FineTuning) -> bool:
+    """`auto` becomes full on a GPU."""
+    return config.resolved_method in ("full", "auto")
+
+
+def makes_network(config: FineTuning) -> bool:
+    """Whether the network is one of the recipe's own, and not the one of a checkpoint."""
+    return config.method == "scratch" and config.arch != "start"
+
+
+def opens_checkpoint(config: FineTuning) -> bool:
+    return not makes_network(config)
+
+
+def crops_pictures(config: Any) -> bool:
+    return trains_backbone(config) and config.augmentation != "none"
+
+
+def validates(config: Any) -> bool:
+    return config.holdout > 0
+
+
+# -- what is trained on, and from where ------------------------------------------------------------
+def hub_data(default: str, holds: str) -> str:
     return setting(
-        0.0, "Size of the steps at their largest; 0: the method's usual one.", low=0, high=1.0
+        default,
+        f"Hub data set with {holds} (source hub).",
+        label="Data set",
+        lasting=True,
+        when=from_hub,
     )
 
 
-def start(backbone: str) -> Any:
+def folder() -> str:
+    return setting(
+        "",
+        "Folder with your own examples (source folder).",
+        local=True,
+        lasting=True,
+        when=lambda config: config.source == "folder",
+    )
+
+
+def start(backbone: str) -> str:
     return setting(
         "auto",
-        "The checkpoint to start from: embedded, a run's id, or a model of the Hub, such as "
-        f"{backbone} (auto: that one with source hub, else embedded).",
+        f"Checkpoint to start from: embedded (built-in), a run id, or a Hub model such as "
+        f"{backbone}. auto: that model with source hub, else embedded.",
         label="Start from",
         lasting=True,
-        offers=(("auto", "auto"), (f"{backbone} (Hub)", backbone)),
+        offers=(("Automatic", "auto"), (f"{backbone} (Hub)", backbone)),
+        when=opens_checkpoint,
     )
 
 
-def batch_size(default: int) -> Any:
-    return setting(default, "Examples a step, over all processes.", low=1, high=8192, lasting=True)
-
-
-def name() -> Any:
-    return setting("", "A name for the history; empty: described by its settings.")
-
-
-def swap() -> Any:
-    return setting(
-        "better",
-        "Swap the checkpoint in when it ends: if it scores better than the active one, always, or "
-        "never.",
-        choices=("better", "always", "never"),
-        label="Swap in when it ends",
-    )
-
-
-def folder() -> Any:
-    return setting(
-        "", "Folder of your own examples, with --source folder.", local=True, lasting=True
-    )
-
-
-def schedule() -> Any:
-    return setting(
-        "cosine",
-        "How the learning rate falls after its warm-up.",
-        choices=("cosine", "linear", "constant"),
-        rare=True,
-    )
-
-
-def warmup(default: float = 0.1) -> Any:
-    return setting(
-        default,
-        "Share of the steps in which the learning rate rises.",
-        low=0,
-        high=0.9,
-        rare=True,
-        label="Warm-up",
-    )
-
-
-def weight_decay(default: float) -> Any:
-    return setting(default, "Pull of the weights towards zero.", low=0, high=1, rare=True)
-
-
-def label_smoothing(default: float = 0.0) -> Any:
-    return setting(
-        default, "Share of certainty taken from the right answer.", low=0, high=0.5, rare=True
-    )
-
-
-def early_stopping() -> Any:
-    return setting(
-        0, "Stop after so many epochs without a better score; 0: never.", low=0, high=100, rare=True
-    )
-
-
-def accumulate() -> Any:
-    return setting(
-        1,
-        "Parts that a step's batch is cut into, to need less memory.",
-        low=1,
-        high=256,
-        rare=True,
-        label="Gradient accumulation",
-    )
-
-
-def holdout(default: float = 0.08) -> Any:
-    return setting(
-        default,
-        "Share of the training examples held out to choose the best epoch; 0: train on all, take "
-        "the last.",
-        low=0,
-        high=0.5,
-        rare=True,
-        label="Held out",
-        lasting=True,
-    )
-
-
-def limit() -> Any:
+def limit() -> int:
     return setting(
         0,
-        "At most so many training examples, shuffled, every class in its share; 0: all.",
+        "Train on at most this many examples, with every class in its share. 0 = all.",
         low=0,
         high=10_000_000,
         rare=True,
-        label="Limit on samples",
+        label="Maximum training examples",
         lasting=True,
     )
 
 
-def seed() -> Any:
+def holdout(default: float = 0.08) -> float:
+    return setting(
+        default,
+        "Share of the training examples held out for validation, which chooses the best epoch. "
+        "0 = none: the last epoch is kept.",
+        low=0,
+        high=0.5,
+        rare=True,
+        label="Validation share",
+        lasting=True,
+    )
+
+
+# -- the run ---------------------------------------------------------------------------------------
+def name() -> str:
+    return setting("", "Name in the history. Empty: a description of the settings.")
+
+
+def swap() -> str:
+    return setting(
+        "better",
+        "When the run ends, use the new model: only if it scores better than the one in use, "
+        "always, or never.",
+        choices=("better", "always", "never"),
+        label="Use the new model",
+    )
+
+
+def seed() -> int:
     return setting(
         0,
-        "Two runs with one seed and settings give the same result.",
+        "Random seed. Runs with the same seed and settings give the same result.",
         low=0,
         high=2**31,
         rare=True,
@@ -139,70 +163,163 @@ def seed() -> Any:
     )
 
 
-def layer_decay() -> Any:
+def store() -> str:
     return setting(
-        1.0, "Learning rate of a layer, as a share of the one above it.", low=0.1, high=1, rare=True
+        "float32",
+        "Precision of the saved weights. float16 takes half the disk space.",
+        choices=("float32", "float16"),
+        rare=True,
+        label="Weights saved as",
     )
 
 
-def keep() -> Any:
+# -- the optimizer ---------------------------------------------------------------------------------
+def epochs(default: int) -> int:
+    return setting(default, "Epochs: passes over the training data.", low=1, high=500)
+
+
+def learning_rate(default: float) -> float:
+    return setting(default, "Peak learning rate.", low=1e-6, high=1.0)
+
+
+def usual_rate() -> float:
+    return setting(0.0, "Peak learning rate. 0 = recommended.", low=0, high=1.0)
+
+
+def batch_size(default: int) -> int:
     return setting(
-        0.0,
-        "Share of the start's weights in what is published. 0.5 averages both, which often knows "
-        "more than either and forgets less. Method full only.",
-        low=0,
-        high=0.9,
+        default, "Examples per step, over all processes.", low=1, high=8192, lasting=True
+    )
+
+
+def accumulate() -> int:
+    return setting(
+        1,
+        "Split each batch into this many parts to save memory.",
+        low=1,
+        high=256,
         rare=True,
-        label="Kept of the start",
+        label="Gradient accumulation",
+    )
+
+
+def optimizer() -> str:
+    return setting(
+        "adamw",
+        "Optimizer. muon makes each matrix's update orthogonal, which learns more in the first "
+        "epochs from random weights.",
+        choices=("adamw", "sgd", "muon"),
+        rare=True,
         lasting=True,
     )
 
 
-def lora_rank() -> Any:
+def schedule() -> str:
+    return setting(
+        "cosine",
+        "Learning rate schedule after the warm-up.",
+        choices=("cosine", "linear", "constant"),
+        rare=True,
+        label="Learning rate schedule",
+    )
+
+
+def warmup(default: float = 0.1) -> float:
+    return setting(
+        default,
+        "Share of the steps in which the learning rate rises to its peak.",
+        low=0,
+        high=0.9,
+        rare=True,
+        label="Warm-up",
+    )
+
+
+def weight_decay(default: float) -> float:
+    return setting(default, "Weight decay.", low=0, high=1, rare=True)
+
+
+def layer_decay(when: When | None = trains_backbone) -> float:
+    return setting(
+        1.0,
+        "Learning rate of each layer as a share of the layer above it. 1 = the same for all.",
+        low=0.1,
+        high=1,
+        rare=True,
+        label="Layer-wise learning rate decay",
+        when=when,
+    )
+
+
+def early_stopping() -> int:
+    return setting(
+        0,
+        "Stop after this many epochs without a better validation score. 0 = never.",
+        low=0,
+        high=100,
+        rare=True,
+        when=validates,
+    )
+
+
+def bf16(when: When | None = trains_backbone) -> str:
+    return setting(
+        "auto",
+        "Train in bfloat16 mixed precision. auto: where the hardware supports it.",
+        choices=("auto", "on", "off"),
+        rare=True,
+        label="Mixed precision",
+        when=when,
+    )
+
+
+def compiled() -> str:
+    return setting(
+        "off",
+        "Compile the network (torch.compile): about a minute's wait, then faster steps on a GPU.",
+        choices=("off", "on"),
+        rare=True,
+        when=trains_backbone,
+    )
+
+
+# -- what is learned -------------------------------------------------------------------------------
+def label_smoothing(default: float = 0.0) -> float:
+    return setting(default, "Label smoothing.", low=0, high=0.5, rare=True)
+
+
+def keep(when: When = trains_fully) -> float:
+    return setting(
+        0.0,
+        "Weight averaging: the start's share in the saved weights. 0.5 often scores better than "
+        "either and forgets less; 0 = off.",
+        low=0,
+        high=0.9,
+        rare=True,
+        label="Share of the start's weights",
+        lasting=True,
+        when=when,
+    )
+
+
+def lora_rank() -> int:
     return setting(
         8,
-        "With method lora: rank of the matrices that learn.",
+        "Rank of the LoRA matrices.",
         low=1,
         high=256,
         rare=True,
         label="LoRA rank",
         lasting=True,
+        when=lambda config: config.method == "lora",
     )
 
 
-def bf16() -> Any:
-    return setting(
-        "auto",
-        "Half precision in the forward pass (auto: where the processor has it).",
-        choices=("auto", "on", "off"),
-        rare=True,
-        label="Half precision",
-    )
-
-
-def compiled() -> Any:
-    return setting(
-        "off",
-        "Compile the network first: a minute's wait, then faster steps, on a GPU.",
-        choices=("off", "on"),
-        rare=True,
-    )
-
-
-def store() -> Any:
-    return setting(
-        "float32",
-        "Precision of the published weights; float16 takes half the disk.",
-        choices=("float32", "float16"),
-        rare=True,
-        label="Weights kept as",
-    )
-
-
-def image_size() -> Any:
+# -- pictures --------------------------------------------------------------------------------------
+def image_size() -> int:
     return setting(
         0,
-        "Side in pixels of what the model sees; 0: as its start does.",
+        "Side of the input pictures, in pixels. 0 = that of the start.",
         low=0,
         high=1024,
         rare=True,
@@ -210,37 +327,30 @@ def image_size() -> Any:
     )
 
 
-def augmentation_of_pictures() -> Any:
+def augmentation_of_pictures() -> str:
     return setting(
         "light",
-        "How far each picture is varied: light: cropped and mirrored; strong: also turned, and "
-        "changed in light and colour (TrivialAugment).",
+        "Data augmentation. light: random crops and mirroring; strong: also rotation, shear, "
+        "brightness and colour (TrivialAugment).",
         choices=("none", "light", "strong"),
         rare=True,
+        when=trains_backbone,
     )
 
 
-def crop(default: float) -> Any:
+def crop(default: float) -> float:
     return setting(
         default,
-        "Smallest share of the picture that a random crop shows.",
+        "Smallest share of the picture that a random crop keeps.",
         low=0.05,
         high=1,
         rare=True,
+        label="Smallest crop",
+        when=crops_pictures,
     )
 
 
-def optimizer() -> Any:
-    return setting(
-        "adamw",
-        "How the weights follow their gradients. muon: by orthogonal steps, which learn more in "
-        "the first epochs from random weights.",
-        choices=("adamw", "sgd", "muon"),
-        rare=True,
-        lasting=True,
-    )
-
-
+# -- a config as a whole ---------------------------------------------------------------------------
 def check_folder(config: Any, local: bool) -> None:
     """Own data: a folder, named by the command line alone. Raises SettingsError."""
     if (config.source == "folder") != bool(config.folder):
@@ -253,58 +363,33 @@ def check_folder(config: Any, local: bool) -> None:
         )
 
 
-class FineTuning:
-    """What configs have in common whose recipes fine-tune a network of the Hub."""
-
-    BACKBONE: ClassVar[str]
-    SAMPLE: ClassVar[str]  # what its sample holds, in two words
-
-    @property
-    def data_name(self: Any) -> str:
-        return {"sample": self.SAMPLE, "hub": self.dataset, "folder": Path(self.folder).name}[
-            self.source
-        ]
-
-    def check(self: Any, local: bool) -> None:
-        """Raises SettingsError."""
-        check_folder(self, local)
-        if self.method != "scratch" and self.arch != "start":
-            raise SettingsError(
-                "arch names a network with random weights: it goes with method 'scratch'."
-            )
-        if self.start == "scratch":
-            raise SettingsError(
-                "start names a checkpoint; for random weights choose method 'scratch'."
-            )
-
-    @property
-    def resolved_start(self: Any) -> str:
-        """`auto` in words that do not depend on anything else."""
-        if self.start != "auto":
-            return self.start
-        return self.BACKBONE if self.source == "hub" and self.arch == "start" else "embedded"
+def check_fine_tuning(config: FineTuning, local: bool) -> None:
+    """What holds for every recipe that fine-tunes a network of the Hub. Raises SettingsError."""
+    check_folder(config, local)
+    if config.method != "scratch" and config.arch != "start":
+        raise SettingsError(
+            "arch names a network with random weights: it goes with method 'scratch'."
+        )
+    if config.start == "scratch":
+        raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
 
 
-LEARN = (
-    "augmentation",
-    "layer_decay",
-    "bf16",
-    "compile",
-)  # what only methods that train the backbone use
+def resolve_start(config: FineTuning, backbone: str) -> str:
+    """`auto` in words that do not depend on anything else: `backbone` for the Hub's data."""
+    if config.start != "auto":
+        return config.start
+    return backbone if from_hub(config) and opens_checkpoint(config) else "embedded"
 
 
-def unused(config: Any, method: str, backbone_only: tuple[str, ...] = ()) -> set[str]:
-    """The settings that do nothing beside this config's source and method: the page hides them."""
-    found = {"dataset", "language"} if config.source != "hub" else set()
-    found |= {"clips"} if config.source != "espeak" else set()
-    found |= {"arch"} if method != "scratch" else set()
-    found |= {"lora_rank"} if method != "lora" else set()
-    found |= {"keep"} if method != "full" else set()
-    return found | ({*LEARN, *backbone_only} if method == "frozen" else set())
+def name_data(config: FineTuning, sample: str) -> str:
+    """The data in a few words; `sample`: what the recipe's own sample holds."""
+    if config.source == "folder":
+        return Path(config.folder).name
+    return config.dataset if from_hub(config) else sample
 
 
-def described(config: Any) -> str:
+def describe(config: FineTuning) -> str:
     """A run in a few words, by its settings."""
     start = "" if config.start in ("auto", "embedded") else " from " + config.start.split("/")[-1]
     what = config.method if config.arch == "start" else f"{config.arch} from scratch"
-    return f"{config.data_name}, {what}{start}, {config.epochs} epoch{'s' * (config.epochs > 1)}"
+    return f"{config.data_name}, {what}{start}, {counted(config.epochs, 'epoch')}"

@@ -14,3 +14,4 @@ class Lab:
     slots: dict[str, ModelSlot[Any]]  # by the names that the API promises
     training: bool = True  # whether the page may start runs and swap checkpoints
     why_not: str = ""  # a sentence, where training is off
+    on_space: bool = False  # whether this is a Hugging Face Space, which everybody shares

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from training.judge.records import Gate, Metric, Report, Score, Section
-from training.recipe import SettingsError
+from training.judge.records import Gate, Report, Score, Section
+from training.recipe import Metric, SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run

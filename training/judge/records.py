@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
+from training.recipe import Metric
+
 Json: TypeAlias = Any  # what json.loads returns
 
 
@@ -37,33 +39,9 @@ def _checked(record: Any) -> Any:
 
 
 # -- scores ----------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Metric:
-    """What a recipe is judged by, and how it is written. Higher is better."""
-
-    key: str  # in a stored score
-    title: str
-    share: bool = True  # of 1, written in percent; else a plain number
-    interval: str = "Wilson"  # how its 95% interval is made
-
-    def text(self, value: float, places: int = 1) -> str:
-        return f"{value:.{places}%}" if self.share else f"{value:.{places + 2}f}"
-
-    def difference(self, value: float) -> str:
-        """Without its sign."""
-        return f"{abs(value) * 100:.1f} points" if self.share else f"{abs(value):.3f}"
-
-
 ACCURACY = Metric("accuracy", "Accuracy")
 CIDER = Metric("cider_d", "CIDEr-D", share=False, interval="bootstrap")
 OLD_METRICS = (ACCURACY, CIDER)  # of reports that do not say what they were judged by
-
-
-def find_metric(named: Metric | str) -> Metric:
-    """What a recipe says that it is judged by: a Metric, or the key of one."""
-    if isinstance(named, Metric):
-        return named
-    return next((metric for metric in OLD_METRICS if metric.key == named), Metric(named, named))
 
 
 @dataclass(frozen=True)

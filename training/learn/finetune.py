@@ -23,7 +23,7 @@ from torch import nn
 from training.data.examples import Data, Examples, hold_out
 from training.data.splits import stratify
 from training.device import device, has_bf16
-from training.judge.records import Metric, Provenance, Report
+from training.judge.records import Provenance, Report
 from training.judge.report import write_report
 from training.learn import backbone
 from training.learn.backbone import Start
@@ -34,7 +34,7 @@ from training.learn.optimizers import (
     group_parameters,
     make_optimizer,
 )
-from training.recipe import SettingsError
+from training.recipe import Metric, SettingsError
 from training.runs.batches import Stopped
 from training.runs.run import Run
 from training.wording import duration

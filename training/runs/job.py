@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[2]
 TERM_AFTER = 15.0
 KILL_AFTER = 10.0
 POLL = 0.2
-MEMORY = "Lower the batch size, raise the gradient accumulation, or limit the samples."
+MEMORY = "Lower the batch size, raise gradient accumulation, or train on fewer examples."
+REMOVED = "Removed from the queue."
 _children: list[subprocess.Popen] = []  # kept so that ended supervisors are reaped
 
 
@@ -40,10 +41,12 @@ def create(runs: Path, name: str, settings: dict[str, Any], local: bool = True, 
     waits for its own turn; otherwise the app starts it. Raises SettingsError."""
     config = recipe.parse(recipe.load(name).config, settings, local)
     with lock(runs):
-        return _queue_up(runs, name, config, local, **more)
+        return _queue_up(runs, name, config, settings, local, **more)
 
 
-def _queue_up(runs: Path, name: str, config: Any, local: bool, **more: Any) -> Run:
+def _queue_up(
+    runs: Path, name: str, config: Any, given: dict[str, Any], local: bool, **more: Any
+) -> Run:
     run = Run.create(
         runs,
         name,
@@ -55,6 +58,9 @@ def _queue_up(runs: Path, name: str, config: Any, local: bool, **more: Any) -> R
     )
     if local:
         run.set_status("queued", worker=process_identity(), terminal=True)
+    # What was asked for and has no effect is told; it is no reason not to run.
+    for note in recipe.explain_unused(config, given):
+        run.say(f"note: {note}", error=True)
     return run
 
 
@@ -69,15 +75,14 @@ def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = Tr
             f"{run_id} is {old.state}: it can be continued when it has ended."
         )
     if not old.saved:
-        raise recipe.SettingsError(f"{run_id} ended before it saved anything: start it anew.")
+        raise recipe.SettingsError(f"{run_id} ended before it saved anything. Start a new run.")
     settings = {**old.config, **changes}
     if old.state == "done" and "epochs" not in changes and "epochs" in settings:
         settings["epochs"] = 2 * settings["epochs"]
-    made = recipe.load(old.recipe)
-    config = recipe.parse(made.config, settings, local)
-    _refuse_changed(run_id, recipe.parse(made.config, old.config, local), config)
+    config = recipe.parse(recipe.load(old.recipe).config, settings, local)
+    _refuse_changed(old, config)
     with lock(runs):
-        run = _queue_up(runs, old.recipe, config, local, continues=run_id)
+        run = _queue_up(runs, old.recipe, config, changes, local, continues=run_id)
         for path in old.saved:
             # A save replaces the file, so the two runs may share it until one of them saves.
             try:
@@ -87,16 +92,16 @@ def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = Tr
     return run
 
 
-def _refuse_changed(run_id: str, old: Any, new: Any) -> None:
+def _refuse_changed(old: Run, config: Any) -> None:
     """A step's place in its epoch, and the shapes of what was saved, hang on the lasting
-    settings."""
-    for f in dataclasses.fields(old):
-        before = getattr(old, f.name)
-        after = getattr(new, f.name)
+    settings. Raises SettingsError."""
+    for f in dataclasses.fields(config):
+        before = old.config.get(f.name, f.default)  # of an earlier version that did not have it
+        after = getattr(config, f.name)
         if f.metadata["lasting"] and before != after:
             raise recipe.SettingsError(
-                f"{f.name} cannot change from {before!r} to {after!r} while {run_id} is continued. "
-                f"Start a new run from its checkpoint: start {run_id}."
+                f"{f.name} cannot change from {before!r} to {after!r} while {old.id} is continued. "
+                f"Start a new run from its checkpoint instead: start {old.id}."
             )
 
 
@@ -140,7 +145,7 @@ def reconcile(runs: Path) -> None:
             # other can come.
             if dead and run.status["state"] == status["state"]:
                 run.set_status(
-                    "lost", reason="its processes ended without a word (was the machine restarted?)"
+                    "lost", reason="Its processes ended unexpectedly. Was the machine restarted?"
                 )
 
 
@@ -154,7 +159,7 @@ def pump(runs: Path) -> None:
             return
         run = waiting[0]
         if run.stop_requested:
-            run.set_status("stopped", reason="taken out of the queue")
+            run.set_status("stopped", reason=REMOVED)
             return
         with open(run.log_file, "ab") as log:
             child = subprocess.Popen(
@@ -171,7 +176,7 @@ def pump(runs: Path) -> None:
             time.sleep(0.02)
         if run.status["state"] == "queued":
             child.kill()
-            run.set_status("failed", reason="its supervisor did not start: see its log")
+            run.set_status("failed", reason="The job did not start. See its log.")
 
 
 def wait_for_turn(run: Run) -> bool:
@@ -188,21 +193,21 @@ def wait_for_turn(run: Run) -> bool:
                 return True
         if not told:
             before = now.id if now else waiting[0].id
-            run.say(f"{before} comes first; waiting for its end (Ctrl-C leaves the queue)")
+            run.say(f"Waiting for {before} to finish (Ctrl-C leaves the queue)")
             told = True
         pump(runs)  # no app may be up to start the runs that come first
         time.sleep(0.5)
-    run.set_status("stopped", reason="taken out of the queue")
+    run.set_status("stopped", reason=REMOVED)
     return False
 
 
 def stop(run: Run) -> str:
-    """Asks a run to stop, or takes it out of the queue; returns its state."""
+    """Asks a run to stop, or removes it from the queue; returns its state."""
     with lock(run.path.parent):
         run.request_stop()
         status = run.status
         if status["state"] == "queued" and not status.get("terminal"):
-            run.set_status("stopped", reason="taken out of the queue")
+            run.set_status("stopped", reason=REMOVED)
     return run.state
 
 
@@ -272,16 +277,14 @@ def last_word(run: Run, code: int) -> None:
     if run.status["state"] in ENDED:
         return
     if code < 0:
-        reason = f"killed by signal {-code}"
+        reason = f"Killed by signal {-code}."
         if run.escalation:
-            run.set_status(
-                "stopped", reason="did not answer, so it was ended by force: nothing was published"
-            )
+            run.set_status("stopped", reason="Stopped before anything was saved.")
             return
         if -code == signal.SIGKILL:
-            reason += f". The system does that most often when memory runs out. {MEMORY}"
+            reason += f" Most often the system does that when memory runs out. {MEMORY}"
     else:
-        reason = f"ended with code {code}. " + (run.log_tail(1) or "Its log is empty.")
+        reason = f"Exited with code {code}. " + (run.log_tail(1) or "Its log is empty.")
     run.set_status("failed", reason=reason, stage="")
 
 
@@ -293,7 +296,7 @@ def explain(error: BaseException) -> str:
         or "out of memory" in text.lower()
         or "can't allocate memory" in text.lower()
     ):
-        return f"Memory ran out. {MEMORY}"
+        return f"Out of memory. {MEMORY}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in text:
         free = shutil.disk_usage(ROOT).free / 2**20
         return (

@@ -143,7 +143,7 @@ class Run:
         return (
             status
             if status and "state" in status
-            else {"state": "lost", "reason": "its status file is gone"}
+            else {"state": "lost", "reason": "Its status file is missing."}
         )
 
     @property

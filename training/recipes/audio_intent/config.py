@@ -17,52 +17,47 @@ from dataclasses import dataclass
 from training import device, settings
 from training.recipe import setting
 
+SAMPLE = "synthesised calls"
 MINDS = "PolyAI/minds14"
 BACKBONE = "facebook/wav2vec2-base"
 
 
 @dataclass(frozen=True)
-class Config(settings.FineTuning):
-    BACKBONE = BACKBONE
-    SAMPLE = "synthesised calls"
-
+class Config:
     source: str = setting(
         "sample",
-        "sample: synthesised calls to a bank, come with the app, need no network. espeak: as many "
-        "such calls as you like, spoken now by espeak-ng, which must be installed. hub: the data "
-        "set below, downloaded once. folder: your own sounds, one subfolder a class (command line "
-        "only).",
+        "sample: synthesised calls to a bank that come with the app. espeak: any number of such "
+        "calls, spoken now by espeak-ng, which must be installed. hub: the data set below, "
+        "downloaded once. folder: your own sounds, one subfolder per class (command line only).",
         choices=("sample", "espeak", "hub", "folder"),
         lasting=True,
     )
-    dataset: str = setting(
-        MINDS,
-        "With source hub: a data set of the Hub that holds sounds and their classes.",
-        label="Data set",
-        lasting=True,
-    )
+    dataset: str = settings.hub_data(MINDS, "sounds and their classes")
     language: str = setting(
         "en-US",
-        "With source hub: which part of the data set, where it has several; of MInDS-14 the "
-        "language, such as de-DE.",
-        label="Language or part",
+        "Subset of the Hub data set, where it has several (source hub); of MInDS-14 the language, "
+        "such as de-DE.",
+        label="Language or subset",
         lasting=True,
+        when=settings.from_hub,
     )
     clips: int = setting(
         3000,
-        "With source espeak: how many clips are spoken to train on.",
+        "Number of training clips to synthesise (source espeak).",
         low=140,
         high=100_000,
         rare=True,
+        label="Training clips",
         lasting=True,
+        when=lambda config: config.source == "espeak",
     )
     folder: str = settings.folder()
     start: str = settings.start(BACKBONE)
     method: str = setting(
         "auto",
-        "full: every weight learns. frozen: only the head and how much each layer counts, on "
-        "features that are computed once. lora: small matrices beside the weights learn. scratch: "
-        "from random weights. auto: full on a GPU, else frozen.",
+        "full: train all weights. frozen: train only the head and the weights of the layers, on "
+        "features that are computed once. lora: train low-rank adapters. scratch: train from "
+        "random weights. auto: full on a GPU, else frozen.",
         choices=("auto", "full", "frozen", "lora", "scratch"),
         lasting=True,
     )
@@ -73,52 +68,59 @@ class Config(settings.FineTuning):
     swap: str = settings.swap()
     seconds: float = setting(
         0.0,
-        "What is heard of each clip, at most; 0: as long as 95 of 100 clips are, up to 30.",
+        "Longer clips are cut. 0 = the length that 95% of the clips stay under, at most 30 s.",
         low=0,
         high=600,
         rare=True,
-        label="Length limit",
+        label="Maximum length (seconds)",
         lasting=True,
     )
     arch: str = setting(
         "start",
-        "With method scratch: the network. start: the one of the start; or a small one, on log-mel "
-        "spectra (conformer) or on the wave itself (wav2vec2).",
+        "Network to train from random weights (method scratch): that of the start, or a small one "
+        "on log-mel spectrograms (conformer) or on the waveform (wav2vec2).",
         choices=("start", "conformer", "wav2vec2"),
         rare=True,
         label="Network",
         lasting=True,
+        when=lambda config: config.method == "scratch",
     )
     augmentation: str = setting(
         "light",
-        "How far each clip is varied: light: loudness, speed, noise, band; strong: farther, and "
-        "with the echo of a room. Not with frozen.",
+        "Data augmentation. light: loudness, speed, noise and frequency band; strong: more of "
+        "each, and reverberation.",
         choices=("none", "light", "strong"),
         rare=True,
+        when=settings.trains_backbone,
     )
     spec_augment: float = setting(
         0.05,
-        "Share of the time steps at which a hidden stretch begins (SpecAugment). Not with frozen.",
+        "SpecAugment: share of the time steps at which a masked span begins. 0 = off.",
         low=0,
         high=0.5,
         rare=True,
         label="SpecAugment",
+        when=settings.trains_backbone,
     )
     spelling: float = setting(
         0.0,
-        "How much the network also learns to spell out what is said, where the data tells that "
-        "(CTC); 0: not. By its letters, and with source espeak by its sounds. From random weights, "
-        "speech is learned many times faster so. Not with frozen.",
+        "Weight of an auxiliary CTC loss on the transcripts, where the data has them (with source "
+        "espeak: phonemes). 0 = off; from random weights it speeds training up many times.",
         low=0,
         high=10,
         rare=True,
+        label="Transcription loss (CTC)",
+        when=settings.trains_backbone,
     )
+    # Its convolutions are frozen by the other methods anyway, and learn from random weights anyway.
     encoder: str = setting(
         "frozen",
-        "Whether the convolutions that hear the wave learn too. frozen: they stay.",
+        "Convolutional feature encoder, where the network has one: keep it frozen, or train it "
+        "too.",
         choices=("frozen", "learns"),
         rare=True,
         label="Feature encoder",
+        when=settings.trains_fully,
     )
     optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
@@ -138,19 +140,23 @@ class Config(settings.FineTuning):
     seed: int = settings.seed()
 
     @property
+    def resolved_start(self) -> str:
+        return settings.resolve_start(self, BACKBONE)
+
+    @property
     def resolved_method(self) -> str:
         """`auto` as this machine has it; it stays `auto` while nothing has loaded torch."""
         if self.method != "auto" or "torch" not in sys.modules:
             return self.method
         return "frozen" if device.device() == "cpu" else "full"
 
-    def unused(self) -> set[str]:
-        return settings.unused(self, self.resolved_method, ("spec_augment", "spelling", "encoder"))
-
     @property
     def data_name(self) -> str:
         if self.source == "espeak":
-            return f"{self.clips:,} {self.SAMPLE}"
-        return (
-            f"{self.dataset} {self.language}".strip() if self.source == "hub" else super().data_name
-        )
+            return f"{self.clips:,} {SAMPLE}"
+        name = settings.name_data(self, SAMPLE)
+        return f"{name} {self.language}".strip() if self.source == "hub" else name
+
+    def check(self, local: bool) -> None:
+        """Raises SettingsError."""
+        settings.check_fine_tuning(self, local)

@@ -39,5 +39,5 @@ RECIPE = Recipe(
     train,
     evaluate,
     slot,
-    settings.described,
+    settings.describe,
 )

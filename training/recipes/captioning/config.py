@@ -15,75 +15,71 @@ from dataclasses import dataclass
 from training import settings
 from training.recipe import SettingsError, setting
 
+SAMPLE = "drawn scenes"
 FLICKR = "jxie/flickr8k"
 ENCODER = "google/vit-base-patch16-224-in21k"
 DECODER = "openai-community/gpt2"
 CAPTIONER = "nlpconnect/vit-gpt2-image-captioning"
+PARTS = "parts"  # the start that is an encoder and a decoder
 NEW = "new"  # a part with random weights
 WORDS = 40  # of a caption, in the decoder's tokens, where nothing else is said
 BEAMS = 4  # of the search for the best caption, and captions that it ends with
 
 
 @dataclass(frozen=True)
-class Config(settings.FineTuning):
-    BACKBONE = "parts"
-    SAMPLE = "drawn scenes"
-
+class Config:
     source: str = setting(
         "sample",
-        "sample: a few hundred drawn scenes, come with the app, need no network. hub: the data set "
-        "below, downloaded once. folder: your own pictures with captions.csv, captions.txt or "
-        "metadata.jsonl (command line only).",
+        "sample: 480 drawn scenes that come with the app. hub: the data set below, downloaded "
+        "once. folder: your own pictures with captions.csv, captions.txt or metadata.jsonl "
+        "(command line only).",
         choices=("sample", "hub", "folder"),
         lasting=True,
     )
-    dataset: str = setting(
-        FLICKR,
-        "With source hub: a data set of the Hub that holds pictures and their captions.",
-        label="Data set",
-        lasting=True,
-    )
+    dataset: str = settings.hub_data(FLICKR, "pictures and their captions")
     folder: str = settings.folder()
     scenes: int = setting(
         0,
-        "With source hub or folder: so many drawn scenes are learned from beside its pictures, so "
-        "that they are not forgotten. They are others than the sample's.",
+        "Number of drawn scenes to add to the training data, so that the model does not forget "
+        "them. They differ from those of the sample.",
         low=0,
         high=20_000,
         rare=True,
-        label="Drawn scenes beside",
+        label="Added drawn scenes",
         lasting=True,
     )
     start: str = setting(
         "auto",
-        f"The captioner to start from: embedded, a run's id, one of the Hub, such as {CAPTIONER}, "
-        "or parts: the encoder and the decoder below, joined (auto: parts with source hub, else "
-        "embedded).",
+        "Captioner to start from: embedded (built-in), a run id, a Hub model such as "
+        f"{CAPTIONER}, or parts: the encoder and decoder below. auto: parts with source hub, else "
+        "embedded.",
         label="Start from",
         lasting=True,
         offers=(
-            ("auto", "auto"),
-            ("parts: an encoder and a decoder, joined", "parts"),
+            ("Automatic", "auto"),
+            ("An encoder and a decoder", "parts"),
             (f"{CAPTIONER} (Hub)", CAPTIONER),
         ),
+        when=settings.opens_checkpoint,
     )
     encoder: str = setting(
         ENCODER,
-        "With start parts, what sees: a ViT, DeiT or Swin of the Hub, the id of a food run, or "
+        "Image encoder (start parts): a ViT, DeiT or Swin from the Hub, the id of a food run, or "
         "new: a small one with random weights.",
         lasting=True,
+        when=lambda config: config.joins,
     )
     decoder: str = setting(
         DECODER,
-        "With start parts, what writes: GPT-2 or its kin on the Hub, or new: a small one with "
-        "random weights, whose words are learned from the captions.",
+        "Text decoder (start parts): GPT-2 or a similar model from the Hub, or new: a small one "
+        "with random weights and a vocabulary made from the captions.",
         lasting=True,
+        when=lambda config: config.joins,
     )
     method: str = setting(
         "full",
-        "full: every weight learns. frozen: the decoder learns, on what the encoder makes of each "
-        "picture, computed once. lora: small matrices beside the weights learn. scratch: from "
-        "random weights.",
+        "full: train all weights. frozen: train only the decoder, on image features that are "
+        "computed once. lora: train low-rank adapters. scratch: train from random weights.",
         choices=("full", "frozen", "lora", "scratch"),
         lasting=True,
     )
@@ -95,61 +91,66 @@ class Config(settings.FineTuning):
     image_size: int = settings.image_size()
     arch: str = setting(
         "start",
-        "With method scratch: the network. start: the one of the start; or a small one.",
+        "Network to train from random weights (method scratch): that of the start, or a small one.",
         choices=("start", "small"),
         rare=True,
         label="Network",
         lasting=True,
+        when=lambda config: config.method == "scratch",
     )
     each: int = setting(
         1,
-        "How many of a picture's captions are learned from each time it is seen; the encoder's "
-        "work is shared by them.",
+        "Captions of each picture to learn from per epoch; they share one pass of the encoder.",
         low=1,
         high=5,
         rare=True,
-        label="Captions a picture",
+        label="Captions per picture",
     )
     naming: float = setting(
         0.0,
-        "How much the encoder also learns to name the captions' words by itself; 0: not. From "
-        "random weights, it learns to see many times faster so. Not with frozen.",
+        "Weight of an auxiliary loss: the encoder alone predicts which words the captions contain. "
+        "0 = off; from random weights it speeds training up many times.",
         low=0,
         high=10,
         rare=True,
+        label="Word prediction loss",
+        when=settings.trains_backbone,
     )
     augmentation: str = settings.augmentation_of_pictures()
     crop: float = settings.crop(0.6)
     words: int = setting(
         WORDS,
-        "Longest caption, in the decoder's tokens.",
+        "Longer captions are cut, in training and when the model writes.",
         low=5,
         high=200,
         rare=True,
-        label="Longest caption",
+        label="Maximum length (tokens)",
         lasting=True,
     )
-    dropout: float = setting(
-        0.1, "Share of the decoder's features switched off at random.", low=0, high=0.9, rare=True
-    )
+    dropout: float = setting(0.1, "Dropout in the decoder.", low=0, high=0.9, rare=True)
     best: str = setting(
         "cider",
-        "What the best epoch, and early stopping, go by: cider: CIDEr-D of greedy captions of "
-        "held-out pictures; loss: how likely their captions are.",
+        "Metric on the validation pictures that chooses the best epoch. cider: CIDEr-D of greedy "
+        "captions; loss: likelihood of the reference captions.",
         choices=("cider", "loss"),
         rare=True,
-        label="Best by",
+        label="Validation metric",
         lasting=True,
+        when=settings.validates,
     )
     optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.02)
-    layer_decay: float = settings.layer_decay()
+    # With method frozen the whole decoder learns, so these two count there as well.
+    layer_decay: float = settings.layer_decay(when=None)
     label_smoothing: float = settings.label_smoothing(0.1)
-    keep: float = settings.keep()
+    # A captioner that is joined of two parts has no checkpoint to be averaged with.
+    keep: float = settings.keep(
+        when=lambda config: settings.trains_fully(config) and not config.joins
+    )
     lora_rank: int = settings.lora_rank()
-    bf16: str = settings.bf16()
+    bf16: str = settings.bf16(when=None)
     compile: str = settings.compiled()
     store: str = settings.store()
     early_stopping: int = settings.early_stopping()
@@ -158,28 +159,34 @@ class Config(settings.FineTuning):
     limit: int = settings.limit()
     seed: int = settings.seed()
 
-    def check(self, local: bool) -> None:
-        super().check(local)
-        if self.method == "frozen" and self.resolved_start == "parts" and self.encoder == NEW:
-            raise SettingsError(
-                "method 'frozen' needs a trained encoder: what a new one sees is noise."
-            )
+    @property
+    def resolved_start(self) -> str:
+        return settings.resolve_start(self, PARTS)
+
+    @property
+    def resolved_method(self) -> str:
+        return self.method
+
+    @property
+    def data_name(self) -> str:
+        return settings.name_data(self, SAMPLE)
 
     @property
     def joins(self) -> bool:
         """Whether the captioner is made of an encoder and a decoder."""
-        return self.resolved_start == "parts" and not (
-            self.method == "scratch" and self.arch == "small"
-        )
+        return settings.opens_checkpoint(self) and self.resolved_start == PARTS
 
     @property
     def parts(self) -> tuple[str, str] | None:
         """What sees and what writes, of a captioner that is made of the two."""
         if self.joins:
             return self.encoder, self.decoder
-        return (NEW, NEW) if self.method == "scratch" and self.arch == "small" else None
+        return (NEW, NEW) if settings.makes_network(self) else None
 
-    def unused(self) -> set[str]:
-        parts = set() if self.joins else {"encoder", "decoder"}
-        parts |= {"scenes"} if self.source == "sample" else set()
-        return parts | settings.unused(self, self.method, ("crop", "naming"))
+    def check(self, local: bool) -> None:
+        """Raises SettingsError."""
+        settings.check_fine_tuning(self, local)
+        if self.method == "frozen" and self.joins and self.encoder == NEW:
+            raise SettingsError(
+                "method 'frozen' needs a trained encoder: the features of a new one are random."
+            )

@@ -37,5 +37,5 @@ RECIPE = Recipe(
     train,
     evaluate,
     slot,
-    settings.described,
+    settings.describe,
 )

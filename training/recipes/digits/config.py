@@ -18,32 +18,30 @@ from training.recipe import SettingsError, setting
 class Config:
     dataset: str = setting(
         "mnist",
-        "Which pictures: handwritten digits, or garments.",
+        "Handwritten digits (mnist) or clothes (fashion_mnist).",
         choices=("mnist", "fashion_mnist"),
         label="Data set",
         lasting=True,
     )
     source: str = setting(
         "sample",
-        "sample: small, comes with the app, needs no network. hub: the whole data set, 70,000 "
-        "pictures, downloaded once. folder: your own pictures, one subfolder a class (command line "
-        "only).",
+        "sample: about 2,000 pictures that come with the app. hub: the whole data set of 70,000, "
+        "downloaded once. folder: your own pictures, one subfolder per class (command line only).",
         choices=("sample", "hub", "folder"),
         lasting=True,
     )
     folder: str = settings.folder()
     start: str = setting(
         "embedded",
-        "The checkpoint to start from: embedded (the digits one), embedded-fashion, a run's id, or "
-        "scratch.",
+        "Checkpoint to start from: embedded (built-in, for digits), embedded-fashion, a run id, or "
+        "scratch: random weights.",
         label="Start from",
         lasting=True,
-        offers=(("scratch: random weights", "scratch"),),
+        offers=(("Random weights", "scratch"),),
     )
     method: str = setting(
         "full",
-        "full: every weight learns. frozen: only the last layer learns, on the features that the "
-        "start has.",
+        "full: train all weights. frozen: train only the last layer.",
         choices=("full", "frozen"),
         lasting=True,
     )
@@ -54,18 +52,20 @@ class Config:
     swap: str = settings.swap()
     arch: str = setting(
         "cnn",
-        "The network, when starting from scratch.",
+        "Network to train from random weights (start scratch): a small convolutional one, or a "
+        "perceptron with one hidden layer.",
         choices=("cnn", "mlp"),
         rare=True,
         label="Network",
         lasting=True,
+        when=lambda config: config.start == "scratch",
     )
     schedule: str = settings.schedule()
     warmup: float = settings.warmup()
     weight_decay: float = settings.weight_decay(0.02)
     dropout: float = setting(
         0.1,
-        "Share of the features switched off at random before the last layer.",
+        "Dropout before the last layer.",
         low=0,
         high=0.9,
         rare=True,
@@ -73,7 +73,7 @@ class Config:
     label_smoothing: float = settings.label_smoothing()
     augmentation: str = setting(
         "light",
-        "How far each picture is varied: turned, shifted, scaled; garments also mirrored.",
+        "Data augmentation: rotation, shift and scale; for clothes also mirroring.",
         choices=("none", "light", "strong"),
         rare=True,
     )
@@ -84,9 +84,10 @@ class Config:
     seed: int = settings.seed()
 
     def check(self, local: bool) -> None:
+        """Raises SettingsError."""
         settings.check_folder(self, local)
         if self.start == "scratch" and self.method == "frozen":
             raise SettingsError(
-                "method 'frozen' needs a trained start: random features learn nothing. Choose "
-                "start 'embedded', or method 'full'."
+                "method 'frozen' needs a trained start: choose start 'embedded', or method 'full' "
+                "to train random weights."
             )

@@ -16,34 +16,26 @@ from training import settings
 from training.recipe import SettingsError, setting
 
 FOOD = "ethz/food101"
+SAMPLE = "drawn dishes"
 BACKBONE = "google/vit-base-patch16-224-in21k"
 
 
 @dataclass(frozen=True)
-class Config(settings.FineTuning):
-    BACKBONE = BACKBONE
-    SAMPLE = "drawn dishes"
-
+class Config:
     source: str = setting(
         "sample",
-        "sample: a few hundred drawn dishes, comes with the app, needs no network. hub: the data "
-        "set below, downloaded once. folder: your own pictures, one subfolder a class (command "
-        "line only).",
+        "sample: 480 drawn dishes that come with the app. hub: the data set below, downloaded "
+        "once. folder: your own pictures, one subfolder per class (command line only).",
         choices=("sample", "hub", "folder"),
         lasting=True,
     )
-    dataset: str = setting(
-        FOOD,
-        "With source hub: a data set of the Hub that holds pictures and their classes.",
-        label="Data set",
-        lasting=True,
-    )
+    dataset: str = settings.hub_data(FOOD, "pictures and their classes")
     folder: str = settings.folder()
     start: str = settings.start(BACKBONE)
     method: str = setting(
         "full",
-        "full: every weight learns. frozen: only the head learns, on features that are computed "
-        "once. lora: small matrices beside the weights learn. scratch: from random weights.",
+        "full: train all weights. frozen: train only the head, on features that are computed once. "
+        "lora: train low-rank adapters. scratch: train from random weights.",
         choices=("full", "frozen", "lora", "scratch"),
         lasting=True,
     )
@@ -55,47 +47,51 @@ class Config(settings.FineTuning):
     image_size: int = settings.image_size()
     shape: str = setting(
         "start",
-        "own: the model sees a picture in its own shape, its long side a tenth more than the image "
-        "size; for convolutional networks. square: pressed into a square. start: as its start "
-        "does.",
+        "own: keep the picture's aspect ratio, its long side 10% above the image size (for "
+        "convolutional networks). square: squeeze it into a square. start: as the start does.",
         choices=("start", "own", "square"),
         rare=True,
+        label="Aspect ratio",
         lasting=True,
     )
     mirror: str = setting(
         "start",
-        "on: a picture is asked about twice, as it is and as its mirror image, and the mean of the "
-        "answers counts: often one in a hundred more is right, in up to twice the time. Not where "
-        "left and right tell classes apart. start: as its start does, for the same classes.",
+        "Average the predictions for a picture and its mirror image: often 1 point better, in up "
+        "to twice the time. start: as the start does, for the same classes.",
         choices=("start", "on", "off"),
         rare=True,
         lasting=True,
-        label="Mirror image",
+        label="Test-time mirroring",
     )
     arch: str = setting(
         "start",
-        "With method scratch: the network. start: the one of the start; or a small one; "
-        "resnet-large is for a GPU, and can teach a small one.",
+        "Network to train from random weights (method scratch). start: that of the start; "
+        "resnet-large is meant for a GPU, the others are small.",
         choices=("start", "resnet", "resnet-large", "regnet", "convnext", "vit", "swin"),
         rare=True,
         label="Network",
         lasting=True,
+        when=lambda config: config.method == "scratch",
     )
     augmentation: str = settings.augmentation_of_pictures()
     crop: float = settings.crop(0.4)
     mixup: float = setting(
         0.0,
-        "How strongly pairs of pictures are laid over each other; 0: not.",
+        "Mixup: alpha of the Beta distribution by which pairs of pictures are blended. 0 = off.",
         low=0,
         high=2,
         rare=True,
+        when=settings.trains_backbone,
     )
     cutmix: float = setting(
         0.0,
-        "How often and how much of one picture is laid as a rectangle in another; 0: not.",
+        "CutMix: alpha of the Beta distribution for the size of the patch that is taken from "
+        "another picture. 0 = off.",
         low=0,
         high=2,
         rare=True,
+        label="CutMix",
+        when=settings.trains_backbone,
     )
     optimizer: str = settings.optimizer()
     schedule: str = settings.schedule()
@@ -106,38 +102,45 @@ class Config(settings.FineTuning):
     keep: float = settings.keep()
     teacher: str = setting(
         "",
-        "Checkpoints that teach: a run's id, embedded, or a model of the Hub; several with commas "
-        "between. What they answer to each crop is a part of its label (distillation). They must "
-        "know these classes.",
+        "Knowledge distillation: checkpoints whose predictions for each crop become part of its "
+        "label (embedded, a run id, or a Hub model; commas between several). They must know these "
+        "classes.",
         rare=True,
         lasting=True,
-        label="Taught by",
+        label="Teachers",
         offers=(),
         many=True,
+        when=settings.trains_backbone,
     )
     teacher_share: float = setting(
         0.5,
-        "Share of a label that is the teachers' answer; the rest is the data's.",
+        "Share of the teachers' predictions in a label; the rest is the data's.",
         low=0.05,
         high=1,
         rare=True,
         lasting=True,
-        label="Share of the teachers",
+        label="Weight of the teachers",
+        when=lambda config: settings.trains_backbone(config) and bool(config.teachers),
     )
     lora_rank: int = settings.lora_rank()
     train_size: int = setting(
         0,
-        "Side in pixels in training; 0: as image size. About a fifth less is faster and can score "
-        "better (FixRes, arXiv 1906.06423); for convolutional networks.",
+        "Side of the pictures in training, in pixels (for convolutional networks). 0 = the image "
+        "size; a fifth less is faster and can score better (FixRes, arXiv 1906.06423).",
         low=0,
         high=1024,
         rare=True,
+        label="Training image size",
+        when=settings.trains_backbone,
     )
     progressive: str = setting(
         "off",
-        "Small pictures in the first epochs, which are faster; for convolutional networks.",
+        "Progressive resizing: smaller pictures in the first epochs, which are then faster (for "
+        "convolutional networks).",
         choices=("off", "on"),
         rare=True,
+        label="Progressive resizing",
+        when=settings.trains_backbone,
     )
     bf16: str = settings.bf16()
     compile: str = settings.compiled()
@@ -148,21 +151,27 @@ class Config(settings.FineTuning):
     limit: int = settings.limit()
     seed: int = settings.seed()
 
-    def unused(self) -> set[str]:
-        return settings.unused(
-            self,
-            self.method,
-            ("crop", "mixup", "cutmix", "train_size", "progressive", "teacher", "teacher_share"),
-        )
+    @property
+    def resolved_start(self) -> str:
+        return settings.resolve_start(self, BACKBONE)
+
+    @property
+    def resolved_method(self) -> str:
+        return self.method
+
+    @property
+    def data_name(self) -> str:
+        return settings.name_data(self, SAMPLE)
 
     @property
     def teachers(self) -> list[str]:
         return [name for name in (part.strip() for part in self.teacher.split(",")) if name]
 
     def check(self, local: bool) -> None:
-        super().check(local)
+        """Raises SettingsError."""
+        settings.check_fine_tuning(self, local)
         if self.teachers and self.method == "frozen":
             raise SettingsError(
-                "teacher answers to varied pictures, and method frozen learns from features of "
-                "plain ones: choose method full, lora or scratch, or leave teacher empty."
+                "teacher needs augmented pictures, which method frozen does not use: choose method "
+                "full, lora or scratch, or leave teacher empty."
             )
