@@ -39,6 +39,7 @@ STOREYS = [
     ("training.judge",),
     ("training.learn",),
     ("training.recipes",),
+    ("training.evaluate",),
     ("training.__main__",),
     ("demos.serving",),
     ("demos",),

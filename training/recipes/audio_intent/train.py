@@ -77,7 +77,7 @@ def train(config: Config, run: Run) -> Report:
             lambda learner: make_lesson(learner, preprocessor, heard, validation, config, run),
             session,
             add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
-            find_heads=lambda learner: _list_heads(model, learner),
+            find_heads=lambda learner: list_heads(model, learner),
             wrap=lambda network: Speller(network, part.texts) if spells else network,
         )
     classification.fit_confidence(
@@ -139,7 +139,7 @@ def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Ru
     run.beat(note=notes[-1][0].upper() + notes[-1][1:] if notes else "")
 
 
-def _list_heads(model: nn.Module, learner: nn.Module) -> list[nn.Module | nn.Parameter]:
+def list_heads(model: nn.Module, learner: nn.Module) -> list[nn.Module | nn.Parameter]:
     heads = backbone.list_heads(model)
     return [*heads, learner.speller] if isinstance(learner, Speller) else heads
 
