@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import transformers
+
 from training import recipe
 from training.judge.records import Report
 from training.judge.report import FILE, describe
@@ -24,6 +26,7 @@ def evaluate(
 ) -> Report:
     """The report on the checkpoint `name`, on the data that the settings say. What it shows is
     written into `folder`, if there is one. Raises SettingsError, CheckpointError."""
+    transformers.utils.logging.disable_progress_bar()
     config = recipe.parse(made.config, dict(settings))
     path = find_checkpoint(name, runs, made.slot(config))
     if folder is None:
