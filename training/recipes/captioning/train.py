@@ -167,8 +167,12 @@ class Sentences:
 
 
 def find_names(part: Pictures) -> list[str]:
-    """Words that tell pictures apart: neither rare nor in every other caption."""
-    found = Counter(word for place in part.places for word in set(_split_words(part.texts[place])))
+    """Words that tell pictures apart, the commonest first: neither rare nor in every other caption."""
+    # A dict keeps its order where a set's is another one in each process, and with it that of words
+    # that are as common: the second head of a run that is continued would name other words.
+    found = Counter(
+        word for place in part.places for word in dict.fromkeys(_split_words(part.texts[place]))
+    )
     least = max(3, RARE * len(part))
     most = COMMON * len(part)
     return [word for word, count in found.most_common() if least <= count <= most][:NAMES]
