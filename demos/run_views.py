@@ -29,15 +29,15 @@ from training.judge.records import (
 from training.judge.report import file_of, read_report
 from training.runs import checkpoint, job
 from training.runs.run import ENDED, Run
-from training.wording import duration
+from training.wording import duration, sentence
 
-COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "id"]
+COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "ID"]
 STATES = {
     "queued": "Queued",
     "running": "Running",
     "stopping": "Stopping",
     "done": "Done",
-    "stopped": "Stopped early",
+    "stopped": "Stopped",
     "failed": "Failed",
     "lost": "Interrupted",
 }
@@ -48,7 +48,7 @@ OUTCOMES = {
     "kept": "Not used",
     "refused": "Could not be loaded",
 }
-ESCALATIONS = {"SIGTERM": "asked to stop again", "SIGKILL": "did not stop, so it was killed"}
+ESCALATIONS = {"SIGTERM": "asked again to stop", "SIGKILL": "did not stop, so it was killed"}
 NONE = "–"
 SMOOTH = 0.8  # of the loss curve: share of the value before
 LISTED = 50  # problems of the data, at most
@@ -77,16 +77,18 @@ def _metric(run: Run | None) -> Metric:
 
 
 def score_title(run: Run | None) -> str:
-    return "Held-out score" + ", %" * _metric(run).share
+    return "Validation score" + ", %" * _metric(run).share
 
 
-def status(run: Run | None) -> str:
-    """State, progress bar, step, time left, and the reason when it ended early."""
+def status(run: Run | None, training: bool = True) -> str:
+    """State, progress bar, step, time left, and the reason when it ended early. `training`: whether
+    the page may start runs."""
     if run is None:
-        return page.notice(
-            "No run yet. Choose the settings and press Start: the sample data needs no network and "
-            "takes about a minute on a CPU."
+        how = (
+            " Choose the settings and press Start: the sample data needs no network and takes a "
+            "few minutes at most on a CPU."
         )
+        return page.notice("No run yet." + how * training)
     state = run.state
     now = run.status
     step = now.get("step", 0)
@@ -100,15 +102,15 @@ def status(run: Run | None) -> str:
         ESCALATIONS.get(run.escalation, ""),
         f"continues {run.settings['continues']}" if run.settings.get("continues") else "",
     ]
-    told = now.get("reason") or (now.get("note", "") if state not in ENDED else "")
-    reason = page.notice(html.escape(told), "bad" if state in ("failed", "lost") else "note")
+    reason = sentence(now.get("reason") or (now.get("note", "") if state not in ENDED else ""))
+    notice = page.notice(html.escape(reason), "bad" if state in ("failed", "lost") else "note")
     return (
         f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state '
         f'{state}">{STATES.get(state, state)}'
         f'</span><div class="bar" role="progressbar" aria-valuenow="{done:.0%}"><i '
         f'style="width:{done:.1%}"></i>'
         "</div><div "
-        f'class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{reason}</div>'
+        f'class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{notice}</div>'
     )
 
 
@@ -160,10 +162,15 @@ def _row(run: Run, in_use: bool) -> list[str]:
         score_text(report.before if report else None),
         score_text(report.after if report else None),
         "In use" if in_use else outcome,
-        f"{run.size() / 2**20:.1f} MB",
+        _disk(run.size()),
         time.strftime("%d %b %H:%M", time.localtime(run.settings.get("created", 0))),
         run.id,
     ]
+
+
+def _disk(size: int) -> str:
+    megabytes = size / 2**20
+    return f"{megabytes:,.1f} MB" if megabytes >= 0.1 else "< 0.1 MB"
 
 
 # -- the report ------------------------------------------------------------------------------------
@@ -174,8 +181,9 @@ def report(run: Run | None) -> str:
     try:
         found = read_report(run)
     except ReportError as error:
-        why = html.escape(str(error))
-        return page.notice(f"The report of this run is damaged: {why}.", "bad")
+        text = f"The report of this run is damaged: {html.escape(str(error))}."
+        rest = " Its model can still be used." if run.has_checkpoint else ""
+        return page.notice(text + rest, "bad")
     if found is None:
         return ""
     if found.after is None:
@@ -199,7 +207,7 @@ def _unscored(found: Report, metric: Metric) -> str:
     text = "This run was stopped before it was tested, so it has no test score."
     if found.held_out_score is not None:
         held_out = metric.text(found.held_out_score)
-        text += f" On the examples held out of its training data it reached {held_out}."
+        text += f" On the validation examples it reached {held_out}."
     return text
 
 
@@ -213,7 +221,7 @@ def _before_and_after(found: Report, after: Score) -> str:
 
 def _scored(score: Score | None) -> str:
     if score is None:
-        return "none: what it started from could not be tested on this"
+        return "not scored: its start could not do this yet"
     low, high = (score.metric.text(end) for end in score.interval)
     meter = _meter(score.value) if score.metric.share else ""
     return f"{meter}<b>{score.text()}</b> ({low} to {high})"
@@ -264,7 +272,7 @@ def draw_table(table: Table) -> str:
     shown = table.folded_after or len(rows)
     text = _table(header, rows[:shown])
     if folded := rows[shown:]:
-        summary = f"<summary>the other {len(folded)}</summary>"
+        summary = f"<summary>Show {len(folded)} more</summary>"
         text += f"<details>{summary}{_table(header, folded)}</details>"
     return text
 

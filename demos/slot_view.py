@@ -11,6 +11,7 @@ from demos.clock import Moment, Part
 from demos.serving.model_slot import Held, ModelSlot, SwapError
 
 NOTHING = "nothing"  # no second checkpoint to compare with
+NO_OTHER = ("Nothing", NOTHING)  # as the page offers it
 
 
 class SlotView:
@@ -83,9 +84,7 @@ def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] 
                 gr.update(visible=training and slot.previous is not None),
                 gr.update(visible=training and has_other),
             ]
-        return values + [
-            gr.update(choices=[(NOTHING, NOTHING), *page.choices(slots[0])[1:]]) for _ in others
-        ]
+        return values + [gr.update(choices=[NO_OTHER, *page.choices(slots[0])[1:]]) for _ in others]
 
     shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
     return Part(sign, show, [*shown, *others])

@@ -199,7 +199,9 @@ def build(
     ]
     return chooser, [
         Part(
-            _progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]
+            _progress_sign,
+            lambda moment: _progress(moment, actions.lab.training),
+            [view[name] for name in ("status", "loss", "score", "log")],
         ),
         Part(
             lambda moment: _standing_sign(moment, actions),
@@ -230,7 +232,9 @@ def _live_view(training: bool) -> dict[str, Any]:
         view["loss"] = gr.LinePlot(
             x="step",
             y="loss",
-            title="Loss",
+            x_title="Step",
+            y_title="Training loss",
+            title="Training loss",
             height=200,
             elem_id="loss",
             min_width=220,
@@ -239,7 +243,9 @@ def _live_view(training: bool) -> dict[str, Any]:
         view["score"] = gr.LinePlot(
             x="step",
             y="score",
-            title="Held-out score, %",
+            x_title="Step",
+            y_title="Score",
+            title="Validation score, %",
             height=200,
             elem_id="score",
             min_width=220,
@@ -357,7 +363,7 @@ def _wire_buttons(
 
     def back(run_id: str | None) -> str:
         slot = actions.slot(actions.find(shown(run_id)).slot)
-        gr.Info(f"{slot.title} uses {actions.roll_back(slot.name)} again.")
+        gr.Info(f"{slot.title} now uses {actions.roll_back(slot.name)} again.")
         return shown(run_id)
 
     def delete(run_id: str | None) -> None:
@@ -388,13 +394,13 @@ def _progress_sign(moment: Moment) -> str:
     )
 
 
-def _progress(moment: Moment) -> list[Any]:
+def _progress(moment: Moment, training: bool) -> list[Any]:
     loss, score = run_views.curves(run := moment.run)
     at_work = (
         run is not None and run.state not in ENDED
     )  # a plot without a line stays where one will come
     return [
-        run_views.status(run),
+        run_views.status(run, training),
         gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
         gr.LinePlot(
             value=score, title=run_views.score_title(run), visible=at_work or len(score) > 0

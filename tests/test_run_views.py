@@ -102,7 +102,7 @@ def test_a_table_draws_shares_as_bars_and_folds_what_is_too_much(run):
     shown = draw(run, Table("Parts", ["Part", "Share", "Error"], rows, [1], folded_after=2))
     assert "<td>&lt;a&gt;</td>" in shown and "width:50.0%" in shown and "50%</td>" in shown
     assert "<td>2.5</td>" in shown and "<td>1,000</td>" in shown and "<td>–</td>" in shown
-    assert "the other 1" in shown and "width:100.0%" in shown, "no bar is wider than its place"
+    assert "Show 1 more" in shown and "width:100.0%" in shown, "no bar is wider than its place"
     assert shown.index("<details>") < shown.index("<td>c</td>")
 
 
@@ -158,7 +158,7 @@ def test_a_score_that_is_no_share_is_written_as_it_is(old_runs):
     stopped = run_views.report(Run.find(old_runs, EXPECTED["captioning"]["stopped"]))
     assert "it reached 0.000." in stopped
     assert run_views.score_title(Run.find(old_runs, EXPECTED["captioning"]["done"])) == (
-        "Held-out score"
+        "Validation score"
     )
 
 
@@ -179,7 +179,7 @@ def test_the_history_says_what_became_of_each_checkpoint(runs):
             made[outcome].set_swap("swapped" if outcome == "rolled back" else outcome, "why")
     set_active(runs, "digits", ["embedded-digits", made["swapped"].id])
     shown = run_views.history(list(made.values()))
-    assert dict(zip(shown["id"], shown["Model"], strict=True)) == {
+    assert dict(zip(shown["ID"], shown["Model"], strict=True)) == {
         made["kept"].id: "Not used",
         made["offered"].id: "Ready",
         made["swapped"].id: "In use",

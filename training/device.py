@@ -7,6 +7,8 @@ import functools
 import os
 from pathlib import Path
 
+from training.wording import counted
+
 # Process-wide, since torch and transformers offer no other place: set when this module is first
 # imported, which must be before torch, and inherited by the jobs that this process starts. What a
 # person has set stays.
@@ -42,7 +44,7 @@ def describe() -> str:
         import torch
 
         return torch.cuda.get_device_name()
-    return {"mps": "Apple GPU", "cpu": f"CPU, {cores()} core{'s' if cores() > 1 else ''}"}[device()]
+    return {"mps": "Apple GPU", "cpu": f"CPU, {counted(cores(), 'core')}"}[device()]
 
 
 @functools.cache

@@ -25,11 +25,11 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     measured."""
     wish = run.config.get("swap", "better")
     if wish == "never":
-        return "offered", "“Swap in when it ends” was set to “never”"
+        return "offered", "“Use the new model” was set to “never”"
     if not active_id:
         return "swap", "there was no model here yet"
     if wish == "always":
-        return "swap", "“Swap in when it ends” was set to “always”"
+        return "swap", "“Use the new model” was set to “always”"
     try:
         report = read_report(run)
     except ReportError as error:

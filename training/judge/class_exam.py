@@ -44,7 +44,7 @@ def make_exam(
     def find(
         probabilities: np.ndarray, before: Score | None, after: Score, folder: Path
     ) -> Findings:
-        title = f"{after.value:.2%} of {after.n:,} right"
+        title = f"{after.value:.2%} of {after.n:,} correct"
         path = folder / classification.CONFUSION
         classification.draw_confusion(path, after.more["confusion"], classes, title)
         confused = classification.find_confused(after.more["confusion"], classes)
