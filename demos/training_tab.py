@@ -396,9 +396,8 @@ def _progress_sign(moment: Moment) -> str:
 
 def _progress(moment: Moment, training: bool) -> list[Any]:
     loss, score = run_views.curves(run := moment.run)
-    at_work = (
-        run is not None and run.state not in ENDED
-    )  # a plot without a line stays where one will come
+    # A plot without a line stays where one will come.
+    at_work = run is not None and run.state not in ENDED
     return [
         run_views.status(run, training),
         gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
