@@ -56,7 +56,7 @@ def table(report: Report) -> str:
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    chance = "" if report.chance is None else f"chance {report.chance:.1%}; "
+    chance = "" if report.chance is None else f"chance {report.metric.text(report.chance)}; "
     measured = f"{chance}95% intervals; {report.held_out}"
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], measured, *report.notes])
 
