@@ -149,7 +149,13 @@ def history(runs: list[Run]) -> pd.DataFrame:
     """All runs, newest first."""
     folders = {run.path.parent for run in runs}
     slots = {run.slot for run in runs}
-    in_use = {checkpoint.active(folder, slot)[-1] for folder in folders for slot in slots}
+    # Of each slot the last choice; of an empty one none.
+    in_use = {
+        active
+        for folder in folders
+        for slot in slots
+        for active in checkpoint.active(folder, slot)[-1:]
+    }
     return pd.DataFrame([_row(run, run.id in in_use) for run in reversed(runs)], columns=COLUMNS)
 
 
@@ -229,7 +235,9 @@ def _scored(score: Score | None) -> str:
 
 def _story(found: Report, after: Score) -> str:
     """What was gained and what was forgotten, in sentences, with what chance would give."""
-    chance = "" if found.chance is None else f" Chance is {found.chance:.0%}."
+    chance = ""
+    if found.chance is not None:
+        chance = f" Chance is {found.metric.text(found.chance, 0)}."
     text = f"Measured on {html.escape(found.held_out)}.{chance} Intervals are 95%."
     if found.before:
         gain = after.value - found.before.value

@@ -81,6 +81,14 @@ def test_before_and_after_are_told_with_intervals_and_in_sentences(run):
     assert "Left out of the data" in shown and "flat &lt;7&gt; has no rent" in shown
 
 
+def test_chance_is_written_as_the_score_is(run):
+    shown = draw(run, chance=0.0)
+    assert "Chance is 0.00." in shown and shown.count("%") == 1
+    right = Metric("right", "Right")
+    write_report(run, Report(right, after=Score(right, 0.5, (0.4, 0.6), 9), chance=0.125))
+    assert "Chance is 12%." in run_views.report(run)
+
+
 @pytest.mark.parametrize(
     "before, words",
     [(0.2, "rose by 0.500."), (0.9, "fell by 0.200."), (0.7001, "R² did not change.")],
@@ -190,6 +198,12 @@ def test_the_history_says_what_became_of_each_checkpoint(runs):
     set_active(runs, "digits", ["embedded-digits", made["kept"].id])
     shown = run_views.history(list(made.values()))
     assert shown["Model"].tolist().count("In use") == 1, "by a person's choice, too"
+
+
+def test_runs_of_a_slot_in_which_nothing_is_are_in_the_history_too(runs):
+    run = Run.create(runs, "digits", {}, slot="a slot with nothing embedded")
+    run.set_swap("offered", "why")
+    assert run_views.history([run])["Model"].tolist() == ["Ready"]
 
 
 @pytest.mark.parametrize("state, words", run_views.STATES.items())

@@ -116,7 +116,7 @@ def start(backbone: str) -> str:
 def limit() -> int:
     return setting(
         0,
-        "Train on at most this many examples, with every class in its share. 0 = all.",
+        "Train on at most this many examples, drawn at random; classes keep their shares. 0 = all.",
         low=0,
         high=10_000_000,
         rare=True,

@@ -42,7 +42,7 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     if gate.id != active_id:
         return "offered", f"it was compared with {gate.id}, which is no longer in use"
     if not gate.comparable:
-        return "offered", "it cannot be compared with the model in use, which has other labels"
+        return "offered", "the model in use predicts something else, so they cannot be compared"
     if gate.score is None:
         return "offered", "the model in use could not be scored"
     new = report.after.value

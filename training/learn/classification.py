@@ -50,6 +50,7 @@ def judge_by(predict: Callable[[], np.ndarray], labels: np.ndarray) -> dict[str,
         "predict": predict,
         "judge": lambda: score_held_out(predict(), labels),
         "judged_on": f"of {len(labels):,} validation examples",
+        "score_format": "{:.2%}",
     }
 
 
