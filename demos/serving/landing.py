@@ -34,10 +34,10 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
         report = read_report(run)
     except ReportError as error:
         return "offered", f"its report is damaged ({error})"
-    if report is None or report.stopped:
-        return "offered", "it was stopped before it was scored"
-    if report.after is None or report.active is None:
-        return "offered", "it could not be scored"
+    if report is None or report.after is None or report.active is None:
+        done = run.status["state"] == "done"
+        why = "it could not be scored" if done else "it was stopped before it was scored"
+        return "offered", why
     gate = report.active
     if gate.id != active_id:
         return "offered", f"it was compared with {gate.id}, which is no longer in use"
