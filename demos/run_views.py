@@ -149,7 +149,13 @@ def history(runs: list[Run]) -> pd.DataFrame:
     """All runs, newest first."""
     folders = {run.path.parent for run in runs}
     slots = {run.slot for run in runs}
-    in_use = {checkpoint.active(folder, slot)[-1] for folder in folders for slot in slots}
+    # Of each slot the last choice; of an empty one none.
+    in_use = {
+        active
+        for folder in folders
+        for slot in slots
+        for active in checkpoint.active(folder, slot)[-1:]
+    }
     return pd.DataFrame([_row(run, run.id in in_use) for run in reversed(runs)], columns=COLUMNS)
 
 
@@ -221,7 +227,7 @@ def _before_and_after(found: Report, after: Score) -> str:
 
 def _scored(score: Score | None) -> str:
     if score is None:
-        return "not scored: its start could not do this yet"
+        return "Not scored: its start could not do this yet"
     low, high = (score.metric.text(end) for end in score.interval)
     meter = _meter(score.value) if score.metric.share else ""
     return f"{meter}<b>{score.text()}</b> ({low} to {high})"
