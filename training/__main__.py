@@ -205,9 +205,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
             "stopped", reason="Stopped by a second Ctrl-C before anything was saved.", stage=""
         )
         return STOPPED
-    except (
-        Exception
-    ) as error:  # the last word on any failure: a reason in a sentence, the rest in the log
+    except Exception as error:
+        # The last word on any failure: a reason in a sentence, the rest in the log.
         text = traceback.format_exc()
         reason = job.explain(error)
         run.discard()
