@@ -43,9 +43,12 @@ CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 def theme() -> gr.themes.Base:
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
-    return gr.themes.Soft(
+    made = gr.themes.Soft(
         primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono
-    ).set(body_text_color_subdued="*neutral_500")  # theirs, on white, is too pale to be read
+    )
+    # The theme's own is too pale on white. (Its `set` would reset the backgrounds.)
+    made.body_text_color_subdued = "*neutral_500"
+    return made
 
 
 def _keep_upload(component: gr.Image | gr.Audio, payload: Any) -> str | None:
@@ -238,6 +241,6 @@ def banner(slot: ModelSlot[Any]) -> str:
                 return notice(why, "bad")  # names the checkpoint itself
             if swap["outcome"] in ("offered", "kept") and slot.active_id != run.id:
                 state = {"offered": "is ready to use", "kept": "is not used"}[swap["outcome"]]
-                return notice(f"<b>{name}</b> {state}: {why}.", "note")
+                return notice(f"<b>{name}</b> {state}. {sentence(why)}.", "note")
             return ""
     return ""

@@ -227,7 +227,7 @@ def _before_and_after(found: Report, after: Score) -> str:
 
 def _scored(score: Score | None) -> str:
     if score is None:
-        return "not scored: its start could not do this yet"
+        return "Not scored: its start could not do this yet"
     low, high = (score.metric.text(end) for end in score.interval)
     meter = _meter(score.value) if score.metric.share else ""
     return f"{meter}<b>{score.text()}</b> ({low} to {high})"

@@ -23,10 +23,18 @@ class SlotView:
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
         with gr.Row():
             self.back = gr.Button(
-                "Roll back", size="sm", visible=False, elem_id=f"back-{slot.name}"
+                "Roll back",
+                size="sm",
+                visible=False,
+                elem_id=f"back-{slot.name}",
+                min_width=80,
             )
             self.own = gr.Button(
-                "Back to built-in", size="sm", visible=False, elem_id=f"own-{slot.name}"
+                "Back to built-in",
+                size="sm",
+                visible=False,
+                elem_id=f"own-{slot.name}",
+                min_width=80,
             )
 
     def wire(

@@ -18,7 +18,6 @@ from demos.clock import Moment, Part
 from training import recipe
 from training.recipe import Recipe
 from training.runs import checkpoint, job
-from training.runs.run import ENDED
 
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
 
@@ -135,13 +134,11 @@ def _proposed(made: Recipe, runs: Path) -> list[dict[str, Any]]:
 def how_to_train(why_not: str, on_space: bool) -> str:
     """What the tab says in place of the form: why training is off, and how to get it."""
     if on_space:
-        return f"""### Training is off here
-{why_not}
+        return f"""### {why_not}
 To fine-tune from the page, **duplicate this Space** (⋮ menu → *Duplicate this Space*), make the
 copy private, and set the variable `TRAINING=on` in its settings; choose a GPU there if you like. Or
 run it on your own machine: `pip install -r requirements.txt && python app.py`."""
-    return f"""### Training is off
-{why_not}
+    return f"""### {why_not}
 To fine-tune from the page, start the app without `--training off` and for yourself alone
 (`python app.py`), or with a password (`--auth USER:PASS`) where others can reach it."""
 
@@ -233,7 +230,7 @@ def _live_view(training: bool) -> dict[str, Any]:
             x="step",
             y="loss",
             x_title="Step",
-            y_title="Training loss",
+            y_title="Loss",
             title="Training loss",
             height=200,
             elem_id="loss",
@@ -396,14 +393,11 @@ def _progress_sign(moment: Moment) -> str:
 
 def _progress(moment: Moment, training: bool) -> list[Any]:
     loss, score = run_views.curves(run := moment.run)
-    # A plot without a line stays where one will come.
-    at_work = run is not None and run.state not in ENDED
     return [
         run_views.status(run, training),
-        gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
-        gr.LinePlot(
-            value=score, title=run_views.score_title(run), visible=at_work or len(score) > 0
-        ),
+        # Not before there is a line: a plot that is drawn empty keeps no room for its numbers.
+        gr.LinePlot(value=loss, visible=len(loss) > 0),
+        gr.LinePlot(value=score, title=run_views.score_title(run), visible=len(score) > 0),
         run.log_tail() if run else "",
     ]
 

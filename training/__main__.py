@@ -53,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
         made = recipe.load(name)
         command = commands.add_parser(
             name,
-            help=f"fine-tune the model of the tab {made.title}",
-            description=f"Fine-tunes the model of the tab {made.title}.",
+            help=f"fine-tune the model of the {made.title} tab",
+            description=f"Fine-tunes the model of the {made.title} tab.",
         )
         _add_settings(command, made)
         command.add_argument(

@@ -88,6 +88,6 @@ class Config:
         settings.check_folder(self, local)
         if self.start == "scratch" and self.method == "frozen":
             raise SettingsError(
-                "method 'frozen' needs a trained start: choose start 'embedded', or method 'full' "
-                "to train random weights."
+                "method 'frozen' needs a trained start: choose start 'embedded' (built-in), or "
+                "method 'full' to train random weights."
             )
