@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-INTENTS = (
+INTENTS: list[str] = (
     "abroad address app_error atm_limit balance business_loan card_issues cash_deposit "
     "direct_debit freeze high_value_payment joint_account latest_transactions pay_bill"
 ).split()  # in the data set's own order

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor, nn
-
+from transformers import PreTrainedModel
 from training.data.examples import Data
 from training.device import device
 from training.judge import class_exam
@@ -44,7 +44,7 @@ def predict(
 
 
 def compute_features(
-    model: nn.Module, preprocessor: SoundPreprocessor, heard: Heard, run: Run
+    model: PreTrainedModel, preprocessor: SoundPreprocessor, heard: Heard, run: Run
 ) -> Tensor:
     """(N, layers, width), or (N, width) where a network has no sum of layers: from the disk, or
     computed now and kept. Raises Stopped."""

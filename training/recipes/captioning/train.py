@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
+from transformers import PreTrainedModel, VisionEncoderDecoderModel
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
 from training.judge.exam import run_exam
@@ -27,6 +27,7 @@ from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import score
 from training.recipes.captioning.config import Config
+from training.recipes.captioning.data import list_captions
 from training.recipes.captioning.model import (
     CaptionPreprocessor,
     Parts,
@@ -58,7 +59,7 @@ def train(config: Config, run: Run) -> Report:
     part, validation = finetune.choose_examples(data.train, config)
     start = find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
-    texts = [text for place in data.train.places for text in data.train.texts[place]]
+    texts = [text for each in list_captions(data.train) for text in each]
     net, preprocessor, revisions = build_network(config, start, texts, run.path.parent)
     rate = backbone.choose_learning_rate(config, config.method, net)
     finetune.record(
@@ -70,7 +71,7 @@ def train(config: Config, run: Run) -> Report:
         learning_rate=rate,
         parts=revisions if any(revisions.values()) else {},
     )
-    captions = sum(len(part.texts[place]) for place in part.places)
+    captions = sum(len(each) for each in list_captions(part))
     run.say(
         f"{len(part):,} training pictures with {captions:,} captions, {len(validation):,} pictures "
         f"held out of them; test: {data.about}"
@@ -85,7 +86,7 @@ def train(config: Config, run: Run) -> Report:
             learner,
             lambda: _make_frozen_lesson(learner, net, preprocessor, part, judged, config, run),
             session,
-            heads=_list_heads(net, learner),
+            heads=_list_heads(net, learner.namer),
         )
     else:
         names = tuple(find_names(part)) if config.naming else ()
@@ -113,16 +114,16 @@ def train(config: Config, run: Run) -> Report:
     )
 
 
-def _add_lora(network: nn.Module, config: Config) -> nn.Module:
+def _add_lora(network: PreTrainedModel, config: Config) -> nn.Module:
     """What a joined captioner has of its own is new, and learns whole."""
     new = [name for name, _ in network.named_modules() if name.endswith(NEW_PARTS)]
     return backbone.add_lora(network, config.lora_rank, new if config.joins else [])
 
 
-def _list_heads(net: nn.Module, learner: Teller) -> list[nn.Module | nn.Parameter]:
+def _list_heads(net: nn.Module, namer: nn.Module | None) -> list[nn.Module | nn.Parameter]:
     """What is neither encoder nor decoder."""
     bridge = getattr(net, "enc_to_dec_proj", None)
-    return [head for head in (bridge, learner.namer) if head is not None]
+    return [head for head in (bridge, namer) if head is not None]
 
 
 # -- captions as numbers ---------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Sentences:
     one in its turn."""
 
     def __init__(self, part: Pictures, preprocessor: CaptionPreprocessor, config: Config):
-        texts = [part.texts[place] for place in part.places]
+        texts = list_captions(part)
         flat = iter(preprocessor.tokenize([text for each in texts for text in each], config.words))
         self.ids = [[next(flat) for _ in each] for each in texts]
         self.first = np.random.default_rng(config.seed).integers(0, 1000, len(texts))
@@ -152,12 +153,15 @@ class Sentences:
     def batch(self, indices: Tensor, epoch: int, start: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder reads, what it is to write, (N, each, L), and where that is a word."""
         rows = [ids for i in indices.tolist() for ids in self.choose(i, epoch)]
-        return tuple(t.unflatten(0, (-1, self.each)) for t in pad(rows, start, self.padding))
+        read, write, real = (
+            t.unflatten(0, (-1, self.each)) for t in pad(rows, start, self.padding)
+        )
+        return read, write, real
 
 
 def find_names(part: Pictures) -> list[str]:
     """Words that tell pictures apart: neither rare nor in every other caption."""
-    found = Counter(word for place in part.places for word in set(_split_words(part.texts[place])))
+    found = Counter(word for each in list_captions(part) for word in set(_split_words(each)))
     least = max(3, RARE * len(part))
     most = COMMON * len(part)
     return [word for word, count in found.most_common() if least <= count <= most][:NAMES]
@@ -171,10 +175,8 @@ def mark_names(part: Pictures, names: Sequence[str]) -> Tensor:
     """(N, names): which of them the captions of each picture hold."""
     place = {name: i for i, name in enumerate(names)}
     out = torch.zeros(len(part), len(names), dtype=torch.bool)
-    for row, at in enumerate(part.places):
-        out[row, [place[word] for word in set(_split_words(part.texts[at])) if word in place]] = (
-            True
-        )
+    for row, texts in enumerate(list_captions(part)):
+        out[row, [place[word] for word in set(_split_words(texts)) if word in place]] = True
     return out
 
 
@@ -186,7 +188,7 @@ def choose_judged(validation: Pictures) -> Pictures:
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_frozen_lesson(
     learner: Teller,
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -201,7 +203,7 @@ def _make_frozen_lesson(
 
 def _make_picture_lesson(
     learner: Teller,
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -218,7 +220,7 @@ def _make_picture_lesson(
 
 def make_lesson(
     learner: Teller,
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     given: Store | Tensor,
