@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForImageClassification, VisionEnco
 
 from training import recipe
 from training.__main__ import DONE, SETTINGS
+from training.data.examples import Examples
 from training.data.pictures import Store
 from training.learn import features
 from training.learn.backbone import Start, open_start
@@ -311,6 +312,13 @@ def test_the_encoder_learns_to_name_words_beside_and_publishes_nothing_of_it(pre
     for row, place in zip(told, part.places[:4], strict=True):
         words = set(" ".join(part.texts[place]).split())
         assert {names[i] for i in torch.nonzero(row)[:, 0]} == words & set(names)
+
+
+def test_words_that_are_as_common_have_one_order_in_every_process():
+    texts = [["one two three four five six"], ["six five four three two one"]] * 4
+    spare = [["something else"]] * 20
+    part = Examples(str, np.arange(28), None, np.arange(28) / 28, texts + spare)
+    assert caption_train.find_names(part) == ["one", "two", "three", "four", "five", "six"]
 
 
 # -- continuing ------------------------------------------------------------------------------------

@@ -18,12 +18,23 @@ from training.judge.records import ACCURACY, Score
 )
 def test_the_interval_is_wilsons(right, n, low, high):
     # The last: Newcombe 1998, Statistics in Medicine 17, table I, 81 of 263: 0.2553 to 0.3662.
-    found = classification.compute_interval(right / n, n)
+    found = classification.compute_interval(right, n)
     assert found == pytest.approx((low, high), abs=3e-5) and not str(found[0]).startswith("-")
 
 
+@pytest.mark.parametrize("n", [1, 11, 346, 10_000])
+def test_the_interval_is_that_of_the_formula(n):
+    """Which reports were made by until November 2026, with 1.96 for the normal quantile."""
+    for right in {0, 1, n // 3, n - 1, n}:
+        share, z = right / n, 1.96
+        centre = share + z * z / (2 * n)
+        spread = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+        due = [(centre + sign * spread) / (1 + z * z / n) for sign in (-1, 1)]
+        assert classification.compute_interval(right, n) == pytest.approx(due, abs=2e-5)
+
+
 def test_the_interval_of_nothing_is_everything():
-    assert classification.compute_interval(0.0, 0) == (0.0, 1.0)
+    assert classification.compute_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
     python -m training                              the recipes
     python -m training digits --help                a recipe's settings
-    python -m training digits --epochs 2    train in this terminal; Ctrl-C stops and saves
+    python -m training digits --epochs 2            train in this terminal; Ctrl-C stops and saves
     python -m training digits --continue RUN        continue a run that stopped or ended
+    python -m training evaluate CHECKPOINT digits   score any checkpoint, on any data
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
 """
@@ -32,6 +33,7 @@ DONE = 0
 FAILED = 1
 SETTINGS = 2
 STOPPED = 130
+EVALUATE = "evaluate"  # the one command that is no recipe's name
 
 
 def runs_dir() -> Path:
@@ -51,13 +53,7 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=made.title, description=f"Fine-tunes {made.title}."
         )
-        recipe.add_flags(command, made.config)
-        command.add_argument(
-            "--runs",
-            type=Path,
-            default=argparse.SUPPRESS,
-            help="directory of the runs [RUNS, or ./runs]",
-        )
+        _add_settings(command, made)
         command.add_argument(
             "--continue",
             dest="continue_",
@@ -66,7 +62,40 @@ def parser() -> argparse.ArgumentParser:
             help="continue this run, with its settings",
         )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    _add_evaluate(commands)
     return top
+
+
+def _add_settings(command: argparse.ArgumentParser, made: recipe.Recipe) -> None:
+    recipe.add_flags(command, made.config)
+    command.add_argument(
+        "--runs",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="directory of the runs [RUNS, or ./runs]",
+    )
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    text = "Scores a checkpoint on the test examples of any data."
+    evaluate = commands.add_parser(EVALUATE, help="a checkpoint's scores", description=text)
+    evaluate.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a run's id, embedded, a model of the Hub (owner/name), or a folder",
+    )
+    kinds = evaluate.add_subparsers(dest="kind", metavar="RECIPE", required=True)
+    for name in recipe.names():
+        made = recipe.load(name)
+        command = kinds.add_parser(name, help=made.title, description=text)
+        _add_settings(command, made)
+        command.add_argument(
+            "--report",
+            type=Path,
+            default=argparse.SUPPRESS,
+            metavar="FOLDER",
+            help="write the report into this folder: metrics.json, and what it shows",
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,6 +104,8 @@ def main(argv: list[str] | None = None) -> int:
         parser().print_help()
         return DONE
     name = given.pop("recipe")
+    if name == EVALUATE:
+        return evaluate_checkpoint(given)
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
     spawned = given.pop("run", None)
     continued = given.pop("continue_", None)
@@ -107,6 +138,23 @@ def main(argv: list[str] | None = None) -> int:
     if spawned:
         run.set_status("running", worker=process_identity())
     return execute(made, run)
+
+
+def evaluate_checkpoint(given: dict[str, Any]) -> int:
+    """`python -m training evaluate`: prints the report; the exit code."""
+    from training.evaluate import evaluate, print_report
+
+    name = given.pop("checkpoint")
+    made = recipe.load(given.pop("kind"))
+    runs = Path(given.pop("runs", None) or runs_dir()).resolve()
+    folder = given.pop("report", None)
+    try:
+        report = evaluate(name, made, given, runs, folder)
+    except (recipe.SettingsError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return SETTINGS
+    print_report(report, folder)
+    return DONE
 
 
 def _obey_signals(run: Run) -> None:

@@ -4,7 +4,15 @@ import json
 from pathlib import Path
 
 from training.judge.old_reports import add_sections
-from training.judge.records import Report, ReportError, Score
+from training.judge.records import (
+    Gallery,
+    Matrix,
+    Report,
+    ReportError,
+    Score,
+    Section,
+    Text,
+)
 from training.runs.run import JsonValue, Run, write_json
 
 FILE = "metrics.json"  # in the run's report/, beside the pictures and sounds that it names
@@ -43,6 +51,56 @@ def file_of(run: Run, name: str) -> Path:
     return run.path / "report" / Path(name).name
 
 
+def describe(report: Report) -> str:
+    """The whole report as text: of a checkpoint that sat an exam by itself, with no before."""
+    lines = [f"{report.metric.title} on {report.data}: {_cell(report.after)}", _measure(report)]
+    lines += [f"note: {problem}" for problem in report.problems]
+    for section in report.sections:
+        if shown := _describe_section(section):
+            lines += ["", section.title, "-" * len(section.title), *shown]
+    return "\n".join(lines)
+
+
+def _describe_section(section: Section) -> list[str]:
+    """A section's lines; pictures and sounds cannot be shown here, but what is said of them can."""
+    if isinstance(section, Text):
+        return section.lines
+    if isinstance(section, Matrix):
+        return [_plain(note) for note in section.notes]
+    if isinstance(section, Gallery):
+        return [_plain(item.text) for item in section.items] or [section.empty]
+    # A checkpoint that sits an exam by itself has nothing in the column of before.
+    columns = [
+        column
+        for column in range(len(section.header))
+        if any(row[column] is not None for row in section.rows)
+    ]
+    rows = [[section.header[column] for column in columns]]
+    rows += [
+        [_write(row[column], column in section.shares) for column in columns]
+        for row in section.rows
+    ]
+    return _align(rows)
+
+
+def _plain(text: str) -> str:
+    return text.replace("**", "")
+
+
+def _write(value: str | float | None, is_share: bool) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1%}" if is_share and not isinstance(value, str) else str(value)
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
 def table(report: Report) -> str:
     """The final table on the terminal and in log.txt: before and after."""
     rows = [
@@ -51,14 +109,14 @@ def table(report: Report) -> str:
     ]
     if other := report.other:
         rows.append((other.data, _cell(other.before), _cell(other.after)))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    chance = "" if report.chance is None else f"chance {report.chance:.1%}; "
-    measured = f"{chance}95% intervals; {report.held_out}"
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], measured, *report.notes])
+    lines = _align([list(row) for row in rows])
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], _measure(report)])
+
+
+def _measure(report: Report) -> str:
+    """On what was measured, and what belongs beside the scores."""
+    chance = "" if report.chance is None else f"chance {report.metric.text(report.chance)}; "
+    return "\n".join([f"{chance}95% intervals; {report.held_out}", *report.notes])
 
 
 def _cell(score: Score | None) -> str:

@@ -21,7 +21,7 @@ from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
 from training.learn import backbone, classification, finetune
 from training.learn.finetune import Session
-from training.learn.loop import Lesson, order_by_length
+from training.learn.loop import Lesson, Outcome, order_by_length
 from training.media.sound_augment import vary
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as networks
@@ -66,22 +66,7 @@ def train(config: Config, run: Run) -> Report:
     _warn(heard, preprocessor, config, run)
 
     session = Session(config, config.method, rate, start, run, accelerator)
-    if frozen:
-        lesson, outcome = finetune.teach_features(
-            networks.find_head(model),
-            lambda: _make_head_lesson(model, preprocessor, heard, validation, config, run),
-            session,
-        )
-    else:
-        texts = audio_data.list_texts(part) if config.spelling else ()
-        lesson, outcome = finetune.teach_network(
-            model,
-            lambda learner: make_lesson(learner, preprocessor, heard, validation, config, run),
-            session,
-            add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
-            find_heads=lambda learner: _list_heads(model, learner),
-            wrap=lambda network: Speller(network, texts) if texts else network,
-        )
+    lesson, outcome = _teach(model, preprocessor, heard, validation, session)
     classification.fit_confidence(
         lambda: networks.find_head(model), lesson, outcome, validation.strata, run
     )
@@ -100,6 +85,33 @@ def train(config: Config, run: Run) -> Report:
     )
     classification.warn_if_no_better_than_chance(report, run)
     return report
+
+
+def _teach(
+    model: nn.Module,
+    preprocessor: SoundPreprocessor,
+    heard: Heard,
+    validation: Clips,
+    session: Session,
+) -> tuple[Lesson, Outcome]:
+    """By the session's method. Raises SettingsError, Stopped."""
+    config, run = session.config, session.run
+    if session.method == "frozen":
+        return finetune.teach_features(
+            networks.find_head(model),
+            lambda: _make_head_lesson(model, preprocessor, heard, validation, config, run),
+            session,
+        )
+    texts = heard.clips.texts
+    spells = bool(config.spelling and texts)
+    return finetune.teach_network(
+        model,
+        lambda learner: make_lesson(learner, preprocessor, heard, validation, config, run),
+        session,
+        add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
+        find_heads=lambda learner: list_heads(model, learner),
+        wrap=lambda network: Speller(network, texts) if spells else network,
+    )
 
 
 def _hear(part: Clips, config: Config, run: Run) -> Heard:
@@ -141,7 +153,7 @@ def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Ru
     run.beat(note=notes[-1][0].upper() + notes[-1][1:] if notes else "")
 
 
-def _list_heads(model: nn.Module, learner: nn.Module) -> list[nn.Module | nn.Parameter]:
+def list_heads(model: nn.Module, learner: nn.Module) -> list[nn.Module | nn.Parameter]:
     heads = backbone.list_heads(model)
     return [*heads, learner.speller] if isinstance(learner, Speller) else heads
 

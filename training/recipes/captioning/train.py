@@ -6,9 +6,10 @@ See training/recipes/captioning/config.py for its settings.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from training.judge.exam import run_exam
 from training.judge.records import CIDER, Report
 from training.learn import backbone, finetune
 from training.learn.finetune import Session
-from training.learn.loop import Lesson, order_by_length
+from training.learn.loop import Lesson, Outcome, order_by_length
 from training.media.picture_augment import augment, draws
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import data as caption_data
@@ -78,28 +79,7 @@ def train(config: Config, run: Run) -> Report:
     )
 
     session = Session(config, config.method, rate, start, run, accelerator)
-    judged = choose_judged(validation)
-    if config.method == "frozen":
-        learns = Parts([m for name, m in net.named_children() if name != "encoder"])
-        learner = Teller(learns, net).to(device())
-        _, outcome = finetune.teach_features(
-            learner,
-            lambda: _make_frozen_lesson(learner, net, preprocessor, part, judged, config, run),
-            session,
-            heads=_list_heads(net, learner.namer),
-        )
-    else:
-        names = tuple(find_names(part)) if config.naming else ()
-        _, outcome = finetune.teach_network(
-            net,
-            lambda learner: _make_picture_lesson(
-                learner, net, preprocessor, part, judged, config, run
-            ),
-            session,
-            add_lora=lambda network: _add_lora(network, config),
-            find_heads=lambda learner: _list_heads(net, learner),
-            wrap=lambda network: Teller(network, net, names),
-        )
+    outcome = _teach(net, preprocessor, part, choose_judged(validation), session)
 
     def save(folder: Path) -> None:
         net.config.trained_on = data.name
@@ -112,6 +92,37 @@ def train(config: Config, run: Run) -> Report:
         save,
         lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
     )
+
+
+def _teach(
+    net: VisionEncoderDecoderModel,
+    preprocessor: CaptionPreprocessor,
+    part: Pictures,
+    judged: Pictures,
+    session: Session[Config],
+) -> Outcome:
+    """By the session's method. Raises SettingsError, Stopped."""
+    config, run = session.config, session.run
+    if session.method == "frozen":
+        learns = Parts([m for name, m in net.named_children() if name != "encoder"])
+        learner = Teller(learns, net).to(device())
+        _, outcome = finetune.teach_features(
+            learner,
+            lambda: _make_frozen_lesson(learner, net, preprocessor, part, judged, config, run),
+            session,
+            heads=_list_heads(net, learner.namer),
+        )
+        return outcome
+    names = tuple(find_names(part)) if config.naming else ()
+    _, outcome = finetune.teach_network(
+        net,
+        lambda learner: _make_picture_lesson(learner, net, preprocessor, part, judged, config, run),
+        session,
+        add_lora=lambda network: _add_lora(network, config),
+        find_heads=lambda learner: _list_heads(net, learner.namer),
+        wrap=lambda network: Teller(network, net, names),
+    )
+    return outcome
 
 
 def _add_lora(network: PreTrainedModel, config: Config) -> nn.Module:
@@ -160,8 +171,12 @@ class Sentences:
 
 
 def find_names(part: Pictures) -> list[str]:
-    """Words that tell pictures apart: neither rare nor in every other caption."""
-    found = Counter(word for each in list_captions(part) for word in set(_split_words(each)))
+    """Words that tell pictures apart, the commonest first: neither rare nor in every other caption."""
+    # A dict keeps its order where a set's is another one in each process, and with it that of words
+    # that are as common: the second head of a run that is continued would name other words.
+    found = Counter(
+        word for each in list_captions(part) for word in dict.fromkeys(_split_words(each))
+    )
     least = max(3, RARE * len(part))
     most = COMMON * len(part)
     return [word for word, count in found.most_common() if least <= count <= most][:NAMES]
@@ -231,13 +246,11 @@ def make_lesson(
 ) -> Lesson:
     """`given` and `held`: of the pictures of `part` and `judged`, or what the encoder made of
     them."""
-    where = device()
     encoded = isinstance(given, Tensor)
     sentences = Sentences(part, preprocessor, config)
+    names = mark_names(part, learner.names) if learner.names else None
     start = net.config.decoder_start_token_id
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
-    names = mark_names(part, learner.names) if learner.names else None
-    usual = float(names.float().sum(1).mean()) if names is not None else 1.0  # names a picture
 
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:
         read, write, real = sentences.batch(indices, epoch, start)
@@ -251,38 +264,6 @@ def make_lesson(
         if names is not None:
             batch["names"] = names[indices]
         return batch
-
-    def vary(pixels: Tensor, rows: Tensor) -> Tensor:
-        shape = (preprocessor.pictures.size, preprocessor.pictures.size)
-        return preprocessor.pictures.normalise(
-            augment(pixels, rows, shape, config.augmentation, config.crop)
-        )
-
-    def compute_loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
-        own = {
-            name: t[piece].to(where, non_blocking=True)
-            for name, t in batch.items()
-            if name != "rows"
-        }
-        if not encoded:  # the draws stay on the CPU
-            own["shown"] = vary(own["shown"], batch["rows"][piece])
-        real = own["real"].flatten(0, 1)
-        read = own["read"].flatten(0, 1)
-        logits, guessed = model(own["shown"].float(), read, real, sentences.each, encoded)
-        loss = F.cross_entropy(
-            logits.float(),
-            own["write"].flatten(0, 1)[real],
-            reduction="sum",
-            label_smoothing=config.label_smoothing,
-        )
-        # A picture counts by its share of the words of its batch.
-        total = loss * len(batch["read"]) / int(batch["real"].sum())
-        if guessed is not None:
-            wrong = F.binary_cross_entropy_with_logits(
-                guessed.float(), own["names"].float(), reduction="sum"
-            )
-            total = total + config.naming * wrong / usual
-        return total
 
     def judge() -> tuple[float, float]:
         return score.judge(net, preprocessor, judged, held, config, run)
@@ -301,12 +282,55 @@ def make_lesson(
         len(part),
         finetune.compute_checksum(part),
         fetch,
-        compute_loss,
+        _make_loss(preprocessor.pictures, encoded, names, config),
         judge=judge if len(judged) else None,
         judged_on=f"{'CIDEr-D' if by_cider else 'a word'} of {len(judged):,} held out of train",
         set_mode=set_mode,
         clip=1.0,
-        prefetch=encoded or given.packed is None or where != "cpu",
+        prefetch=encoded or given.packed is None or device() != "cpu",
         order=order,
         score_format="{:.3f}" if by_cider else "{:.2%}",
     )
+
+
+def _make_loss(
+    preprocessor: PicturePreprocessor, encoded: bool, names: Tensor | None, config: Config
+) -> Callable[[Any, Any, slice], Tensor]:
+    """The loss of a Lesson: of the words, and of `names`, (N, words), which the encoder names."""
+    where = device()
+    usual = float(names.float().sum(1).mean()) if names is not None else 1.0  # names a picture
+
+    def vary(pixels: Tensor, rows: Tensor) -> Tensor:
+        shape = (preprocessor.size, preprocessor.size)
+        return preprocessor.normalise(
+            augment(pixels, rows, shape, config.augmentation, config.crop)
+        )
+
+    def compute_loss(model: nn.Module, batch: dict[str, Tensor], piece: slice) -> Tensor:
+        own = {
+            name: column[piece].to(where, non_blocking=True)
+            for name, column in batch.items()
+            if name != "rows"  # the draws stay on the CPU
+        }
+        if not encoded:
+            own["shown"] = vary(own["shown"], batch["rows"][piece])
+        read = own["read"].flatten(0, 1)
+        real = own["real"].flatten(0, 1)
+        each = own["read"].shape[1]  # captions a picture
+        logits, guessed = model(own["shown"].float(), read, real, each, encoded)
+        loss = F.cross_entropy(
+            logits.float(),
+            own["write"].flatten(0, 1)[real],
+            reduction="sum",
+            label_smoothing=config.label_smoothing,
+        )
+        # A picture counts by its share of the words of its batch.
+        total = loss * len(batch["read"]) / int(batch["real"].sum())
+        if guessed is not None:
+            wrong = F.binary_cross_entropy_with_logits(
+                guessed.float(), own["names"].float(), reduction="sum"
+            )
+            total = total + config.naming * wrong / usual
+        return total
+
+    return compute_loss

@@ -16,7 +16,7 @@ from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
 from training.learn import backbone, classification, finetune
 from training.learn.finetune import Session
-from training.learn.loop import Lesson
+from training.learn.loop import Lesson, Outcome
 from training.media.picture_augment import augment, draws, mix
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.food import data as food_data
@@ -56,24 +56,7 @@ def train(config: Config, run: Run) -> Report:
     run.say(classification.describe_examples("pictures", part, validation, data))
 
     session = Session(config, config.method, rate, start, run, accelerator)
-    if frozen:
-        head = backbone.find_head(model)
-        lesson, outcome = finetune.teach_features(
-            head,
-            lambda: _make_head_lesson(model, preprocessor, part, validation, config, run),
-            session,
-        )
-    else:
-        lesson, outcome = finetune.teach_network(
-            model,
-            lambda learner: make_lesson(
-                learner, preprocessor, part, validation, config, run, teachers
-            ),
-            session,
-            add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
-            find_heads=lambda _: backbone.list_heads(model),
-            relative_cost=compare_cost(config, preprocessor.size),
-        )
+    lesson, outcome = _teach(model, preprocessor, part, validation, teachers, session)
     classification.fit_confidence(
         lambda: backbone.find_head(model), lesson, outcome, validation.strata, run
     )
@@ -92,6 +75,32 @@ def train(config: Config, run: Run) -> Report:
     )
     classification.warn_if_no_better_than_chance(report, run)
     return report
+
+
+def _teach(
+    model: nn.Module,
+    preprocessor: PicturePreprocessor,
+    part: Pictures,
+    validation: Pictures,
+    teachers: Teachers | None,
+    session: Session,
+) -> tuple[Lesson, Outcome]:
+    """By the session's method. Raises SettingsError, Stopped."""
+    config, run = session.config, session.run
+    if session.method == "frozen":
+        return finetune.teach_features(
+            backbone.find_head(model),
+            lambda: _make_head_lesson(model, preprocessor, part, validation, config, run),
+            session,
+        )
+    return finetune.teach_network(
+        model,
+        lambda learner: make_lesson(learner, preprocessor, part, validation, config, run, teachers),
+        session,
+        add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
+        find_heads=lambda _: backbone.list_heads(model),
+        relative_cost=compare_cost(config, preprocessor.size),
+    )
 
 
 def _open_teachers(config: Config, run: Run, classes: list[str]) -> Teachers | None:
