@@ -137,10 +137,7 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     every = max(1, len(losses) // 300)
     # floats also where there are none: the plot takes what an empty table holds for words, and its
     # axis stays so
-    return tuple(
-        pd.DataFrame(points if len(points) > 1 else [], columns=["step", name], dtype=float)
-        for name, points in (("loss", losses[::-1][::every][::-1]), ("score", held))
-    )
+    return _frame("loss", losses[::-1][::every][::-1]), _frame("score", held)
 
 
 def history(runs: list[Run]) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from training.recipe import SettingsError, setting
 from training.wording import counted
 
-# Of a recipe's config, whether a setting does anything in it. Any: a setting that recipes share is a
-# field of configs that have nothing else in common.
+# Of a recipe's config, whether a setting does anything in it. Any: it reads of a config what it
+# needs, which other recipes' configs need not have.
 When = Callable[[Any], bool]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from training.device import cores
 from training.recipe import SettingsError
 
 if TYPE_CHECKING:  # a data set of the Hub brings it
+    import datasets
     import pyarrow
 
 LEAST = 5  # examples of a class in a person's own folder
@@ -153,7 +154,7 @@ def _read_split(
             f"{dataset} holds no {kind.name} with named classes; its columns are "
             f"{', '.join(rows.column_names)}."
         )
-    table = rows.with_format("arrow")[:]
+    table = read_table(rows)
     labels = table.column(label).to_numpy().astype(np.int64)
     content, keys = read_column(table, column)
     texts = None
@@ -163,6 +164,11 @@ def _read_split(
         lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts
     )
     return examples, list(rows.features[label].names), revision
+
+
+def read_table(rows: "datasets.Dataset") -> "pyarrow.Table":
+    """All of a data set."""
+    return cast("pyarrow.Table", rows.with_format("arrow")[:])
 
 
 def read_column(table: "pyarrow.Table", column: str) -> tuple[Callable[[int], bytes], np.ndarray]:

@@ -31,6 +31,7 @@ Pictures: TypeAlias = Examples[Image.Image]
 # uint8: (n, 3, size, size), or for pictures in their own shape n of (3, h, w).
 Pixels: TypeAlias = np.ndarray | list[np.ndarray]
 
+
 def read_pixels(
     pictures: Pictures,
     indices: np.ndarray,

@@ -6,7 +6,7 @@ Classes are told apart by the data set's own names; what a person reads is those
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -14,21 +14,22 @@ from training.judge import calibration
 from training.judge.records import ACCURACY, Gallery, Item, Matrix, Score, Section, Table
 from training.runs.run import JsonValue
 from training.wording import in_words
+
 CONFUSION = "confusion.png"  # its file in a report
 MANY = 12  # classes, beyond which the weakest come first and the rest is folded away
 PAIRS = 6  # of classes that are named beside a confusion picture that cannot show all of them
 CROWD = 20  # classes that a confusion picture shows at most
 
 
-class Figures(TypedDict, total=False):
+class Figures(TypedDict):
     """What a classifier's score says beside its accuracy (`Score.more`)."""
 
-    calibration_error: float
     macro_f1: float
     per_class: Mapping[str, float | None]  # recall; None where there is no example of a class
     confusion: list[list[int]]  # true classes in rows, predicted ones in columns
-    top5: float
-    top5_interval: list[float]
+    calibration_error: NotRequired[float]
+    top5: NotRequired[float]
+    top5_interval: NotRequired[list[float]]
 
 
 def compute_interval(right: int, n: int) -> tuple[float, float]:
@@ -51,7 +52,7 @@ def score_answers(
     n = len(labels)
     k = len(classes)
     found = compute_metrics(probabilities, labels, top5 and k > 5)
-    more: Figures = {}
+    more: dict[str, JsonValue] = {}
     if n >= calibration.LEAST:
         error = calibration.compute_error(probabilities, labels)
         more["calibration_error"] = round(error, 4)
@@ -68,12 +69,12 @@ def score_answers(
         more["top5"] = found["top5"]
         more["top5_interval"] = list(compute_interval(round(found["top5"] * n), n))
     interval = compute_interval(int(right.sum()), n)
-    return Score(ACCURACY, found["accuracy"], interval, n, cast(Mapping[str, JsonValue], more))
+    return Score(ACCURACY, found["accuracy"], interval, n, more)
 
 
-def read_figures(score: Score | None) -> Figures:
-    """Beside the accuracy; none where there is no score."""
-    return cast(Figures, score.more) if score else {}
+def read_figures(score: Score) -> Figures:
+    """What a classifier's score says beside its accuracy."""
+    return cast(Figures, score.more)
 
 
 def score_held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -188,7 +189,7 @@ def make_sections(
     the confusion matrix is there already, and so are the files of the mistakes."""
     recall = read_figures(after)["per_class"]
     return [
-        make_recall_table(read_figures(before).get("per_class"), recall),
+        make_recall_table(read_figures(before).get("per_class") if before else None, recall),
         make_matrix(confused, len(recall)),
         make_gallery(mistakes),
     ]
@@ -242,9 +243,9 @@ def make_gallery(mistakes: list[Mistake]) -> Gallery:
 def make_notes(before: Score | None, after: Score) -> list[str]:
     """Sentences on a classifier's further figures, where it has them."""
     notes = []
-    past = read_figures(before)
+    past = before.more if before else {}
     now = read_figures(after)
-    if "top5" in now:
+    if "top5" in now and "top5_interval" in now:
         low, high = now["top5_interval"]
         was = f", {past['top5']:.1%} before" if "top5" in past else ""
         notes.append(f"Top-5 accuracy {now['top5']:.1%} ({low:.1%} to {high:.1%}){was}.")

@@ -15,6 +15,7 @@ from training.recipe import Metric, SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
 from training.runs.run import JsonValue, Run
+
 Answers = TypeVar("Answers")
 
 

@@ -6,6 +6,7 @@ interface. Importing evaluate takes seconds, so only what scores imports this.
 """
 
 from collections.abc import Sequence
+
 import datasets
 import evaluate
 import numpy as np
@@ -31,9 +32,9 @@ class Classification(evaluate.Metric):
     def _compute(
         self,
         *,
-        predictions: Sequence[Sequence[float]],
-        references: Sequence[int],
-        top5: bool,
+        predictions: Sequence[Sequence[float]] | None = None,
+        references: Sequence[int] | None = None,
+        top5: bool = False,
         **others: object,
     ) -> dict[str, float]:
         probabilities = np.asarray(predictions)

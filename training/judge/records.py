@@ -15,6 +15,7 @@ from training.runs.run import JsonValue
 
 Record = TypeVar("Record")
 
+
 class ReportError(ValueError):
     """A stored report does not have the form of one; the text says what is wrong."""
 

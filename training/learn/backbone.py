@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, cast
+from typing import Protocol, TypeAlias, TypedDict
 
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
@@ -65,11 +66,8 @@ class RateConfig(Protocol):
     def optimizer(self) -> str: ...
 
 
-class AutoModel(Protocol):
-    """One of transformers' Auto classes, which choose a network's class by its config."""
-
-    def from_config(self, config: PretrainedConfig, /, **kwargs: Any) -> Any: ...
-    def from_pretrained(self, folder: Path, /, **kwargs: Any) -> Any: ...
+# One of transformers' Auto classes, which choose a network's class by its config.
+AutoClass: TypeAlias = type[_BaseAutoModelClass]
 
 
 class Labels(TypedDict):
@@ -101,13 +99,18 @@ def find_start(config: StartConfig, runs: Path, slot: str) -> Start:
 
 
 def open_start(name: str, runs: Path, slot: str) -> Start:
-    """A checkpoint by its id, or a model of the Hub by its name. Raises SettingsError,
-    CheckpointError."""
+    """See `open_checkpoint`."""
+    found, revision = open_checkpoint(name, runs, slot)
+    return Start(found.id, found, revision)
+
+
+def open_checkpoint(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
+    """A checkpoint by its id, or a model of the Hub by its name and the revision of that. Raises
+    SettingsError, CheckpointError."""
     if "/" not in name:
-        found = checkpoint.usable(checkpoint.find(runs, name, slot))
-        return Start(found.id, found)
+        return checkpoint.usable(checkpoint.find(runs, name, slot)), ""
     path, revision = hub.download_model(name)
-    return Start(name, checkpoint.usable(Checkpoint(name, name, path, "hub")), revision)
+    return checkpoint.usable(Checkpoint(name, name, path, "hub")), revision
 
 
 # -- networks --------------------------------------------------------------------------------------
@@ -149,7 +152,7 @@ def resize_input(
 
 
 def make_network(
-    auto: AutoModel, made: PretrainedConfig, method: str, start: Start, things: str
+    auto: AutoClass, made: PretrainedConfig, method: str, start: Start, things: str
 ) -> PreTrainedModel:
     """A network of the config `made`, by one of transformers' Auto classes, float32: with random
     weights for method scratch, else with those of the start, where a head for as many classes is

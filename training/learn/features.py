@@ -32,7 +32,7 @@ def make_key(weights: dict[str, Tensor], examples: Examples, *parts: object) -> 
     for name, tensor in sorted(weights.items()):
         total.update(name.encode())
         content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-        total.update(memoryview(content))
+        total.update(content.data)
     return total.hexdigest()
 
 

@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypedDict, Unpack
+from typing import Generic, Protocol, TypedDict, TypeVar, Unpack
+
 import numpy as np
 import psutil
 import torch
@@ -19,6 +20,7 @@ import transformers
 from accelerate import Accelerator
 from torch import nn
 from transformers import PreTrainedModel
+
 from training.data.examples import Data, Examples, Thing, hold_out
 from training.data.splits import stratify
 from training.device import device, has_bf16
@@ -55,6 +57,10 @@ class TeachConfig(LoopConfig, OptimizerConfig, Protocol):
     def store(self) -> str: ...
 
 
+TeachConfigT = TypeVar("TeachConfigT", bound=TeachConfig)
+Learner = TypeVar("Learner", bound=nn.Module)
+
+
 class SplitConfig(Protocol):
     @property
     def holdout(self) -> float: ...
@@ -80,10 +86,10 @@ class Preprocessor(Protocol):
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Generic[TeachConfigT]):
     """A training under way: what its steps need to know beside the network."""
 
-    config: TeachConfig
+    config: TeachConfigT
     method: str  # as it was resolved: full, frozen, lora or scratch
     learning_rate: float  # likewise
     start: Start
@@ -171,11 +177,11 @@ def teach_features(
 
 def teach_network(
     model: PreTrainedModel,
-    make_lesson: Callable[[nn.Module], Lesson],
+    make_lesson: Callable[[Learner], Lesson],
     session: Session,
     add_lora: Callable[[PreTrainedModel], nn.Module],
-    find_heads: Callable[[nn.Module], list[nn.Module | nn.Parameter]],
-    wrap: Callable[[nn.Module], nn.Module] = lambda learner: learner,
+    find_heads: Callable[[Learner], list[nn.Module | nn.Parameter]],
+    wrap: Callable[[nn.Module], Learner],
     relative_cost: float = 1.0,
 ) -> tuple[Lesson, Outcome]:
     """Methods that train the backbone. With method lora, what was added is merged in again at the

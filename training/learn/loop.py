@@ -19,11 +19,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypedDict, TypeVar
+
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.optimizer import StateDict
+
 from training.learn.optimizers import Optimizer
 from training.recipe import SettingsError
 from training.runs.batches import Stopped, batches
@@ -37,6 +39,7 @@ SAVE_EVERY = 60
 SOONEST = 1
 
 Batch = TypeVar("Batch")
+
 
 class LoopConfig(Protocol):
     """What the loop reads of a recipe's config."""
@@ -101,6 +104,7 @@ class SavedState(TypedDict):
     model: dict[str, Tensor]
     optimizer: StateDict
     state: dict[str, Any]  # the fields of Progress
+
 
 @dataclass(frozen=True)
 class Outcome:

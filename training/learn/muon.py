@@ -8,6 +8,7 @@ head, depthwise filters) takes AdamW's steps.
 """
 
 from typing import Any
+
 import torch
 from torch import Tensor, optim
 from torch import distributed as dist

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn, optim
 from torch.optim.optimizer import StateDict
+
 from training.learn.muon import Muon
 
 # One pass over the weights in place of ten.

@@ -17,8 +17,8 @@ import signal
 import subprocess
 import sys
 import time
-from importlib import metadata
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 from training import recipe

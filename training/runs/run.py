@@ -66,6 +66,7 @@ class Beat(Progress, total=False):
 
     stage: str
 
+
 class StatusFacts(Beat, total=False):
     """What a status says beside its state."""
 
@@ -240,7 +241,9 @@ class Run:
         note at once."""
         if "note" in more or (stage and stage != self._step.get("stage")):
             self._beat = 0.0
-        self._step = {**self._step, **more, **({"stage": stage} if stage else {})}
+        self._step.update(more)
+        if stage:
+            self._step["stage"] = stage
         if self.main and time.time() - self._beat > BEAT:
             self._beat = time.time()
             self.set_status("running", **self._step)
@@ -252,7 +255,7 @@ class Run:
             return
         with open(self.path / "events.jsonl", "a", encoding="utf-8") as f:
             f.write(json.dumps({"t": round(time.time(), 3), **event}) + "\n")
-        at = {key: event[key] for key in ("step", "total", "epoch") if key in event}
+        at = {key: value for key, value in event.items() if key in ("step", "total", "epoch")}
         self.beat(**cast(Progress, at))
 
     def events(self) -> Iterator[Event]:

@@ -9,7 +9,7 @@ its speech, and clips of 16 and of 32 bits would be heard differently.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -105,11 +105,12 @@ class SoundPreprocessor:
         padding."""
         if isinstance(self.extractor, SeamlessM4TFeatureExtractor):
             return self._spectra(self.extractor, clips)
+        extract = cast(Callable[..., Mapping[str, Tensor]], self.extractor)
         if self.fixed:  # Whisper hears 30 seconds, AST 10: whatever there is, silence behind it
-            return dict(self.extractor(clips, sampling_rate=self.rate, return_tensors="pt"))
+            return dict(extract(clips, sampling_rate=self.rate, return_tensors="pt"))
         least = max(SHORTEST, *(len(clip) for clip in clips))
         return dict(
-            self.extractor(
+            extract(
                 clips,
                 sampling_rate=self.rate,
                 return_tensors="pt",
@@ -171,12 +172,13 @@ def build_network(
     one is new. Raises SettingsError, CheckpointError."""
     torch.manual_seed(config.seed)
     labels = backbone.name_labels(classes)
-    if start.path is None:
+    if start.checkpoint is None:
         made = AutoConfig.for_model(**ARCHS[config.arch], **labels)
         preprocessor = SoundPreprocessor(_make_extractor(made.model_type))
     else:
-        made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
-        preprocessor = SoundPreprocessor.from_checkpoint(start.path)
+        path = start.checkpoint.path
+        made = AutoConfig.from_pretrained(path, local_files_only=True, **labels)
+        preprocessor = SoundPreprocessor.from_checkpoint(path)
     if hasattr(made, "mask_time_prob"):
         made.apply_spec_augment = config.spec_augment > 0
         made.mask_time_prob = config.spec_augment

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
+
 from training.device import cores, device
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
@@ -88,11 +89,11 @@ def train(config: Config, run: Run) -> Report:
 
 
 def _teach(
-    model: nn.Module,
+    model: PreTrainedModel,
     preprocessor: SoundPreprocessor,
     heard: Heard,
     validation: Clips,
-    session: Session,
+    session: Session[Config],
 ) -> tuple[Lesson, Outcome]:
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
@@ -102,15 +103,14 @@ def _teach(
             lambda: _make_head_lesson(model, preprocessor, heard, validation, config, run),
             session,
         )
-    texts = heard.clips.texts
-    spells = bool(config.spelling and texts)
+    texts = audio_data.list_texts(heard.clips) if config.spelling else ()
     return finetune.teach_network(
         model,
         lambda learner: make_lesson(learner, preprocessor, heard, validation, config, run),
         session,
         add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
         find_heads=lambda learner: list_heads(model, learner),
-        wrap=lambda network: Speller(network, texts) if spells else network,
+        wrap=lambda network: Speller(network, texts) if texts else network,
     )
 
 
@@ -259,7 +259,7 @@ def make_lesson(
         if masks_time:  # transformers draws SpecAugment's stretches from numpy's own generator
             np.random.seed((chance + piece.start) % 2**32)
         if spells:
-            said = [texts[heard.clips.places[i]] for i in indices[piece].tolist()]
+            said = [texts[int(heard.clips.places[i])] for i in indices[piece].tolist()]
             logits, spelling = model(said, **inputs)
         else:
             logits = model(**inputs).logits.float()

@@ -21,6 +21,7 @@ from training.data.examples import (
     find_distinct,
     list_splits,
     read_column,
+    read_table,
     split_off_test,
 )
 from training.data.pictures import KIND, PICTURES, Pictures
@@ -129,7 +130,7 @@ def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
             f"{dataset} holds no pictures with captions; its columns are "
             f"{', '.join(rows.column_names)}."
         )
-    table = rows.with_format("arrow")[:]
+    table = read_table(rows)
     content, keys = read_column(table, column)
     columns = [table.column(name).to_pylist() for name in captions]
     texts = [

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, VisionEncoderDecoderModel
+
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
 from training.judge.exam import run_exam
@@ -35,6 +36,7 @@ from training.recipes.captioning.model import (
     Teller,
     build_network,
     find_start,
+    get_encoder,
     pad,
 )
 from training.runs.run import Run
@@ -148,7 +150,7 @@ class Sentences:
         self.ids = [[next(flat) for _ in each] for each in texts]
         self.first = np.random.default_rng(config.seed).integers(0, 1000, len(texts))
         self.each = config.each
-        self.padding = preprocessor.tokenizer.pad_token_id
+        self.padding = preprocessor.padding
 
     def choose(self, index: int, epoch: int) -> list[list[int]]:
         """`each` captions of a picture."""
@@ -171,7 +173,8 @@ class Sentences:
 
 
 def find_names(part: Pictures) -> list[str]:
-    """Words that tell pictures apart, the commonest first: neither rare nor in every other caption."""
+    """Words that tell pictures apart: neither rare nor in every other caption, the commonest
+    first."""
     # A dict keeps its order where a set's is another one in each process, and with it that of words
     # that are as common: the second head of a run that is continued would name other words.
     found = Counter(
@@ -255,7 +258,7 @@ def make_lesson(
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:
         read, write, real = sentences.batch(indices, epoch, start)
         batch = {
-            "shown": given[indices] if encoded else given.batch(indices),
+            "shown": given[indices] if isinstance(given, Tensor) else given.batch(indices),
             "rows": table(epoch)[indices],
             "read": read,
             "write": write,
@@ -271,7 +274,7 @@ def make_lesson(
     def set_mode(model: nn.Module) -> None:
         model.train()
         if encoded:
-            net.encoder.eval()
+            get_encoder(net).eval()
 
     def order(epoch: int) -> Tensor:
         lengths = sentences.measure_lengths(epoch)

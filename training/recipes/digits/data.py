@@ -6,6 +6,7 @@ import functools
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
 import numpy as np
 from PIL import Image
 
