@@ -47,7 +47,10 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
         help="also open a public link [GRADIO_SHARE]",
     )
     parser.add_argument(
-        "--runs", default=env.get("RUNS") or "runs", help="where runs are kept [RUNS, or ./runs]"
+        "--runs",
+        default=env.get("RUNS") or "runs",
+        metavar="DIR",
+        help="where runs are kept [RUNS, or ./runs]",
     )
     parser.add_argument(
         "--auth",
@@ -59,8 +62,8 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
         "--training",
         choices=("on", "off"),
         default=env.get("TRAINING") or None,
-        help="whether the page may train and swap [TRAINING; on, but off on a Space, with --share "
-        "and on a host that others reach, unless there is --auth]",
+        help="whether the page may fine-tune models and change the one in use [TRAINING; on, but "
+        "off on a Space, and with --share or a host that others reach, unless there is --auth]",
     )
     chosen = parser.parse_args(argv)
     if chosen.training not in (None, "on", "off"):
@@ -82,7 +85,7 @@ def may_train(chosen: argparse.Namespace) -> tuple[bool, str]:
     if (chosen.share or not _loopback(chosen.host)) and not chosen.auth:
         return (
             False,
-            "Training is off: others can reach this page, and there is no --auth USER:PASS.",
+            "Training is off: others can reach this page without a password (--auth USER:PASS).",
         )
     return True, ""
 
@@ -200,8 +203,8 @@ def main(argv: list[str] | None = None) -> None:
         launch(blocks, chosen, lab)
     except OSError as error:
         sys.exit(
-            f"error: {chosen.host}:{chosen.port} cannot be listened on; is another program there? "
-            f"Choose another with --port. ({error})"
+            f"error: cannot listen on {chosen.host}:{chosen.port}. Is another program using it? "
+            f"Choose another port with --port. ({error})"
         )
     print(
         f"Transfer Lab is at {blocks.local_url}"

@@ -64,7 +64,7 @@ class Answer(Generic[Seen]):
 
     def caption(self, what: str) -> str:
         """HTML beside a picture of what was seen: who answered, in which time, trained on what."""
-        about = f"<br>trained on {html.escape(self.trained_on)}" if self.trained_on else ""
+        about = f"<br>Trained on {html.escape(self.trained_on)}" if self.trained_on else ""
         return (
             f"<div>{what}<br><b>{html.escape(self.name)}</b>, {self.milliseconds:.0f} "
             f"ms{about}</div>"

@@ -25,7 +25,7 @@ from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
 from training.media.sounds import Sound, SoundError, load_sound
 from training.runs.checkpoint import labels
-from training.wording import in_words
+from training.wording import in_words, sentence
 
 TITLE = "Audio intent"
 RECIPE = "audio_intent"
@@ -167,8 +167,8 @@ def _heard(answer: Answer, sound: Sound) -> str:
     which = f"{whole:.1f} s, heard as a whole"
     if end - start < whole - 0.01:
         mark = f'<i style="left:{start / whole:.2%};width:{(end - start) / whole:.2%}"></i>'
-        which = f"decided by {start:.1f} to {end:.1f} s of {whole:.1f} s"
-    notes = "".join(f"<br>{html.escape(note)}" for note in sound.notes)
+        which = f"Decided by {start:.1f} to {end:.1f} s of {whole:.1f} s"
+    notes = "".join(f"<br>{html.escape(sentence(note))}" for note in sound.notes)
     wave = page.data_uri(waveform_picture(sound.samples, RATE))
     spectrogram = page.data_uri(spectrogram_picture(sound.samples, RATE))
     return (

@@ -264,7 +264,7 @@ def _show_attention(
     """The photo, and each word of the caption with what was attended to for it, shown while it is
     pointed at."""
     if not ids:
-        return _show_text("(nothing)")
+        return _show_text("(no words)")
     heat = predictor.attend(states, ids)
     words: list[tuple[str, list[int]]] = []  # each with the places of its tokens
     for place, token in enumerate(ids):
@@ -282,7 +282,7 @@ def _show_attention(
     )
     photo = fit(picture)
     return (
-        f'<div class="told" style="--wide: {photo.width}px; --shape: {photo.width} / '
+        f'<div class="attended" style="--wide: {photo.width}px; --shape: {photo.width} / '
         f'{photo.height}">'
         f'<img class="photo" src="{page.data_uri(photo, "JPEG")}" alt="The photo">'
         f'<p class="caption">{spans}</p><p class="hint">Point at a word, or tap it, to see where '
@@ -309,7 +309,7 @@ def _write_all(
         seed = time.time_ns() % 2**31  # another caption each time
         *_, ids = ([], *predictor.write(states, int(most), temperature, seed))
         text = html.escape(predictor.text(ids))
-        sampled = f"<li><i>sampled at {temperature:g}</i> {text}</li>"
+        sampled = f"<li><i>sampled, T = {temperature:g}</i> {text}</li>"
     rest = "".join(
         f"<li><i>{np.exp(score):.0%}</i> {html.escape(predictor.text(ids))}</li>"
         for ids, score in found[1:]
@@ -317,12 +317,12 @@ def _write_all(
     best, score = found[0]
     about = ""
     if predictor.trained_on:
-        about = f"<br>trained on {html.escape(predictor.trained_on)}"
+        about = f"<br>Trained on {html.escape(predictor.trained_on)}"
     yield (
         f'{_show_attention(predictor, states, best, picture)}<ul class="others">'
         f"<li><i>{np.exp(score):.0%}</i> <b>the caption above</b></li>{rest}"
         f"<li><i>greedy</i> {html.escape(greedy)}</li>{sampled}</ul>"
-        '<div class="facts">percent: the probability that the model gives a token, on average<br>'
+        '<div class="facts">Percentages: the mean probability of a token<br>'
         f"<b>{html.escape(held.checkpoint.title)}</b>, {took:.0f} ms{about}</div>"
     )
 
@@ -385,9 +385,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 ask = gr.Button("Write a caption", variant="primary", elem_id="ask-captioning")
                 stop = gr.Button("Stop", elem_id="stop-captioning")
             with gr.Accordion("Sampling", open=False):
-                sample = gr.Checkbox(label="Also sample a caption at random", value=False)
+                sample = gr.Checkbox(label="Also write a caption by random sampling", value=False)
                 temperature = gr.Slider(
-                    0.2, 2.0, 0.8, step=0.1, label="Temperature (higher: more varied)"
+                    0.2, 2.0, 0.8, step=0.1, label="Temperature T (higher: more varied)"
                 )
                 most = gr.Slider(5, LONGEST, 30, step=1, label="Maximum length (tokens)")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-captioning")

@@ -12,7 +12,7 @@ from demos import page, slot_view
 from demos.clock import Part
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
-from demos.slot_view import NOTHING, SlotView
+from demos.slot_view import NO_OTHER, NOTHING, SlotView
 
 
 Brought = TypeVar("Brought")  # a picture, a sound ...
@@ -78,7 +78,7 @@ class Compare:
             own: list[Component] = [bars(f"label-{name}")] if bars else []
             own.append(gr.HTML(page.notice(empty), elem_id=f"seen-{name}"))
         with gr.Column(scale=3, min_width=260):
-            self.other = page.chooser((NOTHING, NOTHING), "Compare with", elem_id=f"compare-{name}")
+            self.other = page.chooser(NO_OTHER, "Compare with", elem_id=f"compare-{name}")
             with gr.Column(visible=False) as self.beside:
                 beside: list[Component] = []
                 if bars:

@@ -30,11 +30,11 @@ TITLE = "Digits & fashion"
 RECIPE = "digits"
 EXAMPLES = Path(__file__).parent / "examples" / "digits"
 WORDS = {"T - shirt / top": "T-shirt or top"}  # data sets' own names that a person would not write
-EMPTY = "Draw a digit or a garment here, or add a photo: the answers appear as you draw."
+EMPTY = "Draw a digit or a garment, or add a photo: the answers appear as you draw."
 ABOUT = (
-    "One built-in model knows <b>the ten digits</b>, the other <b>ten kinds of clothing</b>. Each "
-    "expects one thing alone in the picture, and takes whatever you draw for something it knows. "
-    "Fine-tune the digits model on clothing, and see what it forgets."
+    "One built-in model knows <b>the ten digits</b>, the other <b>ten kinds of garments</b>. Each "
+    "expects one thing alone in the picture, and whatever you draw, answers with something that it "
+    "knows. Fine-tune the digits model on garments, and see what it forgets."
 )
 
 
@@ -106,7 +106,7 @@ def _seen(answer: Answer) -> str:
     return (
         f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model '
         'sees">'
-        f"{answer.caption('what the model sees, 28×28')}</div>"
+        f"{answer.caption('What the model sees, 28×28 pixels')}</div>"
     )
 
 

@@ -143,14 +143,14 @@ def _seen(answer: Answer, picture: Image.Image, heat_map: np.ndarray) -> str:
     return (
         f'{_verdict(answer)}<div class="looked"><img src="{laid}" alt="The photo, bright where the '
         'model looked">'
-        f"{answer.caption('where it looked, brighter is more')}</div>"
+        f"{answer.caption('Where it looked: brighter is more')}</div>"
     )
 
 
 ABOUT = (
     "The built-in model knows the <b>101 dishes of Food-101</b>. It was trained on photos of 64 "
-    "pixels, and its first answer is right almost six times in ten. It takes whatever you show it "
-    "for one of these dishes; fine-tune it on your own pictures."
+    "pixels, and its first answer is right almost six times in ten. Whatever you show it, it "
+    "answers with one of these dishes; fine-tune it on your own pictures."
 )
 QUESTION = Question(EMPTY, load_picture, PictureError)
 

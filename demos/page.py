@@ -22,14 +22,18 @@ from training import device
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
 from training.runs.run import Run
-from training.wording import duration
+from training.wording import counted, duration, sentence
 
 # of the system that shows the page: none is fetched
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
-# The canvas opens with no tool in hand; a person expects to draw at once.
+# The canvas opens with no tool in hand; a person expects to draw at once. A picture that the
+# browser cannot show leaves no torn icon in its place: the answer says what is wrong with it.
 JS = """() => { const timer = setInterval(() => {
   const brush = document.querySelector('#canvas button[aria-label="Brush"]');
-  if (brush) { clearInterval(timer); brush.click(); } }, 150); }"""
+  if (brush) { clearInterval(timer); brush.click(); } }, 150);
+  for (const [what, seen] of [['error', 'hidden'], ['load', '']]) document.addEventListener(what,
+    (event) => { if (event.target.tagName === 'IMG') event.target.style.visibility = seen; }, true);
+}"""
 # On a phone all tabs fit. They are measured once, before CSS is there, and what does not fit is
 # hidden behind dots.
 HEAD = """<style>@media (max-width: 480px) {
@@ -50,9 +54,12 @@ class Listening(TypedDict, total=False):
 
 def theme() -> Base:
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
-    return Soft(
+    made = Soft(
         primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono
     )
+    # The theme's own is too pale on white. (Its `set` would reset the backgrounds.)
+    made.body_text_color_subdued = "*neutral_500"
+    return made
 
 
 def _keep_upload(
@@ -203,8 +210,8 @@ def refused(error: Exception) -> str:
 
 
 OFF = (
-    "Training is off here. To fine-tune or to change the model, duplicate this Space, or run the "
-    "app on your own machine."
+    "Training is off here: models can be neither fine-tuned nor changed. The Train tab says how to "
+    "turn it on."
 )
 
 
@@ -216,7 +223,7 @@ def refuse_unless(training: bool) -> None:
 
 def strip(lab: Lab) -> str:
     """The line at the top of every tab: the device, and the job that is running."""
-    where = device.describe() if "torch" in sys.modules else f"{device.cores()} cores"
+    where = device.describe() if "torch" in sys.modules else counted(device.cores(), "core")
     now = job.running(lab.runs) if lab.runs.exists() else None
     what = "no run in progress" if lab.training else "training is off here"
     if now is not None:
@@ -270,12 +277,11 @@ def banner(slot: ModelSlot[Predictor]) -> str:
             name = html.escape(checkpoint.of_run(run).title)
             why = html.escape(swap["why"])
             if swap["outcome"] == "swapped" and slot.active_id == run.id:
-                reason = f"{why[0].upper()}{why[1:]}"
-                return notice(f"<b>{name}</b> is now in use. {reason}.", "good")
+                return notice(f"<b>{name}</b> is now in use. {sentence(why)}.", "good")
             if swap["outcome"] == "refused":
                 return notice(why, "bad")  # names the checkpoint itself
             if swap["outcome"] in ("offered", "kept") and slot.active_id != run.id:
                 state = {"offered": "is ready to use", "kept": "is not used"}[swap["outcome"]]
-                return notice(f"<b>{name}</b> {state}: {why}.", "note")
+                return notice(f"<b>{name}</b> {state}. {sentence(why)}.", "note")
             return ""
     return ""

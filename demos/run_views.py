@@ -29,15 +29,15 @@ from training.judge.records import (
 from training.judge.report import file_of, read_report
 from training.runs import checkpoint, job
 from training.runs.run import ENDED, Run
-from training.wording import duration
+from training.wording import duration, sentence
 
-COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "id"]
+COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "ID"]
 STATES = {
     "queued": "Queued",
     "running": "Running",
     "stopping": "Stopping",
     "done": "Done",
-    "stopped": "Stopped early",
+    "stopped": "Stopped",
     "failed": "Failed",
     "lost": "Interrupted",
 }
@@ -48,7 +48,7 @@ OUTCOMES = {
     "kept": "Not used",
     "refused": "Could not be loaded",
 }
-ESCALATIONS = {"SIGTERM": "asked to stop again", "SIGKILL": "did not stop, so it was killed"}
+ESCALATIONS = {"SIGTERM": "asked again to stop", "SIGKILL": "did not stop, so it was killed"}
 NONE = "–"
 SMOOTH = 0.8  # of the loss curve: share of the value before
 LISTED = 50  # problems of the data, at most
@@ -77,16 +77,18 @@ def _metric(run: Run | None) -> Metric:
 
 
 def score_title(run: Run | None) -> str:
-    return "Held-out score" + ", %" * _metric(run).share
+    return "Validation score" + ", %" * _metric(run).share
 
 
-def status(run: Run | None) -> str:
-    """State, progress bar, step, time left, and the reason when it ended early."""
+def status(run: Run | None, training: bool = True) -> str:
+    """State, progress bar, step, time left, and the reason when it ended early. `training`: whether
+    the page may start runs."""
     if run is None:
-        return page.notice(
-            "No run yet. Choose the settings and press Start: the sample data needs no network and "
-            "takes about a minute on a CPU."
+        how = (
+            " Choose the settings and press Start: the sample data needs no network and takes a "
+            "few minutes at most on a CPU."
         )
+        return page.notice("No run yet." + how * training)
     state = run.state
     now = run.status
     step = now.get("step", 0)
@@ -100,15 +102,15 @@ def status(run: Run | None) -> str:
         ESCALATIONS.get(run.escalation, ""),
         f"continues {run.settings['continues']}" if run.settings.get("continues") else "",
     ]
-    told = now.get("reason") or (now.get("note", "") if state not in ENDED else "")
-    reason = page.notice(html.escape(told), "bad" if state in ("failed", "lost") else "note")
+    reason = sentence(now.get("reason") or (now.get("note", "") if state not in ENDED else ""))
+    notice = page.notice(html.escape(reason), "bad" if state in ("failed", "lost") else "note")
     return (
         f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state '
         f'{state}">{STATES.get(state, state)}'
         f'</span><div class="bar" role="progressbar" aria-valuenow="{done:.0%}"><i '
         f'style="width:{done:.1%}"></i>'
         "</div><div "
-        f'class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{reason}</div>'
+        f'class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{notice}</div>'
     )
 
 
@@ -122,8 +124,8 @@ def queue(waiting: list[Run]) -> str:
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Loss (smoothed) and held-out score, both over steps, at most some 300 points; a lone point is
     no line yet."""
-    losses = []
-    held = []
+    losses: list[dict[str, float]] = []
+    held: list[dict[str, float]] = []
     smooth = None
     unit = 100 if _metric(run).share else 1
     for event in run.events() if run else ():
@@ -135,16 +137,27 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         elif "score" in event:
             held.append({"step": event["step"], "score": round(event["score"] * unit, 4)})
     every = max(1, len(losses) // 300)
+    return _frame("loss", losses[::-1][::every][::-1]), _frame("score", held)
+
+
+def _frame(name: str, points: list[dict[str, float]]) -> pd.DataFrame:
     # floats also where there are none: the plot takes what an empty table holds for words, and its
     # axis stays so
-    return _frame("loss", losses[::-1][::every][::-1]), _frame("score", held)
+    shown = points if len(points) > 1 else []
+    return pd.DataFrame(shown, columns=["step", name], dtype=float)
 
 
 def history(runs: list[Run]) -> pd.DataFrame:
     """All runs, newest first."""
     folders = {run.path.parent for run in runs}
     slots = {run.slot for run in runs}
-    in_use = {checkpoint.active(folder, slot)[-1] for folder in folders for slot in slots}
+    # Of each slot the last choice; of an empty one none.
+    in_use = {
+        active
+        for folder in folders
+        for slot in slots
+        for active in checkpoint.active(folder, slot)[-1:]
+    }
     return pd.DataFrame([_row(run, run.id in in_use) for run in reversed(runs)], columns=COLUMNS)
 
 
@@ -157,10 +170,15 @@ def _row(run: Run, in_use: bool) -> list[str]:
         score_text(report.before if report else None),
         score_text(report.after if report else None),
         "In use" if in_use else outcome,
-        f"{run.size() / 2**20:.1f} MB",
+        _disk(run.size()),
         time.strftime("%d %b %H:%M", time.localtime(run.settings.get("created", 0))),
         run.id,
     ]
+
+
+def _disk(size: int) -> str:
+    megabytes = size / 2**20
+    return f"{megabytes:,.1f} MB" if megabytes >= 0.1 else "< 0.1 MB"
 
 
 # -- the report ------------------------------------------------------------------------------------
@@ -171,8 +189,9 @@ def report(run: Run | None) -> str:
     try:
         found = read_report(run)
     except ReportError as error:
-        why = html.escape(str(error))
-        return page.notice(f"The report of this run is damaged: {why}.", "bad")
+        text = f"The report of this run is damaged: {html.escape(str(error))}."
+        rest = " Its model can still be used." if run.has_checkpoint else ""
+        return page.notice(text + rest, "bad")
     if found is None:
         return ""
     if found.after is None:
@@ -196,7 +215,7 @@ def _unscored(found: Report, metric: Metric) -> str:
     text = "This run was stopped before it was tested, so it has no test score."
     if found.held_out_score is not None:
         held_out = metric.text(found.held_out_score)
-        text += f" On the examples held out of its training data it reached {held_out}."
+        text += f" On the validation examples it reached {held_out}."
     return text
 
 
@@ -210,7 +229,7 @@ def _before_and_after(found: Report, after: Score) -> str:
 
 def _scored(score: Score | None) -> str:
     if score is None:
-        return "none: what it started from could not be tested on this"
+        return "Not scored: its start could not do this yet"
     low, high = (score.metric.text(end) for end in score.interval)
     meter = _meter(score.value) if score.metric.share else ""
     return f"{meter}<b>{score.text()}</b> ({low} to {high})"
@@ -218,7 +237,9 @@ def _scored(score: Score | None) -> str:
 
 def _story(found: Report, after: Score) -> str:
     """What was gained and what was forgotten, in sentences, with what chance would give."""
-    chance = "" if found.chance is None else f" Chance is {found.chance:.0%}."
+    chance = ""
+    if found.chance is not None:
+        chance = f" Chance is {found.metric.text(found.chance, 0)}."
     text = f"Measured on {html.escape(found.held_out)}.{chance} Intervals are 95%."
     if found.before:
         gain = after.value - found.before.value
@@ -261,7 +282,7 @@ def draw_table(table: Table) -> str:
     shown = table.folded_after or len(rows)
     text = _table(header, rows[:shown])
     if folded := rows[shown:]:
-        summary = f"<summary>the other {len(folded)}</summary>"
+        summary = f"<summary>Show {len(folded)} more</summary>"
         text += f"<details>{summary}{_table(header, folded)}</details>"
     return text
 

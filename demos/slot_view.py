@@ -12,6 +12,7 @@ from demos.clock import Moment, Part
 from demos.serving.model_slot import Held, ModelSlot, Predictor, SwapError
 
 NOTHING = "nothing"  # no second checkpoint to compare with
+NO_OTHER = ("Nothing", NOTHING)  # as the page offers it
 
 
 class SlotView:
@@ -23,10 +24,18 @@ class SlotView:
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
         with gr.Row():
             self.back = gr.Button(
-                "Roll back", size="sm", visible=False, elem_id=f"back-{slot.name}"
+                "Roll back",
+                size="sm",
+                visible=False,
+                elem_id=f"back-{slot.name}",
+                min_width=80,
             )
             self.own = gr.Button(
-                "Back to built-in", size="sm", visible=False, elem_id=f"own-{slot.name}"
+                "Back to built-in",
+                size="sm",
+                visible=False,
+                elem_id=f"own-{slot.name}",
+                min_width=80,
             )
 
     def wire(
@@ -84,9 +93,7 @@ def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] 
                 gr.update(visible=training and slot.previous is not None),
                 gr.update(visible=training and has_other),
             ]
-        return values + [
-            gr.update(choices=[(NOTHING, NOTHING), *page.choices(slots[0])[1:]]) for _ in others
-        ]
+        return values + [gr.update(choices=[NO_OTHER, *page.choices(slots[0])[1:]]) for _ in others]
 
     shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
     return Part(sign, show, [*shown, *others])

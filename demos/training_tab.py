@@ -21,7 +21,6 @@ from demos.clock import Moment, Part
 from training import recipe
 from training.recipe import Recipe
 from training.runs import checkpoint, job
-from training.runs.run import ENDED
 
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
 
@@ -142,13 +141,11 @@ def _proposed(made: Recipe, runs: Path) -> list[object]:
 def how_to_train(why_not: str, on_space: bool) -> str:
     """What the tab says in place of the form: why training is off, and how to get it."""
     if on_space:
-        return f"""### Training is off here
-{why_not}
+        return f"""### {why_not}
 To fine-tune from the page, **duplicate this Space** (⋮ menu → *Duplicate this Space*), make the
 copy private, and set the variable `TRAINING=on` in its settings; choose a GPU there if you like. Or
 run it on your own machine: `pip install -r requirements.txt && python app.py`."""
-    return f"""### Training is off
-{why_not}
+    return f"""### {why_not}
 To fine-tune from the page, start the app without `--training off` and for yourself alone
 (`python app.py`), or with a password (`--auth USER:PASS`) where others can reach it."""
 
@@ -206,7 +203,9 @@ def build(
     ]
     return chooser, [
         Part(
-            _progress_sign, _progress, [view[name] for name in ("status", "loss", "score", "log")]
+            _progress_sign,
+            lambda moment: _progress(moment, actions.lab.training),
+            [view[name] for name in ("status", "loss", "score", "log")],
         ),
         Part(
             lambda moment: _standing_sign(moment, actions),
@@ -237,7 +236,9 @@ def _live_view(training: bool) -> dict[str, Any]:
         view["loss"] = gr.LinePlot(
             x="step",
             y="loss",
-            title="Loss",
+            x_title="Step",
+            y_title="Loss",
+            title="Training loss",
             height=200,
             elem_id="loss",
             min_width=220,
@@ -246,7 +247,9 @@ def _live_view(training: bool) -> dict[str, Any]:
         view["score"] = gr.LinePlot(
             x="step",
             y="score",
-            title="Held-out score, %",
+            x_title="Step",
+            y_title="Score",
+            title="Validation score, %",
             height=200,
             elem_id="score",
             min_width=220,
@@ -369,7 +372,7 @@ def _wire_buttons(
 
     def back(run_id: str | None) -> str:
         slot = actions.slot(actions.find(shown(run_id)).slot)
-        gr.Info(f"{slot.title} uses {actions.roll_back(slot.name)} again.")
+        gr.Info(f"{slot.title} now uses {actions.roll_back(slot.name)} again.")
         return shown(run_id)
 
     def delete(run_id: str | None) -> None:
@@ -400,17 +403,13 @@ def _progress_sign(moment: Moment) -> str:
     )
 
 
-def _progress(moment: Moment) -> list[object]:
+def _progress(moment: Moment, training: bool) -> list[object]:
     loss, score = run_views.curves(run := moment.run)
-    at_work = (
-        run is not None and run.state not in ENDED
-    )  # a plot without a line stays where one will come
     return [
-        run_views.status(run),
-        gr.LinePlot(value=loss, visible=at_work or len(loss) > 0),
-        gr.LinePlot(
-            value=score, title=run_views.score_title(run), visible=at_work or len(score) > 0
-        ),
+        run_views.status(run, training),
+        # Not before there is a line: a plot that is drawn empty keeps no room for its numbers.
+        gr.LinePlot(value=loss, visible=len(loss) > 0),
+        gr.LinePlot(value=score, title=run_views.score_title(run), visible=len(score) > 0),
         run.log_tail() if run else "",
     ]
 

@@ -33,6 +33,7 @@ TWO_STEPS = dict(
 LONGEST = [
     "test_browser.py",
     "test_audio_recipe.py",
+    "test_further_model.py",
     "test_training_endpoints.py",
     "test_caption_recipe.py",
     "test_food_recipe.py",

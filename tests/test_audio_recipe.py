@@ -289,15 +289,15 @@ def test_spelling_without_texts_is_told(studio, starts, tmp_path):
         folder=str(tones(tmp_path / "own")),
         spelling=1.0,
     )
-    assert "spelling cannot be learned" in run.log_file.read_text()
+    assert "there is no transcription loss" in run.log_file.read_text()
 
 
 def test_hopeless_settings_are_warned_of(studio, starts):
     run = train(studio, start=starts["conformer"], method="full", seconds=0.5)
     log = run.log_file.read_text()
     assert (
-        "under half the length of most clips" in log
-        and "steps in all are too few to learn from" in log
+        "less than half the length of most clips" in log
+        and "steps in all, which is too few to learn much" in log
     )
     assert "not better than chance" in log and "not better than chance" in run.status["note"]
 

@@ -11,7 +11,7 @@ from demos import audio_intent as tab
 from demos.serving.model_slot import ModelSlot, SwapError
 from demos.slot_view import NOTHING
 from training.media.sounds import Sound, load_sound
-from training.recipes.audio_intent.score import load
+from training.recipes.audio_intent.data import load
 from training.samples.wordings import INTENTS
 
 
@@ -26,7 +26,7 @@ def sound(samples: np.ndarray) -> Sound:
 
 
 def call(index: int = 0) -> np.ndarray:
-    return load("", "sample", "", "en-US", 3000).test.one(index)
+    return load("", "sample", "", "en-US", 3000).test.read_one(index)
 
 
 def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot):
@@ -42,7 +42,7 @@ def test_an_answer_names_five_intents_in_words_the_checkpoint_and_the_time(slot)
 
 def test_the_embedded_checkpoint_understands_the_sample_far_better_than_chance(slot):
     data = load("", "sample", "", "en-US", 3000).test
-    said = [tab.classify(slot, sound(data.one(i))).label for i in range(28)]
+    said = [tab.classify(slot, sound(data.read_one(i))).label for i in range(28)]
     assert (
         np.mean([label == INTENTS[data.labels[i]] for i, label in enumerate(said)]) > 0.3
     )  # chance: 0.07
@@ -67,7 +67,7 @@ def test_a_long_recording_is_heard_in_windows_and_the_surest_decides(slot):
     assert start < (len(quiet) + len(spoken)) / RATE and end > len(quiet) / RATE, (
         "it holds some of what was said"
     )
-    assert "decided by" in tab._heard(answer, sound(long)) and "<i style" in tab._heard(
+    assert "Decided by" in tab._heard(answer, sound(long)) and "<i style" in tab._heard(
         answer, sound(long)
     )
 

@@ -201,14 +201,14 @@ def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):
     page.set_input_files(
         "#captioning-photo input[type=file]", EXAMPLES / "captioning" / "girl_on_bicycle.png"
     )
-    page.wait_for_selector("#seen-captions .told")
+    page.wait_for_selector("#seen-captions .attended")
     words = page.locator("#seen-captions .word")
     assert words.count() >= 3 and page.locator("#seen-captions .others li").count() >= 5
     assert not words.nth(2).locator("img").is_visible()
     words.nth(2).hover()
     words.nth(2).locator("img").wait_for(state="visible")
     choose(page, "compare-captions", "Built-in")
-    page.wait_for_selector("#seen-compare-captions .told")
+    page.wait_for_selector("#seen-compare-captions .attended")
     words.nth(2).hover()
     shot(page, "captioning.png")
     assert not page.outside
@@ -223,7 +223,7 @@ def test_a_caption_can_be_stopped_in_its_midst(page):
     page.wait_for_timeout(1000)
     assert page.locator("#seen-captions").inner_html() == before
     page.locator("#ask-captioning").click()
-    page.wait_for_selector("#seen-captions .told")
+    page.wait_for_selector("#seen-captions .attended")
 
 
 def test_a_dish_is_answered_with_where_the_model_looked_and_a_second_opinion(page):
@@ -343,7 +343,7 @@ def test_the_form_shows_the_settings_that_count_whatever_they_hang_on(page):
     asked = []
     page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/run/predict") else None)
     encoder = page.locator("#set-captioning-encoder")
-    choose(page, "set-captioning-start", "An encoder and a decoder")
+    choose(page, "set-captioning-start", "Encoder and decoder")
     encoder.wait_for(state="visible")
     assert page.locator("#set-captioning-decoder").is_visible()
     page.locator("#more-captioning button").first.click()

@@ -110,7 +110,7 @@ def test_the_page_shows_the_scores_the_captions_and_their_references(press, star
     )
     told = run.metrics["captions"]["best"][0]
     assert told["references"][2] in shown and shown.count("data:image/jpeg") == 24
-    assert run_views.score_title(run) == "Held-out score" and "References" in shown
+    assert run_views.score_title(run) == "Validation score" and "References" in shown
     score = run_views.history([run])["After"][0]
     assert score.count(".") == 1 and "%" not in score
 

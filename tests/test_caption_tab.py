@@ -116,14 +116,14 @@ def test_another_checkpoint_answers_beside_and_both_name_themselves(slot, tiny, 
     shown = list(tab.ask_on_page(slot)(str(tmp_path / "a.png"), "active", tiny, *ASKED))
     assert len(shown) > 4 and all(len(each) == 2 for each in shown)
     assert "growing" in shown[0][0] and "notice" in shown[0][1]
-    assert all("told" in part and "percent" in part for part in shown[-1])
+    assert all("attended" in part and "Percentages" in part for part in shown[-1])
     assert "Built-in" in shown[-1][0] and slot.get(tiny).name in shown[-1][1]
 
 
 def test_a_drawn_caption_stands_with_the_others(slot, tmp_path):
     photo().save(tmp_path / "a.png")
     *_, shown = tab.ask_on_page(slot)(str(tmp_path / "a.png"), "active", NOTHING, True, 0.7, 10)
-    assert "sampled at 0.7" in shown[0] and shown[1] == ""
+    assert "sampled, T = 0.7" in shown[0] and shown[1] == ""
 
 
 def test_answering_can_be_left_in_its_midst(slot, tmp_path):
@@ -190,7 +190,7 @@ def test_no_picture_gets_a_friendly_line(slot):
 def test_nothing_said_is_shown_as_such(slot, tiny):
     predictor = slot.get(tiny).predictor
     states = predictor.encode(Image.new("RGB", (30, 30)))
-    assert "(nothing)" in tab._show_attention(predictor, states, [], photo())
+    assert "(no words)" in tab._show_attention(predictor, states, [], photo())
 
 
 def test_a_captioner_is_what_the_slot_takes_and_nothing_else(slot, runs):

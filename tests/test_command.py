@@ -235,7 +235,7 @@ def test_stored_settings_are_parsed_once_and_the_card_gets_what_was_trained_with
         recipe, "parse", lambda *given, **more: parsed.append(parse(*given, **more)) or parsed[-1]
     )
     seen = []
-    monkeypatch.setattr(command, "card", lambda made, config, *more: seen.append(config) or "card")
+    monkeypatch.setattr(command, "write_card", lambda made, config, *more: seen.append(config) or "card")
     run = job.create(runs, "clockwork", {"steps": 1})
     made = recipe.load("clockwork")
     parsed.clear()
@@ -248,6 +248,20 @@ def test_stored_settings_are_parsed_once_and_the_card_gets_what_was_trained_with
     assert command.execute(dataclasses.replace(made, train=train), run) == 0
     assert len(parsed) == 1
     assert trained[0] is seen[0] is parsed[0]
+
+
+def test_a_run_that_is_done_shows_the_steps_of_its_training(runs, workshop):
+    """An exam counts steps of its own, such as those in which it computes features."""
+    made = recipe.load("clockwork")
+
+    def train(config, run):
+        report = made.train(config, run)
+        run.beat("computing features", step=0, total=0)
+        return report
+
+    run = job.create(runs, "clockwork", {"steps": 5})
+    assert command.execute(dataclasses.replace(made, train=train), run) == 0
+    assert (run.status["step"], run.status["total"]) == (5, 5)
 
 
 # -- words -----------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def test_confidence_is_fitted_to_what_was_held_out_and_no_answer_changes(
         told == [run.settings["pictures"]["held out"]]
         and "logits divided by 0.50" in run.log_file.read_text()
     )
-    assert "confidence fitted" not in plain.log_file.read_text()
+    assert "confidence calibrated" not in plain.log_file.read_text()
     x = torch.rand(4, 3, SIZE, SIZE)
     with torch.inference_mode():
         one, two = (
@@ -181,7 +181,7 @@ def test_a_network_whose_head_is_not_known_is_published_as_sure_as_it_is(
     monkeypatch.setattr(calibration, "fit_temperature", lambda *_: 0.5)
     monkeypatch.setattr(backbone, "find_head", unknown)
     run = train(kitchen, start=starts["resnet"])
-    assert run.has_checkpoint and "confidence fitted" not in run.log_file.read_text()
+    assert run.has_checkpoint and "confidence calibrated" not in run.log_file.read_text()
 
 
 def test_what_is_kept_of_the_start_is_mixed_in_and_judged(kitchen, starts):
@@ -198,7 +198,7 @@ def test_what_is_kept_of_the_start_is_mixed_in_and_judged(kitchen, starts):
     for name in moved:
         assert torch.allclose(half[name], (begun[name] + alone[name]) / 2, atol=1e-6)
     told = train(kitchen, start=starts["resnet"], keep=0.5).log_file.read_text()
-    assert re.search(r"with 50% of the start: [\d.]+% of \d+ held out", told)
+    assert re.search(r"with 50% of the start: [\d.]+% of \d+ validation examples", told)
 
 
 @pytest.mark.parametrize(

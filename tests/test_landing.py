@@ -33,7 +33,7 @@ GATE = [
     ("better", scores(0.9, 0.8), "swap", "better: 90.0% against 80.0% on 100 pictures"),
     ("better", scores(0.8, 0.9), "kept", "not better: 80.0% against 90.0% on 100 pictures"),
     ("better", scores(0.8, 0.8), "kept", "not better: 80.0% against 80.0%"),
-    ("better", scores(same_labels=False), "offered", "which has other labels"),
+    ("better", scores(same_labels=False), "offered", "predicts something else"),
     (
         "better",
         scores(active="digits-1-gone"),

@@ -75,7 +75,7 @@ def told(config: Any) -> Any:
 
 
 @pytest.fixture
-def open_network(monkeypatch) -> list[Path]:
+def opened(monkeypatch) -> list[Path]:
     """What was loaded the long way."""
     paths, open_ = [], loading._open
     monkeypatch.setattr(loading, "_loaded", weakref.WeakValueDictionary())

@@ -44,7 +44,7 @@ def test_every_training_command_is_understood_by_the_parser():
     for line in found:
         words = shlex.split(line)
         given = command.parser().parse_args(words[words.index("training") + 1 :])
-        assert given.recipe in app.DEMOS
+        assert given.recipe in (*app.DEMOS, command.EVALUATE)
 
 
 def test_the_table_of_options_is_that_of_the_app(capsys):
@@ -95,6 +95,21 @@ def test_a_model_is_the_files_that_adding_one_names():
         )
     for part in re.findall(r"`run\.(\w+)", told):
         assert hasattr(Run, part), part
+
+
+def test_the_example_of_a_model_is_the_one_that_is_tested():
+    told = README.split("## Adding a model")[1]
+    further = ROOT / "tests" / "further"
+    tree, *examples = re.findall(r"^```\w*\n(.*?)^```$", told, re.S | re.M)
+    files = [path for path in further.rglob("*.py") if path.stat().st_size]  # packages are empty
+    named = [line.split()[0] for line in tree.splitlines()]
+    assert sorted(named) == sorted(path.relative_to(further).as_posix() for path in files)
+    assert len(examples) == 3
+    for example in examples:
+        where, code = example.removeprefix("# ").split("\n", 1)
+        source = (further / where).read_text("utf-8")
+        for part in re.split(r"^ *\.\.\.\n", code, flags=re.M):
+            assert part and part in source, where
 
 
 def test_pictures_and_links_lead_somewhere():

@@ -172,5 +172,8 @@ def test_the_final_table_holds_before_after_and_what_was_forgotten(run):
 
 
 def test_a_plain_number_is_written_without_percent():
-    text = table(whole())
+    report = whole()
+    report.chance = 0.25
+    text = table(report)
     assert "R² on" in text and "0.7500 (0.700 to 0.800, n 50)" in text and "Mean error 2.5." in text
+    assert "chance 0.250; 95% intervals" in text

@@ -81,6 +81,14 @@ def test_before_and_after_are_told_with_intervals_and_in_sentences(run):
     assert "Left out of the data" in shown and "flat &lt;7&gt; has no rent" in shown
 
 
+def test_chance_is_written_as_the_score_is(run):
+    shown = draw(run, chance=0.0)
+    assert "Chance is 0.00." in shown and shown.count("%") == 1
+    right = Metric("right", "Right")
+    write_report(run, Report(right, after=Score(right, 0.5, (0.4, 0.6), 9), chance=0.125))
+    assert "Chance is 12%." in run_views.report(run)
+
+
 @pytest.mark.parametrize(
     "before, words",
     [(0.2, "rose by 0.500."), (0.9, "fell by 0.200."), (0.7001, "R² did not change.")],
@@ -102,7 +110,7 @@ def test_a_table_draws_shares_as_bars_and_folds_what_is_too_much(run):
     shown = draw(run, Table("Parts", ["Part", "Share", "Error"], rows, [1], folded_after=2))
     assert "<td>&lt;a&gt;</td>" in shown and "width:50.0%" in shown and "50%</td>" in shown
     assert "<td>2.5</td>" in shown and "<td>1,000</td>" in shown and "<td>–</td>" in shown
-    assert "the other 1" in shown and "width:100.0%" in shown, "no bar is wider than its place"
+    assert "Show 1 more" in shown and "width:100.0%" in shown, "no bar is wider than its place"
     assert shown.index("<details>") < shown.index("<td>c</td>")
 
 
@@ -158,7 +166,7 @@ def test_a_score_that_is_no_share_is_written_as_it_is(old_runs):
     stopped = run_views.report(Run.find(old_runs, EXPECTED["captioning"]["stopped"]))
     assert "it reached 0.000." in stopped
     assert run_views.score_title(Run.find(old_runs, EXPECTED["captioning"]["done"])) == (
-        "Held-out score"
+        "Validation score"
     )
 
 
@@ -179,7 +187,7 @@ def test_the_history_says_what_became_of_each_checkpoint(runs):
             made[outcome].set_swap("swapped" if outcome == "rolled back" else outcome, "why")
     set_active(runs, "digits", ["embedded-digits", made["swapped"].id])
     shown = run_views.history(list(made.values()))
-    assert dict(zip(shown["id"], shown["Model"], strict=True)) == {
+    assert dict(zip(shown["ID"], shown["Model"], strict=True)) == {
         made["kept"].id: "Not used",
         made["offered"].id: "Ready",
         made["swapped"].id: "In use",
@@ -190,6 +198,12 @@ def test_the_history_says_what_became_of_each_checkpoint(runs):
     set_active(runs, "digits", ["embedded-digits", made["kept"].id])
     shown = run_views.history(list(made.values()))
     assert shown["Model"].tolist().count("In use") == 1, "by a person's choice, too"
+
+
+def test_runs_of_a_slot_in_which_nothing_is_are_in_the_history_too(runs):
+    run = Run.create(runs, "digits", {}, slot="a slot with nothing embedded")
+    run.set_swap("offered", "why")
+    assert run_views.history([run])["Model"].tolist() == ["Ready"]
 
 
 @pytest.mark.parametrize("state, words", run_views.STATES.items())

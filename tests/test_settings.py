@@ -196,3 +196,5 @@ def test_a_run_is_described_by_its_settings():
     assert settings.describe(made) == "drawn dishes, vit from scratch, 1 epoch"
     made = config_of("audio_intent", start="facebook/wav2vec2-base", method="lora", epochs=2)
     assert settings.describe(made) == "synthesised calls, lora from wav2vec2-base, 2 epochs"
+    made = config_of("food", start="food-20261127-101500-kqzt", epochs=2)
+    assert settings.describe(made) == "drawn dishes, full from kqzt, 2 epochs"

@@ -44,14 +44,17 @@ def runs_dir() -> Path:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m training",
-        description="Fine-tunes one of the models.",
-        epilog="Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.",
+        description="Fine-tunes a model, or scores a checkpoint.",
+        epilog="RECIPE --help lists its settings. "
+        "Exit codes: 0 done, 1 failed, 2 wrong settings, 130 stopped.",
     )
     commands = top.add_subparsers(dest="recipe", metavar="RECIPE")
     for name in recipe.names():
         made = recipe.load(name)
         command = commands.add_parser(
-            name, help=made.title, description=f"Fine-tunes {made.title}."
+            name,
+            help=f"fine-tune the model of the {made.title} tab",
+            description=f"Fine-tunes the model of the {made.title} tab.",
         )
         _add_settings(command, made)
         command.add_argument(
@@ -59,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
             dest="continue_",
             metavar="RUN",
             default=argparse.SUPPRESS,
-            help="continue this run, with its settings",
+            help="continue this run with its settings; the flags given here change them",
         )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     _add_evaluate(commands)
@@ -72,13 +75,16 @@ def _add_settings(command: argparse.ArgumentParser, made: recipe.Recipe) -> None
         "--runs",
         type=Path,
         default=argparse.SUPPRESS,
-        help="directory of the runs [RUNS, or ./runs]",
+        metavar="DIR",
+        help="where runs are kept [RUNS, or ./runs]",
     )
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     text = "Scores a checkpoint on the test examples of any data."
-    evaluate = commands.add_parser(EVALUATE, help="a checkpoint's scores", description=text)
+    evaluate = commands.add_parser(
+        EVALUATE, help="score any checkpoint, on any data", description=text
+    )
     evaluate.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
@@ -199,9 +205,8 @@ def execute(made: recipe.Recipe, run: Run) -> int:
             "stopped", reason="Stopped by a second Ctrl-C before anything was saved.", stage=""
         )
         return STOPPED
-    except (
-        Exception
-    ) as error:  # the last word on any failure: a reason in a sentence, the rest in the log
+    except Exception as error:
+        # The last word on any failure: a reason in a sentence, the rest in the log.
         text = traceback.format_exc()
         reason = job.explain(error)
         run.discard()
@@ -242,7 +247,9 @@ def _finish(run: Run, report: Report, seconds: float) -> int:
         return STOPPED
     found = table(report) if report.after else "Saved, but it could not be scored."
     run.say(f"\n{found}\nTook {duration(seconds)}. Checkpoint: {run.checkpoint}")
-    run.set_status("done", reason="", stage="", seconds=seconds)
+    # An exam may have counted steps of its own, such as of features.
+    steps = {"step": report.step, "total": report.total} if report.total else {}
+    run.set_status("done", reason="", stage="", seconds=seconds, **steps)
     return DONE
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+from training.wording import counted
+
 # Process-wide, since torch and transformers offer no other place: set when this module is first
 # imported, which must be before torch, and inherited by the jobs that this process starts. What a
 # person has set stays.
@@ -61,7 +63,7 @@ def describe() -> str:
         import torch
 
         return torch.cuda.get_device_name()
-    return {"mps": "Apple GPU", "cpu": f"CPU, {cores()} core{'s' if cores() > 1 else ''}"}[device()]
+    return {"mps": "Apple GPU", "cpu": f"CPU, {counted(cores(), 'core')}"}[device()]
 
 
 @functools.cache

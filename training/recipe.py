@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 RECIPES = Path(__file__).parent / "recipes"
+METAVARS = {str: "TEXT", int: "N", float: "X"}  # of a setting's type, in the command's help
 Default = TypeVar("Default", str, int, float)
 
 
@@ -282,11 +283,11 @@ def add_flags(parser: argparse.ArgumentParser, config: type[IsDataclass]) -> Non
             text += f" ({' | '.join(meta['choices'])})"
         elif meta["low"] is not None:
             text += f" ({_plain(meta['low'])} to {_plain(meta['high'])})"
-        default = "" if f.default == "" else f" [{f.default}]"
+        default = f.default if isinstance(f.default, str) else _plain(f.default)
         parser.add_argument(
             _flag(f.name),
             dest=f.name,
             default=argparse.SUPPRESS,
-            metavar=_kind(f).__name__.upper(),
-            help=(text + default).replace("%", "%%"),
+            metavar="CHOICE" if meta["choices"] else METAVARS[_kind(f)],
+            help=(text + f" [{default}]" * bool(default)).replace("%", "%%"),
         )

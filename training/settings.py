@@ -2,6 +2,7 @@
 default, and in which settings each of them counts.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,11 +140,11 @@ def start(backbone: str) -> str:
 def limit() -> int:
     return setting(
         0,
-        "Train on at most this many examples, with every class in its share. 0 = all.",
+        "Train on at most this many examples, drawn at random; classes keep their shares. 0 = all.",
         low=0,
         high=10_000_000,
         rare=True,
-        label="Maximum training examples",
+        label="Maximum examples",
         lasting=True,
     )
 
@@ -179,7 +180,7 @@ def swap() -> str:
 def seed() -> int:
     return setting(
         0,
-        "Random seed. Runs with the same seed and settings give the same result.",
+        "Runs with the same seed and settings give the same result.",
         low=0,
         high=2**31,
         rare=True,
@@ -199,7 +200,7 @@ def store() -> str:
 
 # -- the optimizer ---------------------------------------------------------------------------------
 def epochs(default: int) -> int:
-    return setting(default, "Epochs: passes over the training data.", low=1, high=500)
+    return setting(default, "Passes over the training data.", low=1, high=500)
 
 
 def learning_rate(default: float) -> float:
@@ -230,8 +231,8 @@ def accumulate() -> int:
 def optimizer() -> str:
     return setting(
         "adamw",
-        "Optimizer. muon makes each matrix's update orthogonal, which learns more in the first "
-        "epochs from random weights.",
+        "muon makes each matrix's update orthogonal, which learns more in the first epochs from "
+        "random weights.",
         choices=("adamw", "sgd", "muon"),
         rare=True,
         lasting=True,
@@ -241,10 +242,10 @@ def optimizer() -> str:
 def schedule() -> str:
     return setting(
         "cosine",
-        "Learning rate schedule after the warm-up.",
+        "Learning rate after the warm-up.",
         choices=("cosine", "linear", "constant"),
         rare=True,
-        label="Learning rate schedule",
+        label="Schedule",
     )
 
 
@@ -260,17 +261,23 @@ def warmup(default: float = 0.1) -> float:
 
 
 def weight_decay(default: float) -> float:
-    return setting(default, "Weight decay.", low=0, high=1, rare=True)
+    return setting(
+        default,
+        "Each step shrinks the weights by this times the learning rate.",
+        low=0,
+        high=1,
+        rare=True,
+    )
 
 
 def layer_decay(when: When | None = trains_backbone) -> float:
     return setting(
         1.0,
-        "Learning rate of each layer as a share of the layer above it. 1 = the same for all.",
+        "Learning rate of each layer as a share of the rate of the layer above. 1 = equal.",
         low=0.1,
         high=1,
         rare=True,
-        label="Layer-wise learning rate decay",
+        label="Layer-wise decay",
         when=when,
     )
 
@@ -309,7 +316,13 @@ def compiled() -> str:
 
 # -- what is learned -------------------------------------------------------------------------------
 def label_smoothing(default: float = 0.0) -> float:
-    return setting(default, "Label smoothing.", low=0, high=0.5, rare=True)
+    return setting(
+        default,
+        "Share of the target probability that is spread evenly over all outputs.",
+        low=0,
+        high=0.5,
+        rare=True,
+    )
 
 
 def keep(when: When = trains_fully) -> float:
@@ -354,7 +367,7 @@ def image_size() -> int:
 def augmentation_of_pictures() -> str:
     return setting(
         "light",
-        "Data augmentation. light: random crops and mirroring; strong: also rotation, shear, "
+        "light: random crops and mirroring; strong: also rotation, shear, "
         "brightness and colour (TrivialAugment).",
         choices=("none", "light", "strong"),
         rare=True,
@@ -412,8 +425,17 @@ def name_data(config: FineTuning, sample: str) -> str:
     return config.dataset if from_hub(config) else sample
 
 
+def name_start(start: str) -> str:
+    """A start in a few letters: a run by the four that end its id and its title in the history, a
+    model of the Hub without its owner."""
+    run = re.fullmatch(r"[a-z_]+-\d{8}-\d{6}-([a-z]{4})", start)
+    if run:
+        return run[1]
+    return start.removeprefix("embedded-").split("/")[-1]
+
+
 def describe(config: FineTuning) -> str:
     """A run in a few words, by its settings."""
-    start = "" if config.start in ("auto", "embedded") else " from " + config.start.split("/")[-1]
+    start = "" if config.start in ("auto", "embedded") else f" from {name_start(config.start)}"
     what = config.method if config.arch == "start" else f"{config.arch} from scratch"
     return f"{config.data_name}, {what}{start}, {counted(config.epochs, 'epoch')}"

@@ -16,6 +16,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def counted(count: int, thing: str) -> str:
-    """`1 epoch`, `3 epochs`."""
-    return f"{count:,} {thing}{'s' * (count != 1)}"
+def counted(count: int, thing: str, plural: str = "") -> str:
+    """`1 epoch`, `3 epochs`; `plural` where that takes more than an s."""
+    return f"{count:,} {thing if count == 1 else plural or thing + 's'}"
+
+
+def sentence(words: str) -> str:
+    """What can stand by itself: its first letter is large, whatever follows stays as it is."""
+    return words[:1].upper() + words[1:]

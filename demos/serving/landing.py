@@ -25,24 +25,24 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     measured."""
     wish = run.config.get("swap", "better")
     if wish == "never":
-        return "offered", "“Swap in when it ends” was set to “never”"
+        return "offered", "“Use the new model” was set to “never”"
     if not active_id:
         return "swap", "there was no model here yet"
     if wish == "always":
-        return "swap", "“Swap in when it ends” was set to “always”"
+        return "swap", "“Use the new model” was set to “always”"
     try:
         report = read_report(run)
     except ReportError as error:
         return "offered", f"its report is damaged ({error})"
-    if report is None or report.stopped:
-        return "offered", "it was stopped before it was scored"
-    if report.after is None or report.active is None:
-        return "offered", "it could not be scored"
+    if report is None or report.after is None or report.active is None:
+        done = run.status["state"] == "done"
+        why = "it could not be scored" if done else "it was stopped before it was scored"
+        return "offered", why
     gate = report.active
     if gate.id != active_id:
         return "offered", f"it was compared with {gate.id}, which is no longer in use"
     if not gate.comparable:
-        return "offered", "it cannot be compared with the model in use, which has other labels"
+        return "offered", "the model in use predicts something else, so they cannot be compared"
     if gate.score is None:
         return "offered", "the model in use could not be scored"
     new = report.after.value

@@ -145,9 +145,8 @@ def _copy(
                     nn.Parameter(fresh) if isinstance(own[name], nn.Parameter) else fresh
                 )
                 _let_requests_through()
-    if any(
-        id(tensor) not in memo for tensor in own.values()
-    ):  # those that are tied stand in the file once
+    # Weights that are tied stand in the file once.
+    if any(id(tensor) not in memo for tensor in own.values()):
         return None
     for module in reversed(list(other.modules())):  # the innermost first
         copy.deepcopy(module, memo)

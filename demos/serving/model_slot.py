@@ -161,9 +161,8 @@ class ModelSlot(Generic[P]):
             else:
                 if lost:
                     self.notice = f"{lost} An earlier checkpoint is used in its place."
-                    checkpoint.set_active(
-                        self.runs, self.name, chosen
-                    )  # what the gate compares with
+                    # What the gate compares with must be what answers.
+                    checkpoint.set_active(self.runs, self.name, chosen)
                 return held
         if lost:
             self.notice = str(lost)

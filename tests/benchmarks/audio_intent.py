@@ -11,17 +11,20 @@ setting may be chosen by.
 """
 
 import argparse
-import dataclasses
 import io
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT))
-from training import device  # noqa: E402  before torch
+from timing import (
+    EpochTimer,
+    measure,
+    median,
+    one_epoch,
+    print_machine,
+    start_accelerator,
+    teach,
+)
 
 # Wav2Vec2 of a quarter of the base's width: the same parts, in a size that two cores train.
 SMALL = dict(
@@ -37,26 +40,17 @@ SMALL = dict(
     feat_extract_norm="layer",
     mask_time_length=4,
 )
-SECONDS, BATCH = 8.5, 8
-
-
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
-def timed(act: Any) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
+SECONDS = 8.5  # heard of each clip
+BATCH = 8
 
 
 def clips(count: int) -> Any:
     """So many of the sample's training clips."""
     import numpy as np
 
-    from training.recipes.audio_intent.score import load
+    from training.recipes.audio_intent.data import load_once
 
-    return load("", "sample", "", "en-US", 3000).train[np.arange(count)]
+    return load_once("", "sample").train[np.arange(count)]
 
 
 def network(arch: str, method: str = "scratch") -> tuple[Any, Any]:
@@ -74,9 +68,9 @@ def network(arch: str, method: str = "scratch") -> tuple[Any, Any]:
         use_weighted_layer_sum=method == "frozen",
         mask_time_prob=0.05,
     )
-    return AutoModelForAudioClassification.from_config(config), SoundPreprocessor(
-        Wav2Vec2FeatureExtractor(return_attention_mask=True), "layer"
-    )
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
+    model = AutoModelForAudioClassification.from_config(config)
+    return model, SoundPreprocessor(extractor, "layer")
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -85,51 +79,37 @@ def ours(
 ) -> list[float]:
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
-    from training.learn import backbone, classify, loop
+    from training.learn import backbone, classification, finetune
+    from training.recipes.audio_intent import model as audio_model
     from training.recipes.audio_intent import score as audio_score
     from training.recipes.audio_intent import train as audio_train
     from training.recipes.audio_intent.config import Config
     from training.recipes.audio_intent.data import Heard
     from training.runs.run import Run
 
-    model, preprocessor = network(arch, method)
+    frozen = method == "frozen"
     config = Config(method=method, epochs=epochs, batch_size=BATCH, augmentation="light")
-    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
+    model, preprocessor = network(arch, method)
+    rate = backbone.choose_learning_rate(config, method, model)
     run = Run.create(runs or Path(tempfile.mkdtemp()), "audio_intent", {})
-    AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
-    half = audio_train.AudioTask(config, run).half()
-    accelerator = Accelerator(
-        cpu=device.device() == "cpu", mixed_precision="bf16" if half else "no"
-    )
-    heard, nothing = Heard(part, SECONDS), part[np.zeros(0, int)]
-    stamps = [time.perf_counter()]
-    if method == "frozen":
+    accelerator = start_accelerator(not frozen and finetune.wants_half(config.bf16))
+    heard = Heard(part, SECONDS)
+    nothing = part[np.zeros(0, int)]
+    timer = EpochTimer(run)
+    if frozen:
         given = audio_score.compute_features(model, preprocessor, heard, run)
         learner = audio_model.find_head(model).to(accelerator.device)
-        lesson = classify.head_lesson(learner, given, part, [given[:0]], nothing, config)
+        heads = [learner]
+        lesson = classification.make_head_lesson(learner, given, part, [given[:0]], nothing, config)
     else:
         model.freeze_feature_encoder()
-        backbone.quicken(model, accelerator)
+        backbone.speed_up(model, accelerator)
         learner = model.to(accelerator.device)
-        lesson = audio_train.make_lesson(
-            learner, preprocessor, heard, Heard(nothing, SECONDS), config, run
-        )
-    say = run.say
-    run.say = lambda text, **_: (
-        (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
-    )
-    loop.fit(
-        accelerator.prepare(learner),
-        lesson,
-        backbone.optimizer(learner, config),
-        config,
-        run,
-        accelerator,
-    )
-    return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+        heads = backbone.list_heads(model)
+        lesson = audio_train.make_lesson(learner, preprocessor, heard, nothing, config, run)
+    teach(learner, heads, lesson, config, rate, run, accelerator)
+    return timer.seconds
 
 
 def tutorial(arch: str, part: Any) -> float:
@@ -152,25 +132,16 @@ def tutorial(arch: str, part: Any) -> float:
             return {"sound": sounds[i], "label": int(part.labels[i])}
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        waves = [row["sound"] for row in rows]
         found = preprocessor.extractor(
-            [row["sound"] for row in rows], sampling_rate=16_000, return_tensors="pt", padding=True
+            waves, sampling_rate=16_000, return_tensors="pt", padding=True
         )
         return {**found, "labels": torch.from_numpy(np.array([row["label"] for row in rows]))}
 
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            per_device_train_batch_size=BATCH,
-            num_train_epochs=1,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            use_cpu=device.device() == "cpu",
-            logging_strategy="no",
-        )
+        arguments = TrainingArguments(folder, **one_epoch(BATCH))
         trainer = Trainer(model, arguments, train_dataset=Rows(), data_collator=collate)
-        return timed(trainer.train)
+        return measure(trainer.train)
 
 
 def full(chosen: argparse.Namespace) -> None:
@@ -210,23 +181,21 @@ def predict(chosen: argparse.Namespace) -> None:
     slot = ModelSlot("audio", tab.AudioPredictor, Path(tempfile.mkdtemp()))
     part = clips(40)
     sounds = [Sound(part.read_one(i), 16_000, 16_000, 1, []) for i in range(len(part))]
-    base = pipeline(
-        "audio-classification",
-        slot.find("embedded-audio").path,
-        device="cpu",
-        dtype="float32",
-    )  # half precision, in which it is stored, is slow on a CPU
-    theirs, mine = [], []
+    # half precision, in which it is stored, is slow on a CPU
+    path = slot.find("embedded-audio").path
+    base = pipeline("audio-classification", path, device="cpu", dtype="float32")
+    theirs = []
+    mine = []
     for sound in sounds:
-        theirs.append(
-            timed(lambda s=sound: base({"array": s.samples, "sampling_rate": 16_000}, top_k=5))
-        )
-        mine.append(timed(lambda s=sound: tab.classify(slot, s)))
+        given = {"array": sound.samples, "sampling_rate": 16_000}
+        theirs.append(measure(lambda g=given: base(g, top_k=5)))
+        mine.append(measure(lambda s=sound: tab.classify(slot, s)))
+    ours_ms = 1000 * median(mine[5:])
+    base_ms = 1000 * median(theirs[5:])
     print(
         f"prediction, embedded checkpoint, clips of {median([s.seconds for s in sounds]):.1f} s: "
-        f"ours {median(mine[5:]) * 1000:.1f} ms, transformers.pipeline on an array "
-        f"{median(theirs[5:]) * 1000:.1f} ms = {median(mine[5:]) / median(theirs[5:]):.2f} (n "
-        f"{len(mine) - 5}, medians; goal: no slower)"
+        f"ours {ours_ms:.1f} ms, transformers.pipeline on an array {base_ms:.1f} ms = "
+        f"{ours_ms / base_ms:.2f} (n {len(mine) - 5}, medians; goal: no slower)"
     )
 
 
@@ -238,29 +207,27 @@ def decode(chosen: argparse.Namespace) -> None:
 
     from training.media.sounds import from_bytes
 
-    sound = np.concatenate([clips(8).read_one(i) for i in range(8)])
+    def repeat(act: Any) -> float:
+        return 1000 * median([measure(act) for _ in range(7)])
+
+    part = clips(8)
+    sound = np.concatenate([part.read_one(i) for i in range(8)])
     for kind, subtype, rate in (
         ("WAV", "PCM_16", 44_100),
         ("FLAC", "PCM_16", 48_000),
         ("OGG", "VORBIS", 44_100),
         ("MP3", "MPEG_LAYER_III", 44_100),
     ):
-        high, buffer = soxr.resample(sound, 16_000, rate), io.BytesIO()
+        high = soxr.resample(sound, 16_000, rate)
+        buffer = io.BytesIO()
         soundfile.write(buffer, high, rate, format=kind, subtype=subtype)
         content = buffer.getvalue()
-        whole = median([timed(lambda c=content: from_bytes(c)) for _ in range(7)])
-        plain = median(
-            [
-                timed(lambda c=content: soundfile.read(io.BytesIO(c), dtype="float32"))
-                for _ in range(7)
-            ]
-        )
-        again = median(
-            [timed(lambda h=high, r=rate: soxr.resample(h, r, 16_000)) for _ in range(7)]
-        )
+        whole = repeat(lambda c=content: from_bytes(c))
+        plain = repeat(lambda c=content: soundfile.read(io.BytesIO(c), dtype="float32"))
+        again = repeat(lambda h=high, r=rate: soxr.resample(h, r, 16_000))
         print(
-            f"{kind} of {len(sound) / 16_000:.0f} s at {rate:,}: loaded in {whole * 1000:.0f} ms; "
-            f"soundfile alone {plain * 1000:.0f} ms, soxr alone {again * 1000:.0f} ms: "
+            f"{kind} of {len(sound) / 16_000:.0f} s at {rate:,}: loaded in {whole:.0f} ms; "
+            f"soundfile alone {plain:.0f} ms, soxr alone {again:.0f} ms: "
             f"{whole / (plain + again):.2f} times their sum (n 7)"
         )
 
@@ -269,28 +236,29 @@ def judge(chosen: argparse.Namespace) -> None:
     """The embedded checkpoint on hand-written sentences that another synthesiser speaks."""
     import numpy as np
 
-    from training.judge import classification
-    from training.recipes.audio_intent.data import Heard, _calls
+    from training.judge.classification import find_confused, score_answers
+    from training.recipes.audio_intent.data import Heard, make_clips
+    from training.recipes.audio_intent.model import open_network
     from training.recipes.audio_intent.score import predict
     from training.runs import checkpoint
-    from training.samples.speech import clips as spoken
+    from training.samples.speech import clips as speak
     from training.samples.wordings import INTENTS
 
-    calls = list(spoken(196, "judge", "flite"))
-    part = _calls(calls)
+    calls = list(speak(196, "judge", "flite"))
+    part = make_clips(calls)
     model, preprocessor = open_network(checkpoint.embedded("audio").path)
     found = predict(model, Heard(part, model.config.seconds), preprocessor)
-    right = found.argmax(1) == part.labels
+    score = score_answers(found, part.labels, INTENTS)
+    low, high = score.interval
     print(
-        f"flite, {len(part)} hand-written sentences: {right.mean():.2%} right, 95% interval "
-        f"{classification.interval(float(right.mean()), len(part))}"
+        f"flite, {score.n} hand-written sentences: {score.value:.2%} right, 95% interval "
+        f"{low:.1%} to {high:.1%}"
     )
+    right = found.argmax(1) == part.labels
     for voice in sorted({call.voice for call in calls}):
         own = np.array([call.voice == voice for call in calls])
         print(f"  {voice}: {right[own].mean():.0%} of {own.sum()}")
-    for pair in classification.confused(
-        classification.classification(found, part.labels, INTENTS)["confusion"], INTENTS, 6
-    ):
+    for pair in find_confused(score.more["confusion"], INTENTS, 6):
         print(f"  {pair['truth']} taken for {pair['said']}: {pair['count']} of {pair['of']}")
 
 
@@ -305,5 +273,6 @@ if __name__ == "__main__":
     parser.add_argument("--arch", choices=("small", "base"), default="small")
     parser.add_argument("--clips", type=int, default=112)
     options = parser.parse_args()
+    print_machine()
     for name in options.parts:
         PARTS[name](options)

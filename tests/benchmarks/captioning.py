@@ -12,24 +12,24 @@ words drawn with Flickr8k's lengths.
 
 import argparse
 import dataclasses
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT))
-from training import device  # noqa: E402  before torch
+from timing import (
+    EpochTimer,
+    measure,
+    median,
+    one_epoch,
+    print_machine,
+    start_accelerator,
+    teach,
+)
 
 ARCHS = {
     "small": None,  # the recipe's own small one, at 128 pixels, with 3,000 words
     "vit-base": 224,  # ViT-B/16 and GPT-2, of the published sizes
 }
-
-
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def sentences(count: int) -> list[str]:
@@ -57,13 +57,14 @@ def album(count: int) -> Any:
     return Pictures(
         lambda i: shown[i % 64],
         np.arange(count),
-        np.zeros(count, np.int64),
+        None,
         rng.random(count),
         [said[5 * i : 5 * i + 5] for i in range(count)],
     )
 
 
 def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
+    """A network with random weights, and how it sees and spells."""
     import torch
     from transformers import (
         GPT2Config,
@@ -72,76 +73,60 @@ def captioner(arch: str, part: Any, config: Any) -> tuple[Any, Any]:
         ViTConfig,
     )
 
+    from training.learn.backbone import Start
     from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.captioning import model as caption_model
 
     texts = [text for place in part.places for text in part.texts[place]]
     if arch == "small":
         small = dataclasses.replace(config, method="scratch", arch="small")
-        return caption_model.build(small, None, texts, Path())[:2]
+        return caption_model.build_network(small, Start("small"), texts, Path())[:2]
     torch.manual_seed(0)
-    made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(
-        ViTConfig(image_size=ARCHS[arch]), GPT2Config(is_decoder=True, add_cross_attention=True)
+    encoder = ViTConfig(image_size=ARCHS[arch])
+    decoder = GPT2Config(is_decoder=True, add_cross_attention=True)
+    model = VisionEncoderDecoderModel(
+        VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
     )
-    model, words = VisionEncoderDecoderModel(made), caption_model.train_tokenizer(texts)
-    caption_model.configured(model, words, config)
-    return model, caption_model.CaptionPreprocessor(PicturePreprocessor(ARCHS[arch]), words)
+    tokenizer = caption_model.train_tokenizer(texts)
+    caption_model.configure(model, tokenizer, config)
+    return model, caption_model.CaptionPreprocessor(PicturePreprocessor(ARCHS[arch]), tokenizer)
 
 
 # -- training --------------------------------------------------------------------------------------
 def ours(arch: str, part: Any, config: Any, runs: Path | None = None) -> list[float]:
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-    from torch import nn
 
-    from training.data.pictures import MARGIN, Store
-    from training.learn import backbone, loop
+    from training.data.pictures import MARGIN, Store, measure_usual_side
+    from training.learn import backbone, finetune
     from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.captioning import score as caption_score
     from training.recipes.captioning import train as caption_train
-    from training.recipes.captioning.model import Teller
+    from training.recipes.captioning.model import Parts, Teller
     from training.runs.run import Run
 
     model, preprocessor = captioner(arch, part, config)
-    config = dataclasses.replace(config, learning_rate=backbone.choose_learning_rate(config, model))
+    rate = backbone.choose_learning_rate(config, config.method, model)
     run = Run.create(runs or Path(tempfile.mkdtemp()), "captioning", {})
-    AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
-    accelerator = Accelerator(
-        cpu=device.device() == "cpu", mixed_precision="bf16" if device.has_bf16() else "no"
-    )
-    backbone.quicken(model, accelerator)
-    stamps = [time.perf_counter()]
+    accelerator = start_accelerator(finetune.wants_half(config.bf16))
+    backbone.speed_up(model, accelerator)
+    nothing = part[np.zeros(0, int)]
+    timer = EpochTimer(run)
     if config.method == "frozen":
-        given = caption_score.encodings(model, preprocessor, part, run)
-        learner = Teller(
-            nn.ModuleList([m for name, m in model.named_children() if name != "encoder"]), model
-        )
+        given = caption_score.compute_encodings(model, preprocessor, part, run)
+        learns = Parts([m for name, m in model.named_children() if name != "encoder"])
+        learner = Teller(learns, model)
     else:
-        given = Store(
-            part,
-            PicturePreprocessor(min(part.natural, round(MARGIN * preprocessor.pictures.size))),
-            run.beat,
-        )
+        side = min(measure_usual_side(part), round(MARGIN * preprocessor.pictures.size))
+        given = Store(part, PicturePreprocessor(side), run.beat)
         learner = Teller(model, model)
     learner.to(accelerator.device)
     lesson = caption_train.make_lesson(
-        learner, model, preprocessor, part, given, part[np.zeros(0, int)], None, config, run
+        learner, model, preprocessor, part, given, nothing, None, config, run
     )
-    say = run.say
-    run.say = lambda text, **_: (
-        (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
-    )
-    loop.fit(
-        accelerator.prepare(learner),
-        lesson,
-        backbone.optimizer(learner, config),
-        config,
-        run,
-        accelerator,
-    )
-    return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+    heads = [m for name, m in model.named_children() if name not in ("encoder", "decoder")]
+    teach(learner, heads, lesson, config, rate, run, accelerator)
+    return timer.seconds
 
 
 def usual(arch: str, part: Any, config: Any, count: int) -> float:
@@ -153,10 +138,8 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
 
     AcceleratorState._reset_state(reset_partial_state=True)
     model, preprocessor = captioner(arch, part, config)
-    processor, first = (
-        preprocessor.pictures.processor(),
-        [part.texts[place][0] for place in part.places],
-    )
+    processor = preprocessor.pictures.processor()
+    first = [part.texts[place][0] for place in part.places]
     rows = preprocessor.tokenize(first, config.words)
     longest = max(map(len, rows))
 
@@ -166,26 +149,12 @@ def usual(arch: str, part: Any, config: Any, count: int) -> float:
 
         def __getitem__(self, i: int) -> dict[str, Any]:
             pixels = processor(images=part.read_one(i), return_tensors="pt")["pixel_values"][0]
-            return {
-                "pixel_values": pixels,
-                "labels": torch.tensor(rows[i] + [-100] * (longest - len(rows[i]))),
-            }
+            labels = torch.tensor(rows[i] + [-100] * (longest - len(rows[i])))
+            return {"pixel_values": pixels, "labels": labels}
 
     with tempfile.TemporaryDirectory() as folder:
-        arguments = Seq2SeqTrainingArguments(
-            folder,
-            per_device_train_batch_size=config.batch_size,
-            num_train_epochs=1,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            use_cpu=device.device() == "cpu",
-            logging_strategy="no",
-        )
-        trainer = Seq2SeqTrainer(model, arguments, train_dataset=Rows())
-        began = time.perf_counter()
-        trainer.train()
-        return count / (time.perf_counter() - began)
+        arguments = Seq2SeqTrainingArguments(folder, **one_epoch(config.batch_size))
+        return count / measure(Seq2SeqTrainer(model, arguments, train_dataset=Rows()).train)
 
 
 def settings(chosen: argparse.Namespace, **more: Any) -> Any:
@@ -197,7 +166,8 @@ def settings(chosen: argparse.Namespace, **more: Any) -> Any:
 def full(chosen: argparse.Namespace) -> None:
     part = album(chosen.pictures)
     usual(chosen.arch, part, settings(chosen), 2 * chosen.batch)  # warm-up
-    base, n = usual(chosen.arch, part, settings(chosen), len(part)), len(part)
+    n = len(part)
+    base = usual(chosen.arch, part, settings(chosen), n)
     one = n / median(ours(chosen.arch, part, settings(chosen, epochs=3))[1:])
     all_five = 5 * n / median(ours(chosen.arch, part, settings(chosen, epochs=3, each=5))[1:])
     print(
@@ -211,10 +181,9 @@ def full(chosen: argparse.Namespace) -> None:
 def frozen(chosen: argparse.Namespace) -> None:
     part = album(chosen.pictures)
     whole = median(ours(chosen.arch, part, settings(chosen, epochs=3))[1:])
+    config = settings(chosen, epochs=5, method="frozen")
     with tempfile.TemporaryDirectory() as folder:
-        first, *later = ours(
-            chosen.arch, part, settings(chosen, epochs=5, method="frozen"), Path(folder)
-        )
+        first, *later = ours(chosen.arch, part, config, Path(folder))
     print(
         f"frozen, {chosen.arch}, n {len(part)}: full {whole:.1f} s an epoch; frozen {first:.1f} s "
         f"the first, {median(later):.2f} s later ones ({whole / median(later):.1f} times faster; "
@@ -237,29 +206,26 @@ def caption(chosen: argparse.Namespace) -> None:
 
     path = checkpoint.embedded("captions").path
     model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32).eval()
-    processor, words = AutoImageProcessor.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    processor = AutoImageProcessor.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
     pictures = [Image.open(p).convert("RGB") for p in sorted(captioning.EXAMPLES.glob("*.[pj]*g"))]
 
     def plain(picture: Any) -> str:
+        pixels = processor(images=picture, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            ids = model.generate(
-                processor(images=picture, return_tensors="pt")["pixel_values"], num_beams=4
-            )
-        return words.decode(ids[0], skip_special_tokens=True)
+            ids = model.generate(pixels, num_beams=4)
+        return tokenizer.decode(ids[0], skip_special_tokens=True)
 
     slot = ModelSlot("captions", captioning.CaptionPredictor, Path(tempfile.mkdtemp()))
-
-    def ours(picture: Any) -> str:
-        return captioning.caption(slot, picture).text
-
-    mine, theirs = [], []
+    mine = []
+    theirs = []
     for turn in range(chosen.turns):
         for picture in pictures:
-            for act, into in ((plain, theirs), (ours, mine)):
-                began = time.perf_counter()
-                act(picture)
-                if turn:  # the first is to warm up
-                    into.append(1000 * (time.perf_counter() - began))
+            plain_took = 1000 * measure(lambda p=picture: plain(p))
+            took = 1000 * measure(lambda p=picture: captioning.caption(slot, p))
+            if turn:  # the first is to warm up
+                theirs.append(plain_took)
+                mine.append(took)
     print(
         f"caption, embedded, n {len(mine)}: generate {median(theirs):.0f} ms, ours "
         f"{median(mine):.0f} ms ({median(mine) / median(theirs):.2f} times; goal: at most 1.1)",
@@ -276,9 +242,6 @@ if __name__ == "__main__":
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--turns", type=int, default=6)
     given = parser.parse_args()
-    print(
-        f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}",
-        flush=True,
-    )
+    print_machine()
     for name in given.parts:
         parts[name](given)

@@ -17,15 +17,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT))
-from training import device  # noqa: E402  before torch
+from timing import ROOT, measure, median, print_machine, start_accelerator
 
 TARGET = 0.9195  # what the classic tutorial's linear network reaches at its 20th epoch
-
-
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def share(values: list[float], part: float) -> float:
@@ -44,23 +38,27 @@ def tutorial(train: Any, test: Any, most: int = 30) -> tuple[float, int, float]:
 
     class Pictures(Dataset):
         def __init__(self, part: Any):
-            self.part, self.transform = part, ToTensor()
+            self.part = part
+            self.transform = ToTensor()
 
         def __len__(self) -> int:
             return len(self.part)
 
         def __getitem__(self, i: int) -> Any:
-            return self.transform(Image.fromarray(self.part.images[i])), int(self.part.labels[i])
+            picture = Image.fromarray(self.part.read_one(i))
+            return self.transform(picture), int(self.part.labels[i])
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 100), nn.Linear(100, 10))
-    optimizer, lossy = torch.optim.SGD(model.parameters(), lr=0.01), nn.CrossEntropyLoss()
-    loader, held = DataLoader(Pictures(train), 100, shuffle=True), DataLoader(Pictures(test), 100)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    compute_loss = nn.CrossEntropyLoss()
+    loader = DataLoader(Pictures(train), 100, shuffle=True)
+    held = DataLoader(Pictures(test), 100)
     began = time.perf_counter()
     for epoch in range(1, most + 1):
         for x, y in loader:
             optimizer.zero_grad()
-            lossy(model(x), y).backward()
+            compute_loss(model(x), y).backward()
             optimizer.step()
         with torch.no_grad():
             right = sum(int((model(x).argmax(1) == y).sum()) for x, y in held)
@@ -76,37 +74,50 @@ def tutorial(train: Any, test: Any, most: int = 30) -> tuple[float, int, float]:
 
 def ours(train: Any, test: Any, **settings: Any) -> tuple[float, float]:
     """Seconds and test accuracy of one whole fit of the recipe, evaluation included."""
-    import torch
-    from accelerate import Accelerator
+    import numpy as np
 
     from training import recipe
     from training.data.splits import stratify
-    from training.learn import loop
+    from training.learn.backbone import Start
+    from training.learn.loop import fit
+    from training.learn.optimizers import ParameterGroup, make_adamw
+    from training.recipes.digits import score as digits_score
     from training.recipes.digits import train as digits_train
     from training.recipes.digits.config import Config
-    from training.recipes.digits.data import CLASSES, Data
+    from training.recipes.digits.data import CLASSES, stack_images
     from training.runs.run import Run
 
     config = recipe.parse(Config, {"start": "scratch", "source": "hub", "holdout": 0, **settings})
+    rate = config.learning_rate
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), "digits", {})
+        accelerator = start_accelerator(half=False)
         began = time.perf_counter()
         part = train[stratify(train.labels, config.limit, config.seed)]
-        accelerator = Accelerator(cpu=device.device() == "cpu")
-        model, _ = digits_train.build(
-            config, Data(part, test, CLASSES["mnist"], "", ""), Path(folder)
-        )
-        lesson = digits_train.lesson(model, part, part[:0], config, run, accelerator.device)
-        optimizer = torch.optim.AdamW(model.parameters())
-        loop.fit(accelerator.prepare(model), lesson, optimizer, config, run, accelerator)
-        accuracy = float((digits_train.predict(model, test.images).argmax(1) == test.labels).mean())
+        images = stack_images(part)
+        model = digits_train.build_network(config, Start("scratch"), images, CLASSES["mnist"])
+        lesson = digits_train.make_lesson(model, part, part[np.zeros(0, int)], config, run)
+        optimizer = make_adamw([ParameterGroup(list(model.parameters()))], rate)
+        fit(accelerator.prepare(model), lesson, optimizer, config, rate, run, accelerator)
+        found = digits_score.predict(model, stack_images(test))
+        accuracy = float((found.argmax(1) == test.labels).mean())
         return time.perf_counter() - began, accuracy
 
 
-def train() -> None:
+def load_mnist() -> tuple[Any, Any]:
+    """Training and test pictures, decoded, for the tutorial and for us."""
     from training.recipes.digits import data as digits_data
 
     data = digits_data.load("mnist", "hub")
+    train, test = (
+        digits_data.make_pictures(digits_data.stack_images(part), part.labels)
+        for part in (data.train, data.test)
+    )
+    return train, test
+
+
+def train() -> None:
+    train, test = load_mnist()
     fast = dict(
         arch="mlp",
         augmentation="none",
@@ -116,21 +127,17 @@ def train() -> None:
         limit=20_000,
         epochs=1,
     )
-    ours(data.train, data.test, **fast)  # warm-up, as the tutorial's first epoch warms it up
-    results = [ours(data.train, data.test, **{**fast, "seed": seed}) for seed in range(5)]
-    took, least = median([t for t, _ in results]), min(a for _, a in results)
+    ours(train, test, **fast)  # warm-up, as the tutorial's first epoch warms it up
+    results = [ours(train, test, **{**fast, "seed": seed}) for seed in range(5)]
+    took = median([seconds for seconds, _ in results])
+    least = min(accuracy for _, accuracy in results)
     print(
         f"ours (mlp, 20,000 pictures once): {took:.2f} s, accuracy at least {least:.2%} (n 5 seeds)"
     )
-    took99, accuracy = ours(
-        data.train, data.test, epochs=2, learning_rate=0.004, augmentation="none"
-    )
-    print(
-        f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): the time to 99%"
-        if accuracy >= 0.99
-        else f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): not 99%"
-    )
-    base, epochs, reached = tutorial(data.train, data.test)
+    took99, accuracy = ours(train, test, epochs=2, learning_rate=0.004, augmentation="none")
+    verdict = "the time to 99%" if accuracy >= 0.99 else "not 99%"
+    print(f"ours (cnn, 2 epochs): {accuracy:.2%} in {took99:.0f} s (n 1): {verdict}")
+    base, epochs, reached = tutorial(train, test)
     print(
         f"time to {TARGET:.2%}: tutorial {base:.0f} s ({epochs} epochs, {reached:.2%}, n 1) over "
         f"ours {took:.2f} s = {base / took:.0f} times (goal: at least 100)"
@@ -149,32 +156,28 @@ def handler() -> None:
 
     slot = ModelSlot("digits", digits.DigitsPredictor, Path(tempfile.mkdtemp()))
     picture = load_picture(digits.EXAMPLES / "seven.png")
-    ready = Image.fromarray(
-        to_28x28(picture, "digit")
-    )  # 28x28 already: preprocessing passes it through
+    # 28x28 already: preprocessing passes it through
+    ready = Image.fromarray(to_28x28(picture, "digit"))
     model = slot.get().predictor.model
     x = torch.from_numpy(to_28x28(ready, "digit"))[None, None].float() / 255
-    forward, handled, passing, framing = [], [], [], []
+    forward = []
+    handled = []
+    passing = []
     for _ in range(400):
         with torch.inference_mode():
-            forward.append(_timed(lambda: model(x)))
-        handled.append(_timed(lambda: digits.classify(slot, ready)))
-        passing.append(_timed(lambda: to_28x28(ready, "digit")))
-    for _ in range(50):
-        framing.append(_timed(lambda: to_28x28(picture, "digit")))
-    bare, whole, apart = median(forward), median(handled), median(passing)
+            forward.append(1000 * measure(lambda: model(x)))
+        handled.append(1000 * measure(lambda: digits.classify(slot, ready)))
+        passing.append(1000 * measure(lambda: to_28x28(ready, "digit")))
+    framing = [1000 * measure(lambda: to_28x28(picture, "digit")) for _ in range(50)]
+    bare = median(forward)
+    whole = median(handled)
+    apart = median(passing)
     print(
         f"handler, preprocessing apart: {whole - apart:.2f} ms over a bare forward pass of "
         f"{bare:.2f} ms = {(whole - apart) / bare:.2f} (n 400, medians; goal: at most 1.5); "
         f"preprocessing: {apart:.2f} ms for a 28x28, {median(framing):.1f} ms for a drawing of "
         f"{picture.width}x{picture.height} (n 50)"
     )
-
-
-def _timed(call: Any) -> float:
-    began = time.perf_counter()
-    call()
-    return (time.perf_counter() - began) * 1000
 
 
 def start() -> None:
@@ -184,29 +187,34 @@ def start() -> None:
         subprocess.run([sys.executable, "-c", "import torch, gradio"], check=True)
         bare = time.perf_counter() - began
         with tempfile.TemporaryDirectory() as runs:
-            began, port = time.perf_counter(), 7900 + number
+            port = 7900 + number
+            began = time.perf_counter()
             app = subprocess.Popen(
                 [sys.executable, "app.py", "--port", str(port), "--runs", runs],
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.02)
+            _wait_for_page(port)
             page = time.perf_counter() - began
             app.terminate()
             app.wait()
-        pairs.append((page / bare, page, bare))
-    ratios = [ratio for ratio, _, _ in pairs[1:]]
+        pairs.append((page / bare, page))
+    ratios = [ratio for ratio, _ in pairs[1:]]
     print(
         f"page start: median {median(ratios):.2f} times a bare `import torch, gradio` "
         f"({min(ratios):.2f} to {max(ratios):.2f}, n 5 pairs; "
-        f"{median([p for _, p, _ in pairs[1:]]):.1f} s; goal: at most 1.5)"
+        f"{median([page for _, page in pairs[1:]]):.1f} s; goal: at most 1.5)"
     )
+
+
+def _wait_for_page(port: int) -> None:
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
 
 
 def latency() -> None:
@@ -255,13 +263,14 @@ def latency() -> None:
 
 def _while_swapping(slot: Any, ids: list[str], picture: Any) -> tuple[int, list[float]]:
     """How many swaps there were, five a second at most, and what 600 requests took meanwhile."""
-    ended, count = threading.Event(), itertools.count()
+    ended = threading.Event()
+    count = itertools.count()
 
-    def swapping() -> None:
+    def keep_swapping() -> None:
         while not ended.wait(0.2):
             slot.swap(ids[next(count) % len(ids)])
 
-    thread = threading.Thread(target=swapping)
+    thread = threading.Thread(target=keep_swapping)
     thread.start()
     busy = _latencies(slot, picture, 600)
     ended.set()
@@ -272,23 +281,20 @@ def _while_swapping(slot: Any, ids: list[str], picture: Any) -> tuple[int, list[
 def _latencies(slot: Any, picture: Any, count: int) -> list[float]:
     from demos import digits
 
-    return [_timed(lambda: digits.classify(slot, picture)) for _ in range(count)]
+    return [1000 * measure(lambda: digits.classify(slot, picture)) for _ in range(count)]
 
 
 def _print_ratio(what: str, busy: list[float], quiet: list[float]) -> None:
+    p50 = share(busy, 0.5)
+    p99 = share(busy, 0.99)
     print(
-        f"latency {what}: p50 {share(busy, 0.5):.1f} ms "
-        f"({share(busy, 0.5) / share(quiet, 0.5):.2f} times), p99 {share(busy, 0.99):.1f} ms "
-        f"({share(busy, 0.99) / share(quiet, 0.99):.2f} times; goal with swaps: at most 1.5) (n "
-        f"{len(busy)})"
+        f"latency {what}: p50 {p50:.1f} ms ({p50 / share(quiet, 0.5):.2f} times), p99 {p99:.1f} ms "
+        f"({p99 / share(quiet, 0.99):.2f} times; goal with swaps: at most 1.5) (n {len(busy)})"
     )
 
 
 if __name__ == "__main__":
     parts = {"start": start, "handler": handler, "latency": latency, "train": train}
-    print(
-        f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}",
-        flush=True,
-    )
+    print_machine()
     for name in sys.argv[1:] or parts:
         parts[name]()

@@ -27,15 +27,22 @@ On a GPU, 2026-11-26: one NVIDIA H200, 16 CPU cores, Python 3.12.3, torch 2.11.0
 import argparse
 import dataclasses
 import io
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT))
-from training import device  # noqa: E402  before torch
+from timing import (
+    EpochTimer,
+    measure,
+    median,
+    one_epoch,
+    print_machine,
+    start_accelerator,
+    teach,
+)
+
+from training import device
 
 CLASSES = [f"dish {i}" for i in range(101)]
 ARCHS = {
@@ -59,22 +66,15 @@ ARCHS = {
 }
 
 
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
 def network(arch: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForImageClassification
 
+    from training.learn.backbone import name_labels
+
     torch.manual_seed(0)
-    labels = {
-        "id2label": dict(enumerate(CLASSES)),
-        "label2id": {c: i for i, c in enumerate(CLASSES)},
-    }
-    return AutoModelForImageClassification.from_config(
-        AutoConfig.for_model(**ARCHS[arch], **labels)
-    )
+    made = AutoConfig.for_model(**ARCHS[arch], **name_labels(CLASSES))
+    return AutoModelForImageClassification.from_config(made)
 
 
 def side(arch: str) -> int:
@@ -90,20 +90,21 @@ def pictures(count: int, natural: int = 0) -> Any:
     from training.data.pictures import Pictures
     from training.media.pictures import load_picture
 
-    rng, encoded = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    shape = (natural or 512, natural or 384)
+    encoded = []
     for _ in range(min(count, 256)):
         small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         buffer = io.BytesIO()
-        small.resize((natural or 512, natural or 384), Image.Resampling.BICUBIC).save(
-            buffer, "JPEG"
-        )
+        small.resize(shape, Image.Resampling.BICUBIC).save(buffer, "JPEG")
         encoded.append(buffer.getvalue())
-    return Pictures(
+    part = Pictures(
         lambda i: load_picture(encoded[i % len(encoded)]),
         np.arange(count),
         rng.integers(0, len(CLASSES), count),
         rng.random(count),
-    ), encoded
+    )
+    return part, encoded
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -112,51 +113,36 @@ def ours(
 ) -> list[float]:
     """Seconds of each epoch of our recipe, what is prepared before it counted with the first."""
     import numpy as np
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
+    import torch
 
-    from training.learn import backbone, classify, loop
+    from training.learn import backbone, classification, finetune
     from training.media.picture_preprocessor import PicturePreprocessor
     from training.recipes.food import score as food_score
     from training.recipes.food import train as food_train
     from training.recipes.food.config import Config
     from training.runs.run import Run
 
-    config, model = (
-        Config(method=method, epochs=epochs, batch_size=batch, augmentation="light"),
-        network(arch),
-    )
-    config = dataclasses.replace(config, learning_rate=backbone.usual_rate(config, model))
+    frozen = method == "frozen"
+    config = Config(method=method, epochs=epochs, batch_size=batch, augmentation="light")
+    model = network(arch)
+    preprocessor = PicturePreprocessor(side(arch))
+    rate = backbone.choose_learning_rate(config, method, model)
     run = Run.create(runs or Path(tempfile.mkdtemp()), "food", {})
-    AcceleratorState._reset_state(reset_partial_state=True)  # the baseline's, of another precision
-    half = food_train.FoodTask(config, run).half()
-    accelerator = Accelerator(
-        cpu=device.device() == "cpu", mixed_precision="bf16" if half else "no"
-    )
-    nothing, stamps = part[np.zeros(0, int)], [time.perf_counter()]
-    if method == "frozen":
-        given = food_score.frozen_features(model, PicturePreprocessor(side(arch)), part, run)
-        model = backbone.head(model).to(accelerator.device)
-        lesson = classify.head_lesson(model, given, part, [given[:0]], nothing, config)
+    accelerator = start_accelerator(not frozen and finetune.wants_half(config.bf16))
+    nothing = part[np.zeros(0, int)]
+    timer = EpochTimer(run)
+    if frozen:
+        given = food_score.compute_features(model, preprocessor, part, run)
+        learner = backbone.find_head(model).to(accelerator.device)
+        heads = [learner]
+        lesson = classification.make_head_lesson(learner, given, part, [given[:0]], nothing, config)
     else:
-        model.to(accelerator.device, memory_format=__import__("torch").channels_last)
-        backbone.quicken(model, accelerator)
-        lesson = food_train.lesson(
-            model, PicturePreprocessor(side(arch)), part, nothing, config, run
-        )
-    say = run.say
-    run.say = lambda text, **_: (
-        (stamps.append(time.perf_counter()), say(text)) if text.startswith("epoch") else None
-    )
-    loop.fit(
-        accelerator.prepare(model),
-        lesson,
-        backbone.optimizer(model, config),
-        config,
-        run,
-        accelerator,
-    )
-    return [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+        learner = model.to(accelerator.device, memory_format=torch.channels_last)
+        heads = backbone.list_heads(model)
+        backbone.speed_up(model, accelerator)
+        lesson = food_train.make_lesson(learner, preprocessor, part, nothing, config, run)
+    teach(learner, heads, lesson, config, rate, run, accelerator)
+    return timer.seconds
 
 
 def tutorial(arch: str, encoded: list[bytes], part: Any, batch: int) -> float:
@@ -192,31 +178,20 @@ def tutorial(arch: str, encoded: list[bytes], part: Any, batch: int) -> float:
             return {"pixel_values": change(picture), "labels": int(part.labels[i])}
 
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            per_device_train_batch_size=batch,
-            num_train_epochs=1,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            use_cpu=device.device() == "cpu",
-            logging_strategy="no",
-        )
-        trainer = Trainer(network(arch), arguments, train_dataset=Rows())
-        began = time.perf_counter()
-        trainer.train()
-        return time.perf_counter() - began
+        arguments = TrainingArguments(folder, **one_epoch(batch))
+        return measure(Trainer(network(arch), arguments, train_dataset=Rows()).train)
 
 
 def full(chosen: argparse.Namespace) -> None:
+    import numpy as np
+
     part, encoded = pictures(chosen.pictures, chosen.natural)
-    tutorial(
-        chosen.arch, encoded, part[__import__("numpy").arange(2 * chosen.batch)], chosen.batch
-    )  # warm-up
+    few = part[np.arange(2 * chosen.batch)]
+    tutorial(chosen.arch, encoded, few, chosen.batch)  # warm-up
     base = tutorial(chosen.arch, encoded, part, chosen.batch)
     first, *later = ours(chosen.arch, part, chosen.batch, 3)
-    n, took = len(part), median(later)
+    n = len(part)
+    took = median(later)
     print(
         f"full, {chosen.arch}, batch {chosen.batch}, n {n}: tutorial's Trainer {n / base:.0f} "
         f"pictures/s; ours {n / first:.0f} in the first epoch ({base / first:.2f} times), "
@@ -241,6 +216,7 @@ def frozen(chosen: argparse.Namespace) -> None:
 
 def step(chosen: argparse.Namespace) -> None:
     """Where the time of a step goes."""
+    import numpy as np
     import torch
 
     from training.media.picture_augment import augment, draws
@@ -249,26 +225,18 @@ def step(chosen: argparse.Namespace) -> None:
     from training.recipes.food.config import Config
     from training.runs.run import Run
 
+    where = device.device()
     part, _ = pictures(4 * chosen.batch, chosen.natural)
-    model, preprocessor, where = (
-        network(chosen.arch).to(device.device()),
-        PicturePreprocessor(side(chosen.arch)),
-        device.device(),
-    )
-    model.to(memory_format=torch.channels_last)
-    lesson = food_train.lesson(
-        model,
-        preprocessor,
-        part,
-        part[__import__("numpy").zeros(0, int)],
-        Config(batch_size=chosen.batch),
-        Run.create(Path(tempfile.mkdtemp()), "food", {}),
-    )
+    model = network(chosen.arch).to(where, memory_format=torch.channels_last)
+    preprocessor = PicturePreprocessor(side(chosen.arch))
+    shape = preprocessor.shape(1, 1)
+    nothing = part[np.zeros(0, int)]
+    config = Config(batch_size=chosen.batch)
+    run = Run.create(Path(tempfile.mkdtemp()), "food", {})
+    lesson = food_train.make_lesson(model, preprocessor, part, nothing, config, run)
     optimizer = torch.optim.AdamW(model.parameters())
-    every, spent = (
-        torch.arange(chosen.batch),
-        {"data": [], "forward": [], "backward": [], "optimizer": []},
-    )
+    every = torch.arange(chosen.batch)
+    spent = {"data": [], "forward": [], "backward": [], "optimizer": []}
 
     def timed(name: str, act: Any) -> Any:
         began = time.perf_counter()
@@ -278,20 +246,14 @@ def step(chosen: argparse.Namespace) -> None:
         spent[name].append(time.perf_counter() - began)
         return made
 
+    def fetch() -> Any:
+        (pixels, _, _, _), _, _ = lesson.fetch(every, 0)
+        table = draws(len(every), 0, 0)
+        x = preprocessor.normalise(augment(pixels.to(where), table, shape, "light", 0.4))
+        return x.contiguous(memory_format=torch.channels_last)
+
     for _ in range(8):
-        x = timed(
-            "data",
-            lambda: preprocessor.normalise(
-                augment(
-                    lesson.fetch(every, 0)[0][0].to(where),
-                    draws(len(every), 0, 0),
-                    preprocessor.shape(1, 1),
-                    "light",
-                    0.4,
-                )
-            ),
-        )
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = timed("data", fetch)
         with torch.autocast(where, torch.bfloat16, enabled=device.has_bf16()):
             loss = timed(
                 "forward", lambda x=x: model(pixel_values=x).logits.float().square().mean()
@@ -315,36 +277,36 @@ def predict(chosen: argparse.Namespace) -> None:
     from training.media.pictures import load_picture
 
     slot = ModelSlot("food", food.FoodPredictor, Path(tempfile.mkdtemp()))
+    path = slot.find("embedded-food").path
     _, encoded = pictures(8, chosen.natural)
     shown = [load_picture(e) for e in encoded]
+    # float16, the checkpoint's own, is slow on a CPU
     base, half = (
-        pipeline(
-            "image-classification",
-            slot.find("embedded-food").path,
-            device="cpu",
-            dtype=kind,
-        )
+        pipeline("image-classification", path, device="cpu", dtype=kind)
         for kind in ("float32", "bfloat16")
-    )  # float16, its own, is slow on a CPU
-    once = food.FoodPredictor(slot.find("embedded-food").path)
+    )
+    once = food.FoodPredictor(path)
     once.preprocessor = dataclasses.replace(once.preprocessor, mirrored=False)
-    mine, theirs, halved, looked, alone = [], [], [], [], []
+    took = {"ours": [], "ours alone": [], "float32": [], "bf16": [], "heat": []}
     for i in range(100):
         picture = shown[i % len(shown)]
-        theirs.append(_timed(lambda p=picture: base(p)))
-        halved.append(_timed(lambda p=picture: half(p)))
-        mine.append(_timed(lambda p=picture: food.classify(slot, p)))
-        alone.append(_timed(lambda p=picture: once.scores(once.preprocessor.frame(p))))
+        took["float32"].append(measure(lambda p=picture: base(p)))
+        took["bf16"].append(measure(lambda p=picture: half(p)))
+        took["ours"].append(measure(lambda p=picture: food.classify(slot, p)))
+        took["ours alone"].append(
+            measure(lambda p=picture: once.scores(once.preprocessor.frame(p)))
+        )
         answer = food.classify(slot, picture)
-        looked.append(_timed(lambda a=answer: food.heat(slot, a)))
-    base_ms, half_ms, ms, alone_ms = (median(took[10:]) for took in (theirs, halved, mine, alone))
+        took["heat"].append(measure(lambda a=answer: food.heat(slot, a)))
+    ms = {name: 1000 * median(each[10:]) for name, each in took.items()}
     print(
         f"prediction, embedded checkpoint, {shown[0].width} x {shown[0].height}, n 90, medians: "
-        f"ours as the page asks, its mirror image too, {ms:.1f} ms (goal: under 50 ms), "
-        f"transformers.pipeline of the picture alone {base_ms:.1f} ms in float32 = "
-        f"{ms / base_ms:.2f}, {half_ms:.1f} ms in bf16 = {ms / half_ms:.2f} (goal: no slower); "
-        f"ours of the picture alone {alone_ms:.1f} ms = {alone_ms / base_ms:.2f}, "
-        f"{alone_ms / half_ms:.2f}; heat map {median(looked[10:]):.1f} ms"
+        f"ours as the page asks, its mirror image too, {ms['ours']:.1f} ms (goal: under 50 ms), "
+        f"transformers.pipeline of the picture alone {ms['float32']:.1f} ms in float32 = "
+        f"{ms['ours'] / ms['float32']:.2f}, {ms['bf16']:.1f} ms in bf16 = "
+        f"{ms['ours'] / ms['bf16']:.2f} (goal: no slower); ours of the picture alone "
+        f"{ms['ours alone']:.1f} ms = {ms['ours alone'] / ms['float32']:.2f}, "
+        f"{ms['ours alone'] / ms['bf16']:.2f}; heat map {ms['heat']:.1f} ms"
     )
 
 
@@ -355,16 +317,17 @@ def shapes(chosen: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from training.data import pictures as picture_store
-    from training.data.examples import holdout
+    from training.data.examples import hold_out
+    from training.data.pictures import Pictures, Store
     from training.recipes.food import data as food_data
     from training.recipes.food.config import FOOD
-    from training.recipes.food.score import opened, predict
+    from training.recipes.food.model import open_network
+    from training.recipes.food.score import predict
     from training.runs import checkpoint
 
-    model, preprocessor = opened(checkpoint.embedded("food").path)
+    model, preprocessor = open_network(checkpoint.embedded("food").path)
     data = food_data.load(FOOD, "hub")
-    held = data.test if chosen.test else holdout(data.train, 0.05)[1]
+    held = data.test if chosen.test else hold_out(data.train, 0.05)[1]
     resize = Image.Image.resize
     changes = {
         "as they are": lambda p: p,
@@ -380,17 +343,15 @@ def shapes(chosen: argparse.Namespace) -> None:
         "cropped to 9:16": lambda p: p.crop(
             (p.width * 7 // 32, 0, p.width - p.width * 7 // 32, p.height)
         ),
-        "with white borders to 4:3": lambda p: _padded(p),
+        "with white borders to 4:3": _pad,
         # What a picture loses with the part that 4:3 cuts away, when it stays square.
         "three quarters of it, square": lambda p: p.crop(
             (p.width // 15, p.height // 15, p.width - p.width // 15, p.height - p.height // 15)
         ),
     }
     for name, change in changes.items():
-        shown = picture_store.Pictures(
-            lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys
-        )
-        found = predict(model, picture_store.Store(shown, preprocessor), preprocessor)
+        shown = Pictures(lambda i, c=change: c(held.read(i)), held.places, held.labels, held.keys)
+        found = predict(model, Store(shown, preprocessor), preprocessor)
         right = found.argmax(1) == held.labels
         if name == "as they are":
             plain = right
@@ -411,18 +372,12 @@ def shapes(chosen: argparse.Namespace) -> None:
                     )
 
 
-def _padded(picture: Any) -> Any:
+def _pad(picture: Any) -> Any:
     from PIL import Image
 
     wide = Image.new("RGB", (picture.width * 4 // 3, picture.height), "white")
     wide.paste(picture, (picture.width // 6, 0))
     return wide
-
-
-def _timed(act: Any) -> float:
-    began = time.perf_counter()
-    act()
-    return (time.perf_counter() - began) * 1000
 
 
 if __name__ == "__main__":
@@ -437,9 +392,6 @@ if __name__ == "__main__":
     parser.add_argument("--test", action="store_true", help="shapes: of the test pictures")
     parser.add_argument("--natural", type=int, default=0, help="side of the JPEGs; 0: 512 x 384")
     given = parser.parse_args()
-    print(
-        f"{device.describe()}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}",
-        flush=True,
-    )
+    print_machine()
     for name in given.parts:
         parts[name](given)

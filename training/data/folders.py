@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from training.recipe import SettingsError
+from training.wording import counted
 
 STRAY = {".ds_store", "thumbs.db", "desktop.ini"}
 
@@ -39,14 +40,16 @@ def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -
     for sub in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
         if not sub.is_dir():
             if sub.name.lower() not in STRAY:
-                problems.append(f"{sub.name}: lies beside the class folders and was left out")
+                problems.append(f"{sub.name}: is not in a class's subfolder; left out")
             continue
         found = []
         for path in sorted(p for p in sub.rglob("*") if p.is_file() and not _is_hidden(p, sub)):
             if path.suffix.lower() in endings:
                 found.append(path)
             elif path.name.lower() not in STRAY:
-                problems.append(f"{path.relative_to(folder)}: not a file of this kind")
+                problems.append(
+                    f"{path.relative_to(folder)}: not a supported kind of file; left out"
+                )
         if len(found) < least:
             problems.append(
                 f"{sub.name}: {len(found)} usable files, at least {least} are needed; left out"
@@ -57,8 +60,8 @@ def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -
         classes.append(sub.name)
     if len(classes) < 2:
         raise SettingsError(
-            f"{folder} holds {len(classes)} usable class{'es' if len(classes) != 1 else ''}: at "
-            f"least 2 subfolders with {least} files each are needed. " + " ".join(problems[:3])
+            f"{folder} holds {counted(len(classes), 'usable class', 'usable classes')}: at least "
+            f"2 subfolders with {least} files each are needed. " + " ".join(problems[:3])
         )
     return Folder(classes, files, labels, problems)
 
@@ -77,7 +80,7 @@ def keep_usable(
     ]
     if len(keep) < 2:
         raise SettingsError(
-            f"{folder} holds {len(keep)} class{'es' * (len(keep) != 1)} with at least {least} "
+            f"{folder} holds {counted(len(keep), 'class', 'classes')} with at least {least} "
             "different examples that can be read; 2 such classes are needed. "
             + " ".join(found.problems[:3])
         )

@@ -172,7 +172,8 @@ def _not_loaded(name: str, online: bool, error: Exception) -> SettingsError:
     if not online:
         return SettingsError(
             f"The Hub does not answer and {name} is not in this machine's cache. Check the "
-            "connection, or choose the source 'sample' and start 'embedded', which need none."
+            "connection, or choose the source 'sample' and start 'embedded' (built-in), which need "
+            "none."
         )
     return SettingsError(
         f"{name} could not be loaded from the Hub: {str(error).splitlines()[0][:200]}"

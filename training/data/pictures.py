@@ -98,9 +98,8 @@ class Store:
         self.pictures = pictures
         self.preprocessor = preprocessor
         self.packed: Pixels | None = None
-        self.aspects = np.ones(
-            len(pictures), np.float32
-        )  # width over height, once a picture was read
+        # Width over height, once a picture was read.
+        self.aspects = np.ones(len(pictures), np.float32)
         largest = preprocessor.size * max(preprocessor.size, preprocessor.longest)
         if 3 * largest * len(pictures) * 3 < psutil.virtual_memory().available:
             self.packed = read_pixels(

@@ -86,9 +86,11 @@ def _result(report: Report) -> list[str]:
     rows = [(report.data, report.before, report.after)]
     if other := report.other:
         rows.append((other.data, other.before, other.after))
-    chance = "The" if report.chance is None else f"Chance is {report.chance:.1%}; the"
+    intervals = "The intervals"
+    if report.chance is not None:
+        intervals = f"Chance is {report.metric.text(report.chance)}; the intervals"
     measured = (
-        f"Measured on {report.held_out}, read once, when training had ended. {chance} intervals "
+        f"Measured on {report.held_out}, read once, when training had ended. {intervals} "
         f"are 95% ({report.metric.interval})."
     )
     return [

@@ -45,7 +45,7 @@ def make_exam(
     def find(
         probabilities: np.ndarray, before: Score | None, after: Score, folder: Path
     ) -> Findings:
-        title = f"{after.value:.2%} of {after.n:,} right"
+        title = f"{after.value:.2%} of {after.n:,} correct"
         path = folder / classification.CONFUSION
         confusion = classification.read_figures(after)["confusion"]
         classification.draw_confusion(path, confusion, classes, title)

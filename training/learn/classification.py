@@ -37,7 +37,7 @@ def describe_examples(things: str, part: Examples, validation: Examples, data: D
     seen = len(np.unique(part.strata))
     return (
         f"{len(part):,} training {things} of {seen} of {len(data.classes)} classes (chance: "
-        f"{1 / len(data.classes):.1%}), {len(validation):,} held out of them; test: {data.about}"
+        f"{1 / len(data.classes):.1%}), {len(validation):,} for validation; test: {data.about}"
     )
 
 
@@ -57,7 +57,8 @@ def judge_by(predict: Callable[[], np.ndarray], labels: np.ndarray) -> Judged:
     return {
         "predict": predict,
         "judge": lambda: score_held_out(predict(), labels),
-        "judged_on": f"of {len(labels):,} held out of train",
+        "judged_on": f"of {len(labels):,} validation examples",
+        "score_format": "{:.2%}",
     }
 
 
@@ -122,7 +123,7 @@ def fit_confidence(
         return
     if fitted:
         run.say(
-            f"confidence fitted to the {len(labels):,} held out: logits divided by "
+            f"confidence calibrated on the {len(labels):,} validation examples: logits divided by "
             f"{temperature:.2f}"
         )
 
@@ -132,8 +133,7 @@ def warn_if_no_better_than_chance(report: Report, run: Run) -> None:
         return
     if report.after.interval[0] <= report.chance:
         note = (
-            "The result is not better than chance: more epochs, more examples or another start "
-            "are needed."
+            "The score is not better than chance. Try more epochs, more examples or another start."
         )
         run.say(f"note: {note}")
         run.beat(note=note)

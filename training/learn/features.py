@@ -103,9 +103,8 @@ def _store(path: Path, found: Tensor, run: Run) -> None:
     try:
         save_file({"features": found}, partial)
         partial.replace(path)
-    except (
-        Exception
-    ) as error:  # a full disk, in the library's own kind: this run has its features in memory
+    except Exception as error:
+        # A full disk, in the library's own kind: this run has its features in memory.
         run.say(f"note: the features could not be kept for later runs ({error})")
     finally:
         partial.unlink(missing_ok=True)

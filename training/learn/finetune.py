@@ -260,7 +260,7 @@ def check_keep(config: TeachConfig, method: str, start: Start) -> None:
     """Raises SettingsError."""
     if config.keep and (method != "full" or start.checkpoint is None):
         raise SettingsError(
-            "keep mixes in the start's weights: it goes with method full, and a checkpoint to "
+            "keep averages with the start's weights: it needs method full, and a checkpoint to "
             "start from."
         )
 
@@ -293,13 +293,13 @@ def estimate_time(
         value.copy_(buffers[name])
     left = max(0, lesson.count / batch * config.epochs - done)
     seconds = min(took) * relative_cost * left
-    note = f"About {duration(seconds)} on this CPU, by two measured steps of {min(took):.1f} s."
+    note = f"About {duration(seconds)} on this CPU, by two measured steps of {min(took):.2f} s."
     if seconds > LONG and session.method != "scratch":
         # The features are computed once, forward only, which is about a third of a step.
         frozen = duration(seconds / config.epochs / 3)
         note += (
-            f" Method frozen would take about {frozen}: stop this run and choose it, or limit the "
-            "samples."
+            f" Method frozen would take about {frozen}: stop this run and choose it, or train on "
+            "fewer examples."
         )
     session.run.say(note)
     session.run.beat(note=note)

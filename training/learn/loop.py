@@ -79,7 +79,7 @@ class Lesson(Generic[Batch]):
     clip: float = 0.0  # largest norm of the gradients; 0: any
     prefetch: bool = False  # fetch the next batch while a step runs
     order: Callable[[int], Tensor] | None = None  # epoch -> all indices; None: shuffled
-    score_format: str = "{:.2%}"
+    score_format: str = "{:.3f}"  # of the held-out score
     # Probabilities of the held-out part, where it has classes.
     predict: Callable[[], np.ndarray] | None = None
     one_thread: bool = False  # a step's work is too little for several

@@ -82,9 +82,10 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
         return embedded(checkpoint_id.removeprefix("embedded-"))
     run = Run.find(runs, checkpoint_id)
     if run is None:
-        raise CheckpointError(
-            f"There is no checkpoint {checkpoint_id!r}. It may have been deleted."
-        )
+        why = "It may have been deleted."
+        if checkpoint_id.startswith("embedded"):
+            why = "No model is built in there: choose another start, or random weights."
+        raise CheckpointError(f"There is no checkpoint {checkpoint_id!r}. {why}")
     if not run.has_checkpoint:
         raise CheckpointError(f"{checkpoint_id} published no checkpoint (its state: {run.state}).")
     return of_run(run)

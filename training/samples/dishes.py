@@ -447,9 +447,8 @@ def _sushi(table: Table) -> None:
             table.piece(
                 oval(at - 0.03j, size * 0.6, size * 0.29, turn, 2.8), table.tint(fish), 20, 14
             )
-            for shift in (
-                (-0.36, -0.12, 0.12, 0.36) if fishes[i] else (0,)
-            ):  # egg has one belt, of seaweed
+            # Egg has one belt, of seaweed.
+            for shift in (-0.36, -0.12, 0.12, 0.36) if fishes[i] else (0,):
                 belt = (
                     at
                     - 0.03j

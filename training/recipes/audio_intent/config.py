@@ -87,15 +87,15 @@ class Config:
     )
     augmentation: str = setting(
         "light",
-        "Data augmentation. light: loudness, speed, noise and frequency band; strong: more of "
-        "each, and reverberation.",
+        "light: loudness, speed, noise and frequency band; strong: more of each, and "
+        "reverberation.",
         choices=("none", "light", "strong"),
         rare=True,
         when=settings.trains_backbone,
     )
     spec_augment: float = setting(
         0.05,
-        "SpecAugment: share of the time steps at which a masked span begins. 0 = off.",
+        "Share of the time steps at which a masked span begins. 0 = off.",
         low=0,
         high=0.5,
         rare=True,

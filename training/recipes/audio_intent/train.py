@@ -31,6 +31,7 @@ from training.recipes.audio_intent.config import Config
 from training.recipes.audio_intent.data import RATE, Clips, Heard
 from training.recipes.audio_intent.model import SoundPreprocessor, build_network
 from training.runs.run import Run
+from training.wording import counted, sentence
 
 ENOUGH = 200  # optimizer steps of the whole run, below which a network hardly learns
 
@@ -132,17 +133,17 @@ def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Ru
     notes = [*heard.problems[:10]]
     if heard.seconds * RATE < np.median(heard.whole) / 2:
         notes.append(
-            f"{heard.seconds:g} s are under half the length of most clips: what was said may lie "
-            "behind. Leave the length limit at 0."
+            f"{heard.seconds:g} s is less than half the length of most clips, so much of what was "
+            "said is cut. Leave the maximum length at 0."
         )
     steps = -(-len(heard) // config.batch_size) * config.epochs
     if steps < ENOUGH and config.method != "frozen":
         notes.append(
-            f"{steps} steps in all are too few to learn from: at least {ENOUGH} are usual. Take "
-            "more epochs, or smaller batches."
+            f"{counted(steps, 'step')} in all, which is too few to learn much: at least {ENOUGH} "
+            "are usual. Take more epochs, or smaller batches."
         )
     if config.spelling and not heard.clips.texts:
-        notes.append("the data does not tell what is said, so spelling cannot be learned from it.")
+        notes.append("the data has no transcripts, so there is no transcription loss.")
     if preprocessor.alone:
         notes.append(
             "this network hears a clip otherwise when it is padded in a batch (its feature encoder "
@@ -150,7 +151,7 @@ def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Ru
         )
     for note in notes:
         run.say(f"note: {note}")
-    run.beat(note=notes[-1][0].upper() + notes[-1][1:] if notes else "")
+    run.beat(note=sentence(notes[-1]) if notes else "")
 
 
 def list_heads(model: nn.Module, learner: nn.Module) -> list[nn.Module | nn.Parameter]:

@@ -57,7 +57,7 @@ class Config:
         lasting=True,
         offers=(
             ("Automatic", "auto"),
-            ("An encoder and a decoder", "parts"),
+            ("Encoder and decoder", "parts"),
             (f"{CAPTIONER} (Hub)", CAPTIONER),
         ),
         when=settings.opens_checkpoint,

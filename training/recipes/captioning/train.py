@@ -77,7 +77,7 @@ def train(config: Config, run: Run) -> Report:
     captions = sum(len(each) for each in list_captions(part))
     run.say(
         f"{len(part):,} training pictures with {captions:,} captions, {len(validation):,} pictures "
-        f"held out of them; test: {data.about}"
+        f"for validation; test: {data.about}"
     )
 
     session = Session(config, config.method, rate, start, run, accelerator)
@@ -173,8 +173,7 @@ class Sentences:
 
 
 def find_names(part: Pictures) -> list[str]:
-    """Words that tell pictures apart: neither rare nor in every other caption, the commonest
-    first."""
+    """Words that tell pictures apart, commonest first: neither rare nor in every other caption."""
     # A dict keeps its order where a set's is another one in each process, and with it that of words
     # that are as common: the second head of a run that is continued would name other words.
     found = Counter(
@@ -287,7 +286,7 @@ def make_lesson(
         fetch,
         _make_loss(preprocessor.pictures, encoded, names, config),
         judge=judge if len(judged) else None,
-        judged_on=f"{'CIDEr-D' if by_cider else 'a word'} of {len(judged):,} held out of train",
+        judged_on=f"{'CIDEr-D' if by_cider else 'a word'} of {len(judged):,} validation pictures",
         set_mode=set_mode,
         clip=1.0,
         prefetch=encoded or given.packed is None or device() != "cpu",

@@ -18,7 +18,7 @@ from training.recipe import SettingsError, setting
 class Config:
     dataset: str = setting(
         "mnist",
-        "Handwritten digits (mnist) or clothes (fashion_mnist).",
+        "Handwritten digits (mnist) or garments (fashion_mnist).",
         choices=("mnist", "fashion_mnist"),
         label="Data set",
         lasting=True,
@@ -73,7 +73,7 @@ class Config:
     label_smoothing: float = settings.label_smoothing()
     augmentation: str = setting(
         "light",
-        "Data augmentation: rotation, shift and scale; for clothes also mirroring.",
+        "Rotation, shift and scale; for garments also mirroring.",
         choices=("none", "light", "strong"),
         rare=True,
     )
@@ -88,6 +88,6 @@ class Config:
         settings.check_folder(self, local)
         if self.start == "scratch" and self.method == "frozen":
             raise SettingsError(
-                "method 'frozen' needs a trained start: choose start 'embedded', or method 'full' "
-                "to train random weights."
+                "method 'frozen' needs a trained start: choose start 'embedded' (built-in), or "
+                "method 'full' to train random weights."
             )

@@ -3,10 +3,12 @@ imported when it is trained."""
 
 from pathlib import Path
 
+from training import settings
 from training.judge.records import ACCURACY, Report
 from training.recipe import Recipe
 from training.recipes.digits.config import Config
 from training.runs.run import Run
+from training.wording import counted
 
 
 def slot(config: Config) -> str:
@@ -19,11 +21,9 @@ def describe(config: Config) -> str:
     what = {"mnist": "digits", "fashion_mnist": "garments"}[config.dataset]
     if config.source == "folder":
         what = Path(config.folder).name
-    start = "" if config.start == "embedded" else " from " + config.start.removeprefix("embedded-")
-    return (
-        f"{what}, {config.source}, {config.method}{start}, {config.epochs} "
-        f"epoch{'s' * (config.epochs > 1)}"
-    )
+    start = "" if config.start == "embedded" else f" from {settings.name_start(config.start)}"
+    epochs = counted(config.epochs, "epoch")
+    return f"{what}, {config.source}, {config.method}{start}, {epochs}"
 
 
 def train(config: Config, run: Run) -> Report:

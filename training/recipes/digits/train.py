@@ -50,7 +50,7 @@ def train(config: Config, run: Run) -> Report:
     model = build_network(config, start, images, data.classes)
     finetune.record(run, start, data, "pictures", (part, validation))
     run.say(
-        f"{len(part):,} training pictures, {len(validation):,} held out of them, test: {data.about}"
+        f"{len(part):,} training pictures, {len(validation):,} for validation; test: {data.about}"
     )
 
     learning = [weight for weight in model.parameters() if weight.requires_grad]

@@ -77,7 +77,7 @@ class Config:
     crop: float = settings.crop(0.4)
     mixup: float = setting(
         0.0,
-        "Mixup: alpha of the Beta distribution by which pairs of pictures are blended. 0 = off.",
+        "Alpha of the Beta distribution by which pairs of pictures are blended. 0 = off.",
         low=0,
         high=2,
         rare=True,
@@ -85,8 +85,8 @@ class Config:
     )
     cutmix: float = setting(
         0.0,
-        "CutMix: alpha of the Beta distribution for the size of the patch that is taken from "
-        "another picture. 0 = off.",
+        "Alpha of the Beta distribution for the size of the patch that is taken from another "
+        "picture. 0 = off.",
         low=0,
         high=2,
         rare=True,
@@ -135,8 +135,7 @@ class Config:
     )
     progressive: str = setting(
         "off",
-        "Progressive resizing: smaller pictures in the first epochs, which are then faster (for "
-        "convolutional networks).",
+        "Smaller pictures in the first epochs, which are then faster (for convolutional networks).",
         choices=("off", "on"),
         rare=True,
         label="Progressive resizing",
