@@ -5,17 +5,19 @@ Every refusal is a gr.Error with a sentence; whatever changes something for ever
 whether training is on.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from demos import page
 from demos.serving.lab import Lab
-from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from training.recipe import SettingsError
 from training.runs import job
 from training.runs.checkpoint import CheckpointError
-from training.runs.run import ENDED, Run, lock
+from training.runs.run import ENDED, JsonValue, Run, lock
 
 
 class Actions:
@@ -34,7 +36,7 @@ class Actions:
             )
         return run
 
-    def start(self, recipe_name: str, settings: dict[str, Any]) -> str:
+    def start(self, recipe_name: str, settings: Mapping[str, object]) -> str:
         page.refuse_unless(self.lab.training)
         if not isinstance(settings, dict):
             raise gr.Error('The settings must be a JSON object, such as {"epochs": 2}.')
@@ -53,7 +55,7 @@ class Actions:
         page.refuse_unless(self.lab.training)
         return {"state": job.stop(self.find(run_id))}
 
-    def status(self, run_id: str) -> dict[str, Any]:
+    def status(self, run_id: str) -> dict[str, JsonValue]:
         run = self.find(run_id)
         status = run.status
         return {
@@ -76,13 +78,13 @@ class Actions:
                     raise gr.Error(f"{slot.title} uses this model now. Roll back, then delete it.")
             run.delete()
 
-    def slot(self, name: str) -> ModelSlot[Any]:
+    def slot(self, name: str) -> ModelSlot[Predictor]:
         slots = self.lab.slots
         if str(name) not in slots:
             raise gr.Error(f"There is no slot {name!r}. The slots are: {', '.join(slots)}.")
         return slots[name]
 
-    def checkpoints(self, slot: str) -> list[dict[str, Any]]:
+    def checkpoints(self, slot: str) -> list[dict[str, str | bool]]:
         found = self.slot(slot)
         active_id = found.active_id
         return [
@@ -90,7 +92,7 @@ class Actions:
             for each in found.list_checkpoints()
         ]
 
-    def swap(self, slot: str, checkpoint_id: str) -> dict[str, Any]:
+    def swap(self, slot: str, checkpoint_id: str) -> dict[str, str]:
         """{active, name}, and `error` where the checkpoint was refused and the old one stays."""
         page.refuse_unless(self.lab.training)
         found = self.slot(slot)
@@ -121,7 +123,7 @@ class Actions:
 
 
 def endpoints(actions: Actions) -> None:
-    """The API: names and first outputs are a promise."""
+    """The API: names and first outputs are a promise. Their types are what Gradio makes of JSON."""
 
     def start_run(recipe: str, settings: dict[str, Any]) -> str:
         """Starts a fine-tune and returns its run id; settings {"continue": id} continues a run."""
@@ -144,4 +146,4 @@ def endpoints(actions: Actions) -> None:
         return actions.swap(slot, checkpoint)
 
     for endpoint in (start_run, run_status, stop_run, list_checkpoints, swap):
-        gr.api(endpoint, api_name=endpoint.__name__)
+        api(endpoint, api_name=endpoint.__name__)

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -17,29 +17,32 @@ class Classifier(Predictor, Protocol):
     trained_on: str
 
 
+Seen = TypeVar("Seen")
+
+
 @dataclass(frozen=True)
-class Answer:
+class Answer(Generic[Seen]):
     confidences: dict[str, float]  # words to share, the surest first
     label: str  # the data set's own name
     checkpoint: str  # its id
     name: str  # the checkpoint's, as a person reads it
     trained_on: str
     milliseconds: float  # preprocessing and prediction
-    seen: Any  # what the model was given, after preprocessing
+    seen: Seen  # what the model was given, after preprocessing
 
     @classmethod
     def of(
         cls,
-        held: Held[Any],
+        held: Held[Classifier],
         scores: np.ndarray,
         seconds: float,
-        seen: Any,
+        seen: Seen,
         words: Callable[[str], str],
         top: int | None = None,
-    ) -> "Answer":
+    ) -> "Answer[Seen]":
         """From (labels,) probabilities of a `Classifier`; `words` turns a label into what a person
         reads, `seconds` is what preprocessing and prediction took."""
-        classifier: Classifier = held.predictor
+        classifier = held.predictor
         order = np.argsort(-scores)[:top]
         return cls(
             confidences={words(classifier.labels[i]): float(scores[i]) for i in order},
@@ -52,7 +55,7 @@ class Answer:
         )
 
     @property
-    def json(self) -> dict[str, Any]:
+    def json(self) -> dict[str, str | float]:
         return {
             "label": self.label,
             "checkpoint": self.checkpoint,

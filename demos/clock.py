@@ -7,12 +7,12 @@ touched.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from demos import run_views
 from demos.serving.lab import Lab
@@ -62,19 +62,19 @@ class Part:
     asked again when `sign`, a text, is another one."""
 
     sign: Callable[[Moment], str]
-    show: Callable[[Moment], list[Any]]
-    outputs: list[Any]
+    show: Callable[[Moment], list[object]]
+    outputs: Sequence[Component]
 
 
-def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None], list[Any]]:
+def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None], list[object]]:
     """What a tick calls with the chosen run's id and the signs that it got last: the signs now,
     then the values of all outputs, skipped where the sign is still the same."""
 
-    def look(run_id: str | None, seen: str | None) -> list[Any]:
+    def look(run_id: str | None, seen: str | None) -> list[object]:
         moment = Moment(lab, run_id)
         before = (seen or "").split()
-        now = []
-        values = []
+        now: list[str] = []
+        values: list[object] = []
         for number, part in enumerate(parts):
             now.append(hashlib.blake2b(part.sign(moment).encode(), digest_size=6).hexdigest())
             same = before[number : number + 1] == now[-1:]

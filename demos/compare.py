@@ -3,7 +3,7 @@ another one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import gradio as gr
 from gradio.components import Component
@@ -11,20 +11,22 @@ from gradio.components import Component
 from demos import page, slot_view
 from demos.clock import Part
 from demos.serving.lab import Lab
-from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from demos.slot_view import NO_OTHER, NOTHING, SlotView
+
+Brought = TypeVar("Brought")  # a picture, a sound ...
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(Generic[Brought]):
     """How a tab opens what a person brings: `read(path)` opens it, `refusal` is what that raises,
     with a sentence; `empty` is said where there is nothing yet."""
 
     empty: str
-    read: Callable[[str], Any]
+    read: Callable[[str], Brought]
     refusal: type[Exception]
 
-    def open(self, path: str | None, chosen: tuple[str, ...]) -> tuple[Any, list[str]]:
+    def open(self, path: str | None, chosen: tuple[str, ...]) -> tuple[Brought | None, list[str]]:
         """What a person brought, None where there is nothing to answer to; and what is shown for
         each checkpoint until it answers."""
         try:
@@ -36,15 +38,15 @@ class Question:
 
 
 def ask_each(
-    question: Question,
-    answer: Callable[[Any, str], tuple[dict[str, float], str]],
+    question: Question[Brought],
+    answer: Callable[[Brought, str], tuple[dict[str, float], str]],
     path: str | None,
     *chosen: str,
-) -> list[Any]:
+) -> list[object]:
     """For each checkpoint asked a gr.Label's value, and HTML of what it saw or heard; a sentence
     where there is none. `answer(brought, checkpoint)` gives both, and may raise SwapError."""
     brought, texts = question.open(path, chosen)
-    shown: list[Any] = []
+    shown: list[object] = []
     for checkpoint, text in zip(chosen, texts, strict=True):
         label = None
         if brought is not None and checkpoint != NOTHING:
@@ -63,9 +65,9 @@ class Compare:
 
     def __init__(
         self,
-        slot: ModelSlot[Any],
+        slot: ModelSlot[Predictor],
         empty: str,
-        ask: Callable[..., Any],
+        ask: Callable[..., object],
         bars: Callable[[str], gr.Label] | None = None,
     ):
         self.ask = ask
@@ -93,9 +95,11 @@ class Compare:
     ) -> Part:
         """Asks when `source` changes, on the button, and when another checkpoint is chosen; `stop`
         ends an answer in its midst, `more` are further inputs. Returns what changes by itself."""
-        live: dict[str, Any] = dict(
-            api_visibility="private", show_progress="hidden", trigger_mode="always_last"
-        )
+        live: page.Listening = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+        }
         inputs = [source, self.view.chooser, self.other, *more]
         asked = [source.change, ask.click, self.view.chooser.input, self.other.input]
         answering = gr.on(asked, self.ask, inputs, self.outputs, **live)

@@ -6,16 +6,18 @@ import html
 import io
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeAlias, TypedDict
 
 import gradio as gr
 from gradio.components.label import LabelData
+from gradio.data_classes import FileData, ImageData
 from gradio.processing_utils import save_base64_to_cache
+from gradio.themes import Base, Soft
 from gradio.utils import is_in_or_equal
 from PIL import Image
 
 from demos.serving.lab import Lab
-from demos.serving.model_slot import EMPTY, ModelSlot
+from demos.serving.model_slot import EMPTY, ModelSlot, Predictor
 from training import device
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
@@ -41,9 +43,18 @@ HEAD = """<style>@media (max-width: 480px) {
 CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
-def theme() -> gr.themes.Base:
+class Listening(TypedDict, total=False):
+    """How an event of the page is answered: further arguments of its listener."""
+
+    api_visibility: Literal["public", "private", "undocumented"]
+    show_progress: Literal["full", "minimal", "hidden"]
+    trigger_mode: Literal["once", "multiple", "always_last"]
+    queue: bool
+
+
+def theme() -> Base:
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
-    made = gr.themes.Soft(
+    made = Soft(
         primary_hue="indigo", neutral_hue="slate", radius_size="md", font=FONTS, font_mono=mono
     )
     # The theme's own is too pale on white. (Its `set` would reset the backgrounds.)
@@ -51,7 +62,9 @@ def theme() -> gr.themes.Base:
     return made
 
 
-def _keep_upload(component: gr.Image | gr.Audio, payload: Any) -> str | None:
+def _keep_upload(
+    component: gr.Image | gr.Audio, payload: FileData | ImageData | None
+) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
     if payload is None:
@@ -71,27 +84,45 @@ def _keep_upload(component: gr.Image | gr.Audio, payload: Any) -> str | None:
 class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
 
-    def preprocess(self, payload: Any) -> str | None:
+    def preprocess(self, payload: ImageData | None) -> str | None:
         return _keep_upload(self, payload)
 
 
 class _Recording(gr.Audio):
     is_template = True  # drawn by the browser as gr.Audio
 
-    def preprocess(self, payload: Any) -> str | None:
+    def preprocess(self, payload: FileData | None) -> str | None:
         return _keep_upload(self, payload)
 
 
-def photo(**more: Any) -> gr.Image:
+def photo(
+    label: str | None = None,
+    elem_id: str | None = None,
+    sources: list[Literal["upload", "webcam", "clipboard"]] | None = None,
+    height: int | None = None,
+) -> gr.Image:
     """A picture as the file that was uploaded: 16-bit, CMYK, alpha and broken ones are for
     `load_picture`."""
-    return _Photo(type="filepath", image_mode=None, **more)
+    return _Photo(
+        type="filepath",
+        image_mode=None,
+        label=label,
+        elem_id=elem_id,
+        sources=sources,
+        height=height,
+    )
 
 
-def recording(**more: Any) -> gr.Audio:
+def recording(
+    label: str | None = None,
+    elem_id: str | None = None,
+    sources: list[Literal["upload", "microphone"]] | None = None,
+) -> gr.Audio:
     """A sound as the file that was uploaded or recorded: what it holds is for `load_sound` to find
     out. No button shares it: a voice goes nowhere by a slip of the finger."""
-    return _Recording(type="filepath", buttons=["download"], **more)
+    return _Recording(
+        type="filepath", buttons=["download"], label=label, elem_id=elem_id, sources=sources
+    )
 
 
 def open_picture(path: str | None) -> Image.Image:
@@ -104,26 +135,31 @@ def open_picture(path: str | None) -> Image.Image:
         raise gr.Error(str(error)) from error
 
 
+Choice: TypeAlias = str | int | float | list[str | int | float] | None  # of a gr.Dropdown
+
+
 class _Chooser(gr.Dropdown):
     is_template = True  # drawn by the browser as gr.Dropdown
 
-    def preprocess(self, payload: Any) -> Any:
+    def preprocess(self, payload: Choice) -> Choice:
         """As it was chosen. The list comes and grows by the page's clock, which the server's own
         list does not hear of; what there is to choose from, the slot knows."""
         return payload
 
 
-def chooser(chosen: tuple[str, str], label: str, **more: Any) -> gr.Dropdown:
+def chooser(chosen: tuple[str, str], label: str, elem_id: str | None = None) -> gr.Dropdown:
     """A list of checkpoints, with `chosen` (its words, its value) alone until the clock fills
     it."""
-    return _Chooser([chosen], value=chosen[1], label=label, interactive=True, **more)
+    return _Chooser([chosen], value=chosen[1], label=label, interactive=True, elem_id=elem_id)
 
 
 class _Verdict(gr.Label):
     is_template = True  # drawn by the browser as gr.Label
     unsure = 0.0
 
-    def postprocess(self, value: Any) -> Any:
+    def postprocess(
+        self, value: dict[str | float, float] | str | int | float | None
+    ) -> LabelData | dict | None:
         """The bars as ever; the large name only where the model is sure of it."""
         shown = super().postprocess(value)
         if isinstance(shown, LabelData) and shown.confidences:
@@ -132,10 +168,15 @@ class _Verdict(gr.Label):
         return shown
 
 
-def verdict(unsure: float, **more: Any) -> gr.Label:
+def verdict(
+    unsure: float,
+    label: str | None = None,
+    num_top_classes: int | None = None,
+    elem_id: str | None = None,
+) -> gr.Label:
     """The answers of a classifier as bars; below the share `unsure` the first one is not written
     large."""
-    made = _Verdict(**more)
+    made = _Verdict(label=label, num_top_classes=num_top_classes, elem_id=elem_id)
     made.unsure = unsure
     return made
 
@@ -215,7 +256,7 @@ def seconds_left(run: Run) -> float | None:
     return pace * (events[-1]["total"] - events[-1]["step"])
 
 
-def choices(slot: ModelSlot[Any]) -> list[tuple[str, str]]:
+def choices(slot: ModelSlot[Predictor]) -> list[tuple[str, str]]:
     """For a dropdown: what is in use now, then every checkpoint of the slot."""
     listed = slot.list_checkpoints()
     active_id = slot.active_id
@@ -224,7 +265,7 @@ def choices(slot: ModelSlot[Any]) -> list[tuple[str, str]]:
     return [(in_use, "active"), *((each.title, each.id) for each in listed)]
 
 
-def banner(slot: ModelSlot[Any]) -> str:
+def banner(slot: ModelSlot[Predictor]) -> str:
     """What the last run did to this slot, in a sentence."""
     if slot.notice:
         return notice(html.escape(slot.notice), "bad")

@@ -124,8 +124,8 @@ def queue(waiting: list[Run]) -> str:
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Loss (smoothed) and held-out score, both over steps, at most some 300 points; a lone point is
     no line yet."""
-    losses = []
-    held = []
+    losses: list[dict[str, float]] = []
+    held: list[dict[str, float]] = []
     smooth = None
     unit = 100 if _metric(run).share else 1
     for event in run.events() if run else ():
@@ -137,12 +137,14 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         elif "score" in event:
             held.append({"step": event["step"], "score": round(event["score"] * unit, 4)})
     every = max(1, len(losses) // 300)
+    return _frame("loss", losses[::-1][::every][::-1]), _frame("score", held)
+
+
+def _frame(name: str, points: list[dict[str, float]]) -> pd.DataFrame:
     # floats also where there are none: the plot takes what an empty table holds for words, and its
     # axis stays so
-    return tuple(
-        pd.DataFrame(points if len(points) > 1 else [], columns=["step", name], dtype=float)
-        for name, points in (("loss", losses[::-1][::every][::-1]), ("score", held))
-    )
+    shown = points if len(points) > 1 else []
+    return pd.DataFrame(shown, columns=["step", name], dtype=float)
 
 
 def history(runs: list[Run]) -> pd.DataFrame:

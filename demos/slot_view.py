@@ -2,13 +2,14 @@
 back."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 import gradio as gr
+from gradio.components import Component
 
 from demos import page
 from demos.clock import Moment, Part
-from demos.serving.model_slot import Held, ModelSlot, SwapError
+from demos.serving.model_slot import Held, ModelSlot, Predictor, SwapError
 
 NOTHING = "nothing"  # no second checkpoint to compare with
 NO_OTHER = ("Nothing", NOTHING)  # as the page offers it
@@ -17,7 +18,7 @@ NO_OTHER = ("Nothing", NOTHING)  # as the page offers it
 class SlotView:
     """A chooser, a banner, Roll back and Back to built-in, laid out where it is made."""
 
-    def __init__(self, slot: ModelSlot[Any]):
+    def __init__(self, slot: ModelSlot[Predictor]):
         self.slot = slot
         self.chooser = page.chooser(("In use", "active"), "Model", elem_id=f"chooser-{slot.name}")
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
@@ -40,10 +41,10 @@ class SlotView:
     def wire(
         self,
         training: bool,
-        again: Callable[..., Any],
-        inputs: list[Any],
-        outputs: list[Any],
-        **how: Any,
+        again: Callable[..., object],
+        inputs: list[Component],
+        outputs: list[Component],
+        **how: Unpack[page.Listening],
     ) -> None:
         """The buttons put another checkpoint in the slot, for everybody; then the question is asked
         again."""
@@ -58,7 +59,7 @@ class SlotView:
 
 
 def _make_change(
-    slot: ModelSlot[Any], act: Callable[[], Held[Any]], training: bool
+    slot: ModelSlot[Predictor], act: Callable[[], Held[Predictor]], training: bool
 ) -> Callable[[], None]:
     """What a button does that puts another checkpoint in the slot."""
 
@@ -82,8 +83,8 @@ def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] 
             [moment.signature, *((slot.active_id, slot.previous, slot.notice) for slot in slots)]
         )
 
-    def show(_: Moment) -> list[Any]:
-        values: list[Any] = []
+    def show(_: Moment) -> list[object]:
+        values: list[object] = []
         for slot in slots:
             has_other = bool(slot.embedded_id) and slot.active_id != slot.embedded_id
             values += [

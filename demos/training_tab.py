@@ -6,13 +6,15 @@ the same after a reload, on a second page, and after the app was killed and star
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
-from demos import run_views
+from demos import page, run_views
 from demos.actions import Actions
 from demos.clock import Moment, Part
 from training import recipe
@@ -20,6 +22,10 @@ from training.recipe import Recipe
 from training.runs import checkpoint, job
 
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
+
+
+# A recipe's: what holds it, and its components by their settings.
+Form = tuple[gr.Column, dict[str, Component]]
 
 
 # -- the form: made from the config's fields -------------------------------------------------------
@@ -32,9 +38,9 @@ class _Number(gr.Number):
         return payload
 
 
-def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.components.Component:
+def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Component:
     meta = f.metadata
-    common = dict(
+    common: dict[str, Any] = dict(
         label=meta["label"] or f.name.replace("_", " ").capitalize(),
         info=meta["help"],
         interactive=True,
@@ -68,10 +74,10 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> gr.c
     return gr.Textbox(f.default, max_lines=1, **common)
 
 
-def _make_form(made: Recipe) -> dict[str, gr.components.Component]:
+def _make_form(made: Recipe) -> dict[str, Component]:
     fields = [f for f in dataclasses.fields(made.config) if not f.metadata["local"]]
     local = {f.name for f in dataclasses.fields(made.config) if f.metadata["local"]}
-    inputs = {}
+    inputs: dict[str, Component] = {}
     with gr.Row():  # two a row where there is room for two
         for f in (f for f in fields if not f.metadata["rare"]):
             inputs[f.name] = _make_field(f, local, made.name)
@@ -93,7 +99,7 @@ def _hideable(made: Recipe) -> list[str]:
     ]
 
 
-def _read_form(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+def _read_form(names: Iterable[str], values: Iterable[object]) -> dict[str, object]:
     """Settings as the command would be given them: of several checkpoints, one text."""
     return {
         name: ",".join(value) if isinstance(value, list) else value
@@ -101,7 +107,7 @@ def _read_form(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def _show_used(made: Recipe, settings: dict[str, Any]) -> list[Any]:
+def _show_used(made: Recipe, settings: Mapping[str, object]) -> list[object]:
     """Shows of the hideable settings those that count beside the others as they are filled in."""
     used = recipe.find_used(recipe.parse_draft(made.config, settings))
     return [gr.update(visible=name in used) for name in _hideable(made)]
@@ -112,7 +118,7 @@ def _naming(made: Recipe) -> list[dataclasses.Field]:
     return [f for f in dataclasses.fields(made.config) if f.metadata["offers"] is not None]
 
 
-def _proposed(made: Recipe, runs: Path) -> list[dict[str, Any]]:
+def _proposed(made: Recipe, runs: Path) -> list[object]:
     """For each setting that names checkpoints, every one that a run of this recipe can start from
     or be taught by."""
     found = []
@@ -153,13 +159,13 @@ BUTTONS = {
 
 
 def build(
-    actions: Actions, demos: list[Any], tabs: gr.Tabs, selected: gr.Textbox
+    actions: Actions, demos: list[ModuleType], tabs: gr.Tabs, selected: gr.Textbox
 ) -> tuple[gr.Dropdown, list[Part]]:
     """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe
     chooser, and what changes by itself."""
     if not actions.lab.training:
         gr.Markdown(how_to_train(actions.lab.why_not, actions.lab.on_space))
-    forms = {}
+    forms: dict[str, Form] = {}
     with gr.Row():
         with gr.Column(scale=2, min_width=300, visible=actions.lab.training):
             titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
@@ -264,11 +270,15 @@ def _live_view(training: bool) -> dict[str, Any]:
 def _wire_form(
     actions: Actions,
     chooser: gr.Dropdown,
-    forms: dict[str, Any],
+    forms: dict[str, Form],
     start: gr.Button,
-    selected: gr.State,
+    selected: gr.Textbox,
 ) -> None:
-    quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
+    quiet: page.Listening = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "queue": False,
+    }
     recipes = {name: recipe.load(name) for name in forms}
     hideable = {
         name: [inputs[field] for field in _hideable(recipes[name])]
@@ -282,7 +292,7 @@ def _wire_form(
         for field, component in inputs.items()
     ]
 
-    def read(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    def read(name: str, values: Sequence[object]) -> dict[str, object]:
         """One recipe's settings of the values of all forms."""
         own = [
             (field, value)
@@ -291,13 +301,13 @@ def _wire_form(
         ]
         return _read_form(*zip(*own, strict=True))
 
-    def choose(chosen: str, *values: Any) -> list[Any]:
-        shown = [gr.update(visible=name == chosen) for name in forms]
+    def choose(chosen: str, *values: object) -> list[object]:
+        shown: list[object] = [gr.update(visible=name == chosen) for name in forms]
         for name, made in recipes.items():
             shown += _show_used(made, read(name, values))
         return shown
 
-    def begin(name: str, *values: Any) -> str:
+    def begin(name: str, *values: object) -> str:
         settings = read(name, values)
         used = recipe.find_used(recipe.parse_draft(recipes[name].config, settings))
         # What is hidden was perhaps filled in before: it must neither count nor be refused.
@@ -311,7 +321,7 @@ def _wire_form(
 
 
 def _show_used_when_left(
-    made: Recipe, inputs: dict[str, gr.components.Component], hideable: list[Any]
+    made: Recipe, inputs: dict[str, Component], hideable: list[Component]
 ) -> None:
     """Shows what counts whenever a setting was changed: a choice at once, a number or a text when
     it is left, and not at every key. (A Dropdown tells of a choice twice by `input`.)"""
@@ -320,6 +330,7 @@ def _show_used_when_left(
         if isinstance(component, gr.Dropdown):
             triggers.append(component.change)
         else:
+            assert isinstance(component, gr.Number | gr.Textbox)  # as `_make_field` makes them
             triggers += [component.submit, component.blur]
     gr.on(
         triggers,
@@ -335,7 +346,7 @@ def _show_used_when_left(
 
 
 def _wire_buttons(
-    actions: Actions, view: dict[str, Any], selected: gr.State, tabs: gr.Tabs
+    actions: Actions, view: dict[str, Any], selected: gr.Textbox, tabs: gr.Tabs
 ) -> None:
     def shown(run_id: str | None) -> str:
         """The run that the page shows, also where nobody chose one."""
@@ -391,7 +402,7 @@ def _progress_sign(moment: Moment) -> str:
     )
 
 
-def _progress(moment: Moment, training: bool) -> list[Any]:
+def _progress(moment: Moment, training: bool) -> list[object]:
     loss, score = run_views.curves(run := moment.run)
     return [
         run_views.status(run, training),
@@ -408,7 +419,7 @@ def _standing_sign(moment: Moment, actions: Actions) -> str:
     return repr([moment.run and moment.run.id, moment.signature, active])
 
 
-def _standing(moment: Moment, names: list[str], actions: Actions) -> list[Any]:
+def _standing(moment: Moment, names: list[str], actions: Actions) -> list[object]:
     runs = moment.runs
     run = moment.run
     slot = actions.lab.slots.get(run.slot) if run else None

@@ -6,6 +6,10 @@ TRANSFER_LAB_PRECISION=float32 keeps this process, and the jobs that it starts, 
 import functools
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 from training.wording import counted
 
@@ -32,6 +36,21 @@ def device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+# transformers wraps its networks' own `to` so that a type checker takes it for a function of
+# something else: these two call it on what is any module to them.
+def move(model: "nn.Module") -> None:
+    """Puts a network on the device, in place."""
+    model.to(device())
+
+
+def lay_out_for_pictures(model: "nn.Module") -> None:
+    """Lays a network's weights out as pictures lie in memory, in place: a convolution need not turn
+    them."""
+    import torch
+
+    model.to(memory_format=torch.channels_last)
 
 
 def cores() -> int:

@@ -16,7 +16,7 @@ import transformers
 from training import recipe
 from training.judge.records import Report
 from training.judge.report import FILE, describe
-from training.learn.backbone import open_start
+from training.learn.backbone import open_checkpoint
 from training.recipe import Recipe
 from training.runs.run import write_json
 
@@ -43,7 +43,8 @@ def find_checkpoint(name: str, runs: Path, slot: str) -> Path:
     SettingsError, CheckpointError."""
     if (Path(name) / "config.json").is_file():
         return Path(name)
-    return open_start(name, runs, slot).checkpoint.path
+    found, _ = open_checkpoint(name, runs, slot)
+    return found.path
 
 
 def print_report(report: Report, folder: Path | None) -> None:

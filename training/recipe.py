@@ -26,10 +26,11 @@ Default = TypeVar("Default", str, int, float)
 class IsDataclass(Protocol):
     """What a config is: a frozen dataclass whose fields are made by `setting`."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
 
 
-# This module is the ground and knows neither runs nor reports: a recipe names its own types.
+# This module is the ground and knows neither runs nor reports: a recipe names its own types. Of one
+# that is found by its name they are not known (`Any`).
 ConfigT = TypeVar("ConfigT", bound=IsDataclass)
 RunT = TypeVar("RunT")
 ReportT = TypeVar("ReportT")
@@ -136,7 +137,7 @@ def of_slot(slot: str) -> Recipe[Any, Any, Any]:
     raise SettingsError(f"There is no slot named {slot!r}.")
 
 
-def parse(config: type[ConfigT], values: Mapping[str, Any], local: bool = True) -> ConfigT:
+def parse(config: type[ConfigT], values: Mapping[str, object], local: bool = True) -> ConfigT:
     """A checked config from loose values (strings from flags, numbers from a form).
 
     `local=False` is for the page and the API: settings that name paths of this machine are refused.
@@ -153,12 +154,13 @@ def parse(config: type[ConfigT], values: Mapping[str, Any], local: bool = True) 
                 f"{name} names a path of this machine, which only the command line may do."
             )
     result = config(**{name: _check(fields[name], value) for name, value in values.items()})
-    if hasattr(result, "check"):
-        result.check(local)
+    check = getattr(result, "check", None)
+    if check is not None:
+        check(local)
     return result
 
 
-def parse_draft(config: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+def parse_draft(config: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
     """A config of a form that is still being filled in: a value that cannot be used, because it is
     half typed or out of its range, counts as its default; nothing is refused."""
     usable = {}
@@ -223,36 +225,44 @@ class _Watched:
         return getattr(self._config, name)
 
 
-def _check(f: dataclasses.Field, value: Any) -> Any:
+def _check(f: dataclasses.Field, value: object) -> str | int | float:
     meta = f.metadata
-    kind = f.type
+    kind = _kind(f)
     if kind is str:
-        value = "" if value is None else str(value).strip()
+        checked = "" if value is None else str(value).strip()
     else:
-        try:
-            number = float(value)
-            ok = (
-                math.isfinite(number)
-                and not isinstance(value, bool)
-                and (kind is float or number == int(number))
-            )
-        except (TypeError, ValueError, OverflowError):
-            ok = False
-        if not ok:
+        number = _read_number(value)
+        if number is None or (kind is int and number != int(number)):
             want = "a whole number" if kind is int else "a number"
             raise SettingsError(f"{f.name} is {value!r}: it must be {want}.")
-        value = kind(number)
+        checked = int(number) if kind is int else number
         low = meta["low"]
         high = meta["high"]
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise SettingsError(
-                f"{f.name} is {_plain(value)}: it must be from {_plain(low)} to {_plain(high)}."
-            )
-    if meta["choices"] and value not in meta["choices"]:
+        if (low is not None and checked < low) or (high is not None and checked > high):
+            allowed = f"from {_plain(meta['low'])} to {_plain(meta['high'])}"
+            raise SettingsError(f"{f.name} is {_plain(checked)}: it must be {allowed}.")
+    if meta["choices"] and checked not in meta["choices"]:
         raise SettingsError(
-            f"{f.name} is {value!r}: it must be one of {', '.join(meta['choices'])}."
+            f"{f.name} is {checked!r}: it must be one of {', '.join(meta['choices'])}."
         )
-    return value
+    return checked
+
+
+def _kind(f: dataclasses.Field) -> type:
+    """str, int or float: configs do not put their annotations off, which would make texts of
+    them."""
+    assert isinstance(f.type, type)
+    return f.type
+
+
+def _read_number(value: Any) -> float | None:
+    """None where it is no finite number; True and False are none, though Python counts with
+    them."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, bool) else None
 
 
 def _flag(name: str) -> str:
@@ -278,6 +288,6 @@ def add_flags(parser: argparse.ArgumentParser, config: type[IsDataclass]) -> Non
             _flag(f.name),
             dest=f.name,
             default=argparse.SUPPRESS,
-            metavar="CHOICE" if meta["choices"] else METAVARS[f.type],
+            metavar="CHOICE" if meta["choices"] else METAVARS[_kind(f)],
             help=(text + f" [{default}]" * bool(default)).replace("%", "%%"),
         )

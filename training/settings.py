@@ -10,7 +10,19 @@ from typing import Any, Protocol
 from training.recipe import SettingsError, setting
 from training.wording import counted
 
-When = Callable[[Any], bool]  # of a recipe's config: whether a setting does anything in it
+# Of a recipe's config, whether a setting does anything in it. Any: it reads of a config what it
+# needs, which other recipes' configs need not have.
+When = Callable[[Any], bool]
+
+
+class Sourced(Protocol):
+    """What all configs have in common."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def folder(self) -> str: ...
 
 
 class FineTuning(Protocol):
@@ -46,10 +58,22 @@ class FineTuning(Protocol):
     def data_name(self) -> str: ...
 
 
+class Cropping(FineTuning, Protocol):
+    """Of recipes whose examples are pictures."""
+
+    @property
+    def augmentation(self) -> str: ...
+
+
+class HoldingOut(Protocol):
+    @property
+    def holdout(self) -> float: ...
+
+
 # -- when a setting counts -------------------------------------------------------------------------
 # They hang on nothing that is itself without effect: what a person left behind in a setting that is
 # hidden now must not show or hide another one.
-def from_hub(config: Any) -> bool:
+def from_hub(config: Sourced) -> bool:
     return config.source == "hub"
 
 
@@ -72,11 +96,11 @@ def opens_checkpoint(config: FineTuning) -> bool:
     return not makes_network(config)
 
 
-def crops_pictures(config: Any) -> bool:
+def crops_pictures(config: Cropping) -> bool:
     return trains_backbone(config) and config.augmentation != "none"
 
 
-def validates(config: Any) -> bool:
+def validates(config: HoldingOut) -> bool:
     return config.holdout > 0
 
 
@@ -364,7 +388,7 @@ def crop(default: float) -> float:
 
 
 # -- a config as a whole ---------------------------------------------------------------------------
-def check_folder(config: Any, local: bool) -> None:
+def check_folder(config: Sourced, local: bool) -> None:
     """Own data: a folder, named by the command line alone. Raises SettingsError."""
     if (config.source == "folder") != bool(config.folder):
         raise SettingsError(

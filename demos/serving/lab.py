@@ -11,7 +11,8 @@ from demos.serving.model_slot import ModelSlot
 @dataclass(frozen=True)
 class Lab:
     runs: Path  # the directory in which runs are kept; it may not exist yet
-    slots: dict[str, ModelSlot[Any]]  # by the names that the API promises
+    # By the names that the API promises. Any: each tab knows the predictor of its own slots.
+    slots: dict[str, ModelSlot[Any]]
     training: bool = True  # whether the page may start runs and swap checkpoints
     why_not: str = ""  # a sentence, where training is off
     on_space: bool = False  # whether this is a Hugging Face Space, which everybody shares

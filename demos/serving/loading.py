@@ -10,24 +10,35 @@ import copy
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from weakref import WeakValueDictionary
 
-from training.device import device
+from training.device import move
 from training.runs import checkpoint
+from training.runs.run import JsonValue
+
+if TYPE_CHECKING:  # the page starts without torch
+    from transformers import PreTrainedModel
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
+
+Network = TypeVar("Network", bound="PreTrainedModel")
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 # what a config says beside id2label that is not about its network
 NOTES = ("label2id", "trained_on", "mirrored")
 # networks in use, by their class and their config
-_loaded: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
+_loaded: "WeakValueDictionary[tuple[str, str], PreTrainedModel]" = WeakValueDictionary()
 
 
 class SwapError(ValueError):
     """A checkpoint was refused; the text says why. The one before still answers."""
 
 
-def load_checked(model_class: Any, path: Path) -> Any:
+@overload
+def load_checked(model_class: type[Network], path: Path) -> Network: ...
+@overload
+def load_checked(model_class: "type[_BaseAutoModelClass]", path: Path) -> "PreTrainedModel": ...
+def load_checked(model_class: Any, path: Path) -> "PreTrainedModel":
     """`from_pretrained`, float32, on the device, that refuses what it would only warn of. Raises
     SwapError with the reason."""
     from safetensors import SafetensorError
@@ -51,7 +62,7 @@ def load_checked(model_class: Any, path: Path) -> Any:
         if name not in (*NOTES, "id2label", "dtype", "transformers_version")
     }
     network |= {
-        "labels": len(config.get("id2label") or ()),
+        "labels": len(_labels(config)),
         "notes": [name for name in NOTES if name in config],
     }
     kind = f"{model_class.__module__}.{model_class.__name__}", json.dumps(network, sort_keys=True)
@@ -71,11 +82,17 @@ def load_checked(model_class: Any, path: Path) -> Any:
             "rate)"
         )
     _loaded[kind] = model
-    # moved here, once: whatever a predictor derives from the network is then in the same place
-    return model.eval().to(device())
+    model.eval()
+    move(model)  # once: whatever a predictor derives from the network is then in the same place
+    return model
 
 
-def _open(model_class: Any, path: Path, weights: list[Path]) -> Any:
+def _labels(config: dict[str, JsonValue]) -> dict[str, str]:
+    """By number; empty where there are none."""
+    return cast(dict[str, str], config.get("id2label") or {})
+
+
+def _open(model_class: Any, path: Path, weights: list[Path]) -> "PreTrainedModel":
     import torch
     from safetensors import safe_open
     from transformers.utils import logging
@@ -104,7 +121,9 @@ def _open(model_class: Any, path: Path, weights: list[Path]) -> Any:
     return model
 
 
-def _copy(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
+def _copy(
+    other: "PreTrainedModel | None", weights: list[Path], config: dict[str, JsonValue]
+) -> "PreTrainedModel | None":
     """A network like `other` with these weights; None where there is none, or they are not exactly
     its own. (Some networks, such as ViTs, are saved by other names than they have: these are loaded
     as if nothing was there.)"""
@@ -135,8 +154,8 @@ def _copy(other: Any, weights: list[Path], config: dict[str, Any]) -> Any:
     for note in set(NOTES) & set(config):
         setattr(made.config, note, config[note])
     made.name_or_path = made.config._name_or_path = str(weights[0].parent)
-    if config.get("id2label"):
-        made.config.id2label = {int(number): label for number, label in config["id2label"].items()}
+    if labels := _labels(config):
+        made.config.id2label = {int(number): label for number, label in labels.items()}
     return made
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from demos.serving.loading import SwapError
 from demos.serving.shelf import Shelf, size_of
@@ -40,7 +40,7 @@ class Predictor(Protocol):
         """Answers once, to a blank input. Raises SwapError with what is wrong with the answer."""
 
 
-P = TypeVar("P", bound=Predictor)
+P = TypeVar("P", bound=Predictor, covariant=True)
 Answer = TypeVar("Answer")
 
 
@@ -68,7 +68,7 @@ class ModelSlot(Generic[P]):
         load: Callable[[Path], P],
         runs: Path,
         title: str = "",
-        shelf: Shelf | None = None,
+        shelf: Shelf[Held[Any]] | None = None,
     ):
         """`load` makes a predictor of a checkpoint's directory; slots of one app share a shelf."""
         self.name = name
@@ -77,7 +77,7 @@ class ModelSlot(Generic[P]):
         self.title = title or name.capitalize()
         self.notice = ""  # what a person should know: why the choice of last time is not there
         self._held: Held[P] | None = None
-        self._shelf = shelf or Shelf()
+        self._shelf: Shelf[Held[P]] = shelf or Shelf()
         self._lock = threading.RLock()  # swaps and loads, one at a time; predictions take no lock
 
     # -- answering ---------------------------------------------------------------------------------

@@ -7,11 +7,14 @@ models or too few small ones.
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import psutil
 
 from training.device import device
+
+if TYPE_CHECKING:  # the page starts without torch
+    from torch import nn
 
 SHARE = 0.25  # of the free memory: the rest is for the models in use, training jobs, and pictures
 CONTAINER = Path("/sys/fs/cgroup/memory.max")
@@ -27,15 +30,18 @@ class Loaded(Protocol):
     def bytes(self) -> int: ...
 
 
-class Shelf:
+LoadedT = TypeVar("LoadedT", bound=Loaded)
+
+
+class Shelf(Generic[LoadedT]):
     def __init__(self, budget: int | None = None):
         """`budget` is in bytes; None means a SHARE of the memory that is free when the first
         checkpoint comes, since asking a GPU needs torch, which the page starts without."""
         self._budget = budget
-        self._held: OrderedDict[str, Any] = OrderedDict()  # the most recently used one last
+        self._held: OrderedDict[str, LoadedT] = OrderedDict()  # the most recently used one last
         self._lock = threading.Lock()  # slots load at the same time
 
-    def keep(self, loaded: Loaded) -> None:
+    def keep(self, loaded: LoadedT) -> None:
         """Makes room by dropping what was not used for longest. What is larger than the whole
         budget is not kept: it would drop all the others and then itself."""
         with self._lock:
@@ -48,7 +54,7 @@ class Shelf:
             while sum(held.bytes for held in self._held.values()) > self._budget:
                 self._held.popitem(last=False)
 
-    def take(self, checkpoint_id: str) -> Any | None:
+    def take(self, checkpoint_id: str) -> LoadedT | None:
         """A checkpoint, which is then no longer on the shelf; None where it was not."""
         with self._lock:
             return self._held.pop(checkpoint_id, None)
@@ -68,6 +74,6 @@ def free_bytes() -> int:
     return free
 
 
-def size_of(model: Any) -> int:
+def size_of(model: "nn.Module") -> int:
     """Bytes of a network's parameters and buffers."""
     return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))

@@ -5,11 +5,11 @@ Which part it belongs to depends on its content alone (training/data/splits.py).
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from training.data.folders import keep_usable, list_class_folders
 from training.data.splits import bucket, split
 from training.device import cores
 from training.recipe import SettingsError
+
+if TYPE_CHECKING:  # a data set of the Hub brings it
+    import datasets
+    import pyarrow
 
 LEAST = 5  # examples of a class in a person's own folder
 TESTS = ("test", "validation", "valid", "val")
@@ -35,7 +39,7 @@ class Examples(Generic[Thing]):
     labels: np.ndarray | None  # (N,) int64; None where they have no classes
     keys: np.ndarray  # (N,) float64 in [0, 1): a hash of the content
     # By place: what is said in it, where that is known; or a picture's captions.
-    texts: list[Any] | None = None
+    texts: Sequence[str] | Sequence[list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -73,7 +77,7 @@ class Kind(Generic[Thing]):
     name: str  # "pictures", in sentences
     endings: tuple[str, ...]  # of files in a folder
     feature: str  # of data sets: the kind of column that holds them
-    decode: Callable[[Any, str], Thing]  # (content or path, its name); raises `refusal`
+    decode: Callable[[bytes | Path, str], Thing]  # (content or path, its name); raises `refusal`
     # Of an example: equal where it shows the same, though saved otherwise.
     content: Callable[[Thing], bytes]
     refusal: type[Exception]
@@ -150,7 +154,7 @@ def _read_split(
             f"{dataset} holds no {kind.name} with named classes; its columns are "
             f"{', '.join(rows.column_names)}."
         )
-    table = rows.with_format("arrow")[:]
+    table = read_table(rows)
     labels = table.column(label).to_numpy().astype(np.int64)
     content, keys = read_column(table, column)
     texts = None
@@ -162,7 +166,12 @@ def _read_split(
     return examples, list(rows.features[label].names), revision
 
 
-def read_column(table: Any, column: str) -> tuple[Callable[[int], bytes], np.ndarray]:
+def read_table(rows: "datasets.Dataset") -> "pyarrow.Table":
+    """All of a data set."""
+    return cast("pyarrow.Table", rows.with_format("arrow")[:])
+
+
+def read_column(table: "pyarrow.Table", column: str) -> tuple[Callable[[int], bytes], np.ndarray]:
     """What an arrow table's column of pictures or sounds holds in a row, and each row's key."""
     held = table.column(column).combine_chunks()
     encoded = held.field("bytes")
@@ -204,7 +213,7 @@ def load_from_folder(folder: Path, kind: Kind[Thing], verb: str = "holds") -> Da
 
 
 def find_distinct(
-    folder: Path, files: list[Path], kind: Kind[Any], verb: str
+    folder: Path, files: list[Path], kind: Kind[Thing], verb: str
 ) -> tuple[list[int], np.ndarray, list[str]]:
     """Which of a person's files can be read and show what no earlier one does, their keys, and what
     is wrong with the others. `verb`: what an example does with its content."""

@@ -16,9 +16,12 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from training.recipe import SettingsError
+
+if TYPE_CHECKING:  # it takes a second to import, which only the Hub's data needs
+    import datasets
 
 CONVERTER = "SFconvertbot"  # of the Hub, which offers safetensors where there are pickles alone
 FILES = ["*.json", "*.safetensors"]  # of a model; never its pickles or its code
@@ -63,7 +66,9 @@ def _from_cache_alone(wanted: bool) -> Iterator[None]:
         config.HF_HUB_OFFLINE = before
 
 
-def load_dataset(name: str, split: str, config: str | None = None) -> tuple[Any, str]:
+def load_dataset(
+    name: str, split: str, config: str | None = None
+) -> tuple["datasets.Dataset", str]:
     """A split of a data set and its revision ("cached" when the Hub does not answer). Raises
     SettingsError."""
     _check_name(name)

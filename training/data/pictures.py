@@ -7,7 +7,7 @@ They stay as they are stored (files, or what a data set holds) until they are fr
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import psutil
@@ -28,23 +28,25 @@ MARGIN = 1.15
 
 
 Pictures: TypeAlias = Examples[Image.Image]
+# uint8: (n, 3, size, size), or for pictures in their own shape n of (3, h, w).
+Pixels: TypeAlias = np.ndarray | list[np.ndarray]
 
 
 def read_pixels(
     pictures: Pictures,
     indices: np.ndarray,
     preprocessor: PicturePreprocessor,
-    beat: Callable[[], Any] = int,
+    beat: Callable[[], object] = int,
     aspects: np.ndarray | None = None,
-) -> Any:
-    """(n, 3, size, size) uint8, or for pictures in their own shape a list of n (3, h, w). Width
-    over height of each is written into `aspects`, (N,). Decoding lets Python's lock go, so
-    threads help."""
+) -> Pixels:
+    """These pictures. Width over height of each is written into `aspects`, (N,). Decoding lets
+    Python's lock go, so threads help."""
     count = len(indices)
     size = preprocessor.size
-    out: Any = (
-        [None] * count if preprocessor.longest else np.empty((count, 3, size, size), np.uint8)
-    )
+    if preprocessor.longest:
+        out = [np.empty(0, np.uint8)] * count
+    else:
+        out = np.empty((count, 3, size, size), np.uint8)
 
     def fill(row: int) -> None:
         picture = pictures.read_one(indices[row])
@@ -88,11 +90,14 @@ class Store:
     a third of it, else decoded when asked."""
 
     def __init__(
-        self, pictures: Pictures, preprocessor: PicturePreprocessor, beat: Callable[[], Any] = int
+        self,
+        pictures: Pictures,
+        preprocessor: PicturePreprocessor,
+        beat: Callable[[], object] = int,
     ):
         self.pictures = pictures
         self.preprocessor = preprocessor
-        self.packed = None
+        self.packed: Pixels | None = None
         # Width over height, once a picture was read.
         self.aspects = np.ones(len(pictures), np.float32)
         largest = preprocessor.size * max(preprocessor.size, preprocessor.longest)
@@ -104,15 +109,15 @@ class Store:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, indices: np.ndarray) -> Any:
+    def __getitem__(self, indices: np.ndarray) -> Pixels:
         if self.packed is None:
             return read_pixels(self.pictures, indices, self.preprocessor, aspects=self.aspects)
-        return (
-            [self.packed[i] for i in indices] if self.preprocessor.longest else self.packed[indices]
-        )
+        if isinstance(self.packed, list):
+            return [self.packed[i] for i in indices]
+        return self.packed[indices]
 
     def batch(self, indices: Tensor) -> Tensor:
         """(n, 3, size, size) uint8, of pictures pressed into squares, where a GPU can fetch them
         itself: from other memory a copy waits until it has done all that it was asked for."""
-        pixels = torch.from_numpy(self[indices.numpy()])
+        pixels = torch.from_numpy(np.asarray(self[indices.numpy()]))
         return pixels.pin_memory() if device() == "cuda" else pixels

@@ -8,9 +8,12 @@ a temperature (Guo et al. 2017, arXiv
 weights are divided.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:  # figures are computed without torch
+    from torch import nn
 
 LEAST = 200  # examples from which a temperature, or an error, is more than noise
 BINS = 15
@@ -46,7 +49,7 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def divide_logits(head: Any, by: float) -> bool:
+def divide_logits(head: "nn.Module", by: float) -> bool:
     """Divides what the head's last layer gives by a temperature. False where that layer is none
     that this can do."""
     from torch import nn

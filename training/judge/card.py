@@ -6,15 +6,14 @@ import platform
 import shlex
 import time
 from pathlib import Path
-from typing import Any
 
 from training import device
 from training.judge.records import Provenance, Report, Score
-from training.recipe import Recipe
+from training.recipe import IsDataclass, Recipe
 from training.wording import duration
 
 
-def command(recipe: Recipe, config: Any) -> str:
+def command(recipe: Recipe, config: IsDataclass) -> str:
     """The command that makes this run again: what differs from the defaults. An own folder by its
     name only."""
     words = ["python", "-m", "training", recipe.name]
@@ -49,7 +48,7 @@ def _score(score: Score | None) -> str:
 
 
 def write_card(
-    recipe: Recipe, config: Any, provenance: Provenance, report: Report, seconds: float
+    recipe: Recipe, config: IsDataclass, provenance: Provenance, report: Report, seconds: float
 ) -> str:
     """Markdown, with the front matter that the Hub reads. `config` is an instance of
     `recipe.config`, `seconds` how long the run took."""

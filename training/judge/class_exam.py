@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from training.judge.classification import Mistake
 from training.judge.exam import Exam, Findings
 from training.judge.records import ACCURACY, Score
 from training.runs import checkpoint
-from training.runs.run import Run
+from training.runs.run import JsonValue, Run
 
 # Writes an example of a report into a folder under this stem; returns the file's name.
 Show = Callable[[int, Path], str]
@@ -46,14 +47,18 @@ def make_exam(
     ) -> Findings:
         title = f"{after.value:.2%} of {after.n:,} correct"
         path = folder / classification.CONFUSION
-        classification.draw_confusion(path, after.more["confusion"], classes, title)
-        confused = classification.find_confused(after.more["confusion"], classes)
+        confusion = classification.read_figures(after)["confusion"]
+        classification.draw_confusion(path, confusion, classes, title)
+        confused = classification.find_confused(confusion, classes)
         mistakes = write_mistakes(probabilities, labels, classes, show, folder)
         return Findings(
             classification.make_sections(before, after, confused, mistakes),
             classification.make_notes(before, after),
             chance=1 / len(classes),
-            facts={"classes": classes, "confused": confused, "mistakes": mistakes},
+            facts=cast(
+                dict[str, JsonValue],
+                {"classes": classes, "confused": confused, "mistakes": mistakes},
+            ),
         )
 
     return Exam(

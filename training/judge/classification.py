@@ -6,18 +6,30 @@ Classes are told apart by the data set's own names; what a person reads is those
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 
 from training.judge import calibration
 from training.judge.records import ACCURACY, Gallery, Item, Matrix, Score, Section, Table
+from training.runs.run import JsonValue
 from training.wording import in_words
 
 CONFUSION = "confusion.png"  # its file in a report
 MANY = 12  # classes, beyond which the weakest come first and the rest is folded away
 PAIRS = 6  # of classes that are named beside a confusion picture that cannot show all of them
 CROWD = 20  # classes that a confusion picture shows at most
+
+
+class Figures(TypedDict):
+    """What a classifier's score says beside its accuracy (`Score.more`)."""
+
+    macro_f1: float
+    per_class: Mapping[str, float | None]  # recall; None where there is no example of a class
+    confusion: list[list[int]]  # true classes in rows, predicted ones in columns
+    calibration_error: NotRequired[float]
+    top5: NotRequired[float]
+    top5_interval: NotRequired[list[float]]
 
 
 def compute_interval(right: int, n: int) -> tuple[float, float]:
@@ -40,7 +52,7 @@ def score_answers(
     n = len(labels)
     k = len(classes)
     found = compute_metrics(probabilities, labels, top5 and k > 5)
-    more: dict[str, Any] = {}
+    more: dict[str, JsonValue] = {}
     if n >= calibration.LEAST:
         error = calibration.compute_error(probabilities, labels)
         more["calibration_error"] = round(error, 4)
@@ -58,6 +70,11 @@ def score_answers(
         more["top5_interval"] = list(compute_interval(round(found["top5"] * n), n))
     interval = compute_interval(int(right.sum()), n)
     return Score(ACCURACY, found["accuracy"], interval, n, more)
+
+
+def read_figures(score: Score) -> Figures:
+    """What a classifier's score says beside its accuracy."""
+    return cast(Figures, score.more)
 
 
 def score_held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -170,9 +187,9 @@ def make_sections(
 ) -> list[Section]:
     """What a report shows below its scores. Both scores hold `per_class` figures; the picture of
     the confusion matrix is there already, and so are the files of the mistakes."""
-    recall = after.more["per_class"]
+    recall = read_figures(after)["per_class"]
     return [
-        make_recall_table(before.more.get("per_class") if before else None, recall),
+        make_recall_table(read_figures(before).get("per_class") if before else None, recall),
         make_matrix(confused, len(recall)),
         make_gallery(mistakes),
     ]
@@ -227,11 +244,12 @@ def make_notes(before: Score | None, after: Score) -> list[str]:
     """Sentences on a classifier's further figures, where it has them."""
     notes = []
     past = before.more if before else {}
-    if "top5" in after.more:
-        low, high = after.more["top5_interval"]
+    now = read_figures(after)
+    if "top5" in now and "top5_interval" in now:
+        low, high = now["top5_interval"]
         was = f", {past['top5']:.1%} before" if "top5" in past else ""
-        notes.append(f"Top-5 accuracy {after.more['top5']:.1%} ({low:.1%} to {high:.1%}){was}.")
-    if "calibration_error" in after.more:
+        notes.append(f"Top-5 accuracy {now['top5']:.1%} ({low:.1%} to {high:.1%}){was}.")
+    if "calibration_error" in now:
         was = f" ({past['calibration_error']:.1%} before)" if "calibration_error" in past else ""
-        notes.append(f"Calibration error {after.more['calibration_error']:.1%}{was}.")
+        notes.append(f"Calibration error {now['calibration_error']:.1%}{was}.")
     return notes

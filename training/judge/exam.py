@@ -8,13 +8,13 @@ classes: what is asked and how it is judged is the recipe's, as functions of an 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from training.judge.records import Gate, Report, Score, Section
 from training.recipe import Metric, SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
-from training.runs.run import Run
+from training.runs.run import JsonValue, Run
 
 Answers = TypeVar("Answers")
 
@@ -26,7 +26,7 @@ class Findings:
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # sentences beside the scores
     chance: float | None = None  # the score of guessing
-    facts: dict[str, Any] = field(default_factory=dict)  # further keys of metrics.json
+    facts: dict[str, JsonValue] = field(default_factory=dict)  # further keys of metrics.json
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Exam(Generic[Answers]):
     problems: list[str] = field(default_factory=list)  # of the data
 
 
-def run_exam(exam: Exam[Any], run: Run, start: Checkpoint | None) -> Report:
+def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
     """The report of a run whose checkpoint is published. Reads the test part once: before (where
     the start can be asked), after, and, where it decides whether to swap, what is active. Raises
     Stopped."""
@@ -78,7 +78,7 @@ def run_exam(exam: Exam[Any], run: Run, start: Checkpoint | None) -> Report:
     )
 
 
-def examine(exam: Exam[Any], path: Path, folder: Path) -> Report:
+def examine(exam: Exam[Answers], path: Path, folder: Path) -> Report:
     """The report on any checkpoint; what it shows is written into `folder`. Raises SettingsError
     where the checkpoint cannot be asked."""
     if refusal := exam.find_refusal(path):
@@ -100,7 +100,7 @@ def examine(exam: Exam[Any], path: Path, folder: Path) -> Report:
 
 
 def _score_active(
-    exam: Exam[Any], run: Run, start: Checkpoint | None, before: Score | None
+    exam: Exam[Answers], run: Run, start: Checkpoint | None, before: Score | None
 ) -> Gate | None:
     """The active checkpoint on the same examples; None where the slot is empty."""
     runs = run.path.parent
@@ -108,9 +108,9 @@ def _score_active(
     if not chosen:
         return None
     active_id = chosen[-1]
-    is_start = start is not None and active_id == start.id
-    if is_start and before is not None and exam.is_comparable(start.path):
-        return Gate(active_id, True, before.value)  # it was scored a moment ago
+    if start is not None and active_id == start.id and before is not None:
+        if exam.is_comparable(start.path):
+            return Gate(active_id, True, before.value)  # it was scored a moment ago
     try:
         found = checkpoint.find(runs, active_id, run.slot)
         if not exam.is_comparable(found.path):

@@ -4,6 +4,8 @@ A run of those days says `per_class`, `confused`, `mistakes` or `captions` in it
 nothing of how they are shown.
 """
 
+from typing import Any
+
 from training.judge import captions, classification
 from training.judge.records import Report, ReportError, Score, Section
 
@@ -21,7 +23,7 @@ def add_sections(report: Report) -> None:
 
 
 def _sections(report: Report, after: Score) -> list[Section]:
-    facts = report.facts
+    facts: dict[str, Any] = report.facts  # what is not in their form raises below
     if "captions" in facts:
         table = captions.make_table(report.before, after)
         return [table, *captions.make_galleries(facts["captions"])]

@@ -8,18 +8,19 @@ that the page, the terminal and the card know how to draw.
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from training.recipe import Metric
+from training.runs.run import JsonValue
 
-Json: TypeAlias = Any  # what json.loads returns
+Record = TypeVar("Record")
 
 
 class ReportError(ValueError):
     """A stored report does not have the form of one; the text says what is wrong."""
 
 
-def _fits(value: Json, kind: Any) -> bool:
+def _fits(value: object, kind: Any) -> bool:
     """Whether what was stored has the type that a record's field is declared with."""
     if get_origin(kind) is list:
         (of,) = get_args(kind)
@@ -29,7 +30,7 @@ def _fits(value: Json, kind: Any) -> bool:
     return isinstance(value, int | float if kind is float else kind)
 
 
-def _checked(record: Any) -> Any:
+def _checked(record: Record) -> Record:
     """The same record. Raises TypeError where a field holds something else than is declared, so
     that whoever draws it need not ask."""
     for name, kind in get_type_hints(type(record)).items():
@@ -52,7 +53,7 @@ class Score:
     value: float
     interval: tuple[float, float]  # 95%
     n: int  # examples
-    more: Mapping[str, Json] = field(default_factory=dict)
+    more: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def text(self, places: int = 1) -> str:
         return self.metric.text(self.value, places)
@@ -61,22 +62,23 @@ class Score:
         low, high = (self.metric.text(end, places) for end in self.interval)
         return f"{self.text(places)} ({low} to {high}, n = {self.n:,})"
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         own = {self.metric.key: self.value, "interval": list(self.interval), "n": self.n}
-        return own | dict(self.more)
+        return {**own, **self.more}
 
     @classmethod
-    def from_json(cls, stored: Json, metric: Metric) -> "Score":
+    def from_json(cls, stored: JsonValue, metric: Metric) -> "Score":
         """Raises ReportError."""
+        found: Any = stored  # if it is something else than a score, one of these lines fails
         try:
-            low, high = stored.get("interval", (0.0, 1.0))
+            low, high = found.get("interval", (0.0, 1.0))
             own = (metric.key, "interval", "n")
             return cls(
                 metric,
-                float(stored[metric.key]),
+                float(found[metric.key]),
                 (float(low), float(high)),
-                int(stored.get("n", 0)),
-                {name: value for name, value in stored.items() if name not in own},
+                int(found.get("n", 0)),
+                {name: value for name, value in found.items() if name not in own},
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ReportError(f"a score lacks its {metric.key} or its interval") from error
@@ -159,15 +161,15 @@ KINDS: dict[str, type[Section]] = {
 }
 
 
-def section_to_json(section: Section) -> dict[str, Json]:
+def section_to_json(section: Section) -> dict[str, JsonValue]:
     kind = next(name for name, made in KINDS.items() if isinstance(section, made))
     return {"kind": kind, **asdict(section)}
 
 
-def section_from_json(stored: Json) -> Section:
+def section_from_json(stored: JsonValue) -> Section:
     """Raises ReportError."""
     try:
-        fields = dict(stored)
+        fields: dict[str, Any] = dict(cast(Any, stored))  # fails where it is something else
         kind = KINDS[fields.pop("kind")]
         if kind is Gallery:
             fields["items"] = [_checked(Item(**item)) for item in fields["items"]]
@@ -201,16 +203,16 @@ class Report:
     chance: float | None = None
     sections: list[Section] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # of the data
-    facts: dict[str, Json] = field(default_factory=dict)
+    facts: dict[str, JsonValue] = field(default_factory=dict)
     step: int = 0
     total: int = 0
     stopped: bool = False
     held_out_score: float | None = None
     notes: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """As metrics.json holds it: `/run_status` promises its keys to programs."""
-        found = dict(self.facts)
+        found: dict[str, JsonValue] = dict(self.facts)
         if self.after is not None:
             found |= {
                 "data": self.data,
@@ -240,48 +242,49 @@ class Report:
         return found | progress | {"held_out_score": self.held_out_score}
 
     @classmethod
-    def from_json(cls, stored: Json) -> "Report":
+    def from_json(cls, stored: JsonValue) -> "Report":
         """Of a stored report, also of one that was written before there were sections (its sections
         are then empty: `judge.old_reports` makes them). Raises ReportError."""
         if not isinstance(stored, dict):
             raise ReportError("it is no table of figures")
-        metric = _metric(stored)
+        found: dict[str, Any] = stored  # each line below asks for the type that it needs
+        metric = _metric(found)
 
-        def score(part: Json) -> Score | None:
+        def score(part: JsonValue) -> Score | None:
             return Score.from_json(part, metric) if part else None
 
         try:
             report = cls(
                 metric,
-                str(stored.get("data", "")),
-                str(stored.get("held_out", "")),
-                score(stored.get("before")),
-                score(stored.get("after")),
-                chance=_number(stored.get("chance")),
-                sections=[section_from_json(each) for each in stored.get("sections", [])],
-                problems=[str(problem) for problem in stored.get("problems") or []],
-                step=int(stored.get("step", 0)),
-                total=int(stored.get("total", 0)),
-                stopped=bool(stored.get("stopped", False)),
-                held_out_score=_number(stored.get("held_out_score")),
-                notes=[str(note) for note in stored.get("notes", [])],
+                str(found.get("data", "")),
+                str(found.get("held_out", "")),
+                score(found.get("before")),
+                score(found.get("after")),
+                chance=_number(found.get("chance")),
+                sections=[section_from_json(each) for each in found.get("sections", [])],
+                problems=[str(problem) for problem in found.get("problems") or []],
+                step=int(found.get("step", 0)),
+                total=int(found.get("total", 0)),
+                stopped=bool(found.get("stopped", False)),
+                held_out_score=_number(found.get("held_out_score")),
+                notes=[str(note) for note in found.get("notes", [])],
             )
-            if gate := stored.get("active"):
+            if gate := found.get("active"):
                 report.active = Gate(
                     str(gate["id"]), bool(gate["same_labels"]), _number(gate["score"])
                 )
-            if other := stored.get("other"):
+            if other := found.get("other"):
                 before = Score.from_json(other["before"], metric)
                 after = Score.from_json(other["after"], metric)
                 report.other = Comparison(str(other["data"]), before, after)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ReportError(f"it does not have the form of a report ({error})") from error
         known = report.to_json().keys()
-        report.facts = {name: value for name, value in stored.items() if name not in known}
+        report.facts = {name: value for name, value in found.items() if name not in known}
         return report
 
 
-def _metric(stored: dict[str, Json]) -> Metric:
+def _metric(stored: dict[str, Any]) -> Metric:
     if "metric" in stored:
         try:
             return _checked(Metric(**stored["metric"]))
@@ -293,7 +296,7 @@ def _metric(stored: dict[str, Json]) -> Metric:
     return next((metric for metric in OLD_METRICS if metric.key in after), ACCURACY)
 
 
-def _number(stored: Json) -> float | None:
+def _number(stored: Any) -> float | None:
     return None if stored is None else float(stored)
 
 
@@ -318,9 +321,9 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The keys that a run adds to its config.json once it has resolved them."""
-        own = {
+        own: dict[str, JsonValue] = {
             "base": self.base,
             "base_revision": self.base_revision,
             "data": self.data,
@@ -335,13 +338,13 @@ class Provenance:
         return {name: value for name, value in own.items() if name and value not in (None, "", {})}
 
     @classmethod
-    def from_json(cls, settings: Mapping[str, Json]) -> "Provenance":
+    def from_json(cls, settings: Mapping[str, object]) -> "Provenance":
         """Of a run's config.json, whichever version wrote it."""
         things = str(settings.get("things") or "")
         if not things:  # before it was said, pictures and clips were all that there was
             things = next((name for name in ("pictures", "clips") if name in settings), "")
 
-        def table(name: str) -> dict[str, Json]:
+        def table(name: str) -> dict[str, Any]:
             found = settings.get(name)
             return found if isinstance(found, dict) else {}
 

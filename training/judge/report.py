@@ -6,7 +6,6 @@ from pathlib import Path
 from training.judge.old_reports import add_sections
 from training.judge.records import (
     Gallery,
-    Json,
     Matrix,
     Report,
     ReportError,
@@ -14,7 +13,7 @@ from training.judge.records import (
     Section,
     Text,
 )
-from training.runs.run import Run, write_json
+from training.runs.run import JsonValue, Run, write_json
 
 FILE = "metrics.json"  # in the run's report/, beside the pictures and sounds that it names
 
@@ -33,10 +32,10 @@ def read_report(run: Run) -> Report | None:
         raise ReportError(f"{FILE} is cut off or no JSON") from error
 
 
-def parse_report(stored: Json) -> Report:
+def parse_report(stored: JsonValue) -> Report:
     """Whichever version wrote it: with its sections. Raises ReportError."""
     report = Report.from_json(stored)
-    if "sections" not in stored:
+    if isinstance(stored, dict) and "sections" not in stored:
         add_sections(report)
     return report
 

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias, TypedDict
 
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
@@ -65,6 +66,17 @@ class RateConfig(Protocol):
     def optimizer(self) -> str: ...
 
 
+# One of transformers' Auto classes, which choose a network's class by its config.
+AutoClass: TypeAlias = type[_BaseAutoModelClass]
+
+
+class Labels(TypedDict):
+    """Classes as a network's config has them."""
+
+    id2label: dict[int, str]
+    label2id: dict[str, int]
+
+
 # -- starts ----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Start:
@@ -87,17 +99,22 @@ def find_start(config: StartConfig, runs: Path, slot: str) -> Start:
 
 
 def open_start(name: str, runs: Path, slot: str) -> Start:
-    """A checkpoint by its id, or a model of the Hub by its name. Raises SettingsError,
-    CheckpointError."""
+    """See `open_checkpoint`."""
+    found, revision = open_checkpoint(name, runs, slot)
+    return Start(found.id, found, revision)
+
+
+def open_checkpoint(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
+    """A checkpoint by its id, or a model of the Hub by its name and the revision of that. Raises
+    SettingsError, CheckpointError."""
     if "/" not in name:
-        found = checkpoint.usable(checkpoint.find(runs, name, slot))
-        return Start(found.id, found)
+        return checkpoint.usable(checkpoint.find(runs, name, slot)), ""
     path, revision = hub.download_model(name)
-    return Start(name, checkpoint.usable(Checkpoint(name, name, path, "hub")), revision)
+    return checkpoint.usable(Checkpoint(name, name, path, "hub")), revision
 
 
 # -- networks --------------------------------------------------------------------------------------
-def name_labels(classes: list[str]) -> dict[str, Any]:
+def name_labels(classes: list[str]) -> Labels:
     """The classes as a network's config has them."""
     return {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
 
@@ -135,13 +152,13 @@ def resize_input(
 
 
 def make_network(
-    auto: Any, made: PretrainedConfig, method: str, start: Start, things: str
-) -> nn.Module:
+    auto: AutoClass, made: PretrainedConfig, method: str, start: Start, things: str
+) -> PreTrainedModel:
     """A network of the config `made`, by one of transformers' Auto classes, float32: with random
     weights for method scratch, else with those of the start, where a head for as many classes is
     kept and another one is new. Raises SettingsError."""
     try:
-        if method == "scratch":
+        if method == "scratch" or start.path is None:
             return auto.from_config(made, dtype=torch.float32)
         with quiet_transformers():
             return auto.from_pretrained(
@@ -170,7 +187,7 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def choose_learning_rate(config: RateConfig, method: str, model: nn.Module) -> float:
+def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel) -> float:
     """The one asked for; where that is 0, what is recommended for the method."""
     if config.learning_rate:
         return config.learning_rate
@@ -212,7 +229,7 @@ def compute_features(model: nn.Module, **inputs: Tensor) -> Tensor:
 
 
 # -- LoRA ------------------------------------------------------------------------------------------
-def add_lora(model: nn.Module, rank: int, heads: list[str] | None = None) -> nn.Module:
+def add_lora(model: PreTrainedModel, rank: int, heads: list[str] | None = None) -> nn.Module:
     """The network with LoRA beside every linear and ungrouped convolutional weight of its backbone,
     and the whole of its heads: parts that are new, by name."""
     from peft import LoraConfig, get_peft_model
@@ -242,11 +259,13 @@ def add_lora(model: nn.Module, rank: int, heads: list[str] | None = None) -> nn.
 
 def merge_lora(model: nn.Module) -> nn.Module:
     """An ordinary network again: peft takes what it put in out of the same modules."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    from peft import PeftModel
+
+    return model.merge_and_unload() if isinstance(model, PeftModel) else model
 
 
 # -- speed and mixing ------------------------------------------------------------------------------
-def speed_up(model: nn.Module, accelerator: Accelerator, compiled: bool = False) -> None:
+def speed_up(model: PreTrainedModel, accelerator: Accelerator, compiled: bool = False) -> None:
     """The same network, where it is trained in bf16 on a CPU computed in ways that are faster
     there."""
     if accelerator.mixed_precision != "bf16" or accelerator.device.type != "cpu":

@@ -1,7 +1,7 @@
 """What recipes share that teach a network to tell classes apart, whatever its examples are."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -41,7 +41,15 @@ def describe_examples(things: str, part: Examples, validation: Examples, data: D
     )
 
 
-def judge_by(predict: Callable[[], np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+class Judged(TypedDict, total=False):
+    """Of a Lesson with a held-out part: its fields."""
+
+    predict: Callable[[], np.ndarray]
+    judge: Callable[[], tuple[float, float]]
+    judged_on: str
+
+
+def judge_by(predict: Callable[[], np.ndarray], labels: np.ndarray) -> Judged:
     """The fields of a Lesson whose held-out part has these labels, if any; `predict` gives its
     probabilities, (N, classes)."""
     if not len(labels):

@@ -31,7 +31,8 @@ def make_key(weights: dict[str, Tensor], examples: Examples, *parts: object) -> 
     total.update(examples.places.tobytes())
     for name, tensor in sorted(weights.items()):
         total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        total.update(content.data)
     return total.hexdigest()
 
 

@@ -8,10 +8,10 @@ share that tell classes apart.
 import time
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import psutil
@@ -19,15 +19,16 @@ import torch
 import transformers
 from accelerate import Accelerator
 from torch import nn
+from transformers import PreTrainedModel
 
-from training.data.examples import Data, Examples, hold_out
+from training.data.examples import Data, Examples, Thing, hold_out
 from training.data.splits import stratify
 from training.device import device, has_bf16
 from training.judge.records import Provenance, Report
 from training.judge.report import write_report
 from training.learn import backbone
 from training.learn.backbone import Start
-from training.learn.loop import Lesson, LoopConfig, Outcome, fit, read_state
+from training.learn.loop import Lesson, LoopConfig, Outcome, SavedState, fit, read_state
 from training.learn.optimizers import (
     Optimizer,
     OptimizerConfig,
@@ -36,6 +37,7 @@ from training.learn.optimizers import (
 )
 from training.recipe import Metric, SettingsError
 from training.runs.batches import Stopped
+from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run
 from training.wording import duration
 
@@ -55,6 +57,10 @@ class TeachConfig(LoopConfig, OptimizerConfig, Protocol):
     def store(self) -> str: ...
 
 
+TeachConfigT = TypeVar("TeachConfigT", bound=TeachConfig)
+Learner = TypeVar("Learner", bound=nn.Module)
+
+
 class SplitConfig(Protocol):
     @property
     def holdout(self) -> float: ...
@@ -64,11 +70,26 @@ class SplitConfig(Protocol):
     def seed(self) -> int: ...
 
 
+class Resolved(TypedDict, total=False):
+    """What some recipes resolve beside their start and their data: fields of Provenance."""
+
+    learning_rate: float
+    method: str
+    parts: Mapping[str, str]
+    teachers: Mapping[str, str]
+
+
+class Preprocessor(Protocol):
+    """What a checkpoint carries beside its network."""
+
+    def save_pretrained(self, folder: Path, /) -> object: ...
+
+
 @dataclass(frozen=True)
-class Session:
+class Session(Generic[TeachConfigT]):
     """A training under way: what its steps need to know beside the network."""
 
-    config: TeachConfig
+    config: TeachConfigT
     method: str  # as it was resolved: full, frozen, lora or scratch
     learning_rate: float  # likewise
     start: Start
@@ -89,7 +110,7 @@ def wants_half(choice: str) -> bool:
     return has_bf16() if choice == "auto" else choice == "on"
 
 
-def open_data(load: Callable[[], Data], run: Run) -> Data:
+def open_data(load: Callable[[], Data[Thing]], run: Run) -> Data[Thing]:
     """Loads, and tells what was left out. Raises SettingsError."""
     run.beat("loading the data")
     data = load()
@@ -99,8 +120,8 @@ def open_data(load: Callable[[], Data], run: Run) -> Data:
 
 
 def choose_examples(
-    examples: Examples, config: SplitConfig, buckets: np.ndarray | None = None
-) -> tuple[Any, Any]:
+    examples: Examples[Thing], config: SplitConfig, buckets: np.ndarray | None = None
+) -> tuple[Examples[Thing], Examples[Thing]]:
     """What is learned from, and what is held out of it to choose the best epoch. `buckets`, (N,):
     a recipe's own hash of the content in place of the examples' keys."""
     part, validation = hold_out(examples, config.holdout, buckets)
@@ -113,10 +134,15 @@ def compute_checksum(part: Examples) -> int:
 
 
 def record(
-    run: Run, start: Start, data: Data, things: str, split: tuple[Any, Any], **more: Any
+    run: Run,
+    start: Start,
+    data: Data,
+    things: str,
+    split: tuple[Examples, Examples],
+    **more: Unpack[Resolved],
 ) -> None:
     """Writes down what the run resolved: its model card tells it. `split`: what is learned from,
-    and what is held out of it. `more`: further fields of Provenance."""
+    and what is held out of it."""
     part, validation = split
     counts = {"train": len(part), "held out": len(validation), "test": len(data.test)}
     run.record(
@@ -150,12 +176,12 @@ def teach_features(
 
 
 def teach_network(
-    model: nn.Module,
-    make_lesson: Callable[[nn.Module], Lesson],
+    model: PreTrainedModel,
+    make_lesson: Callable[[Learner], Lesson],
     session: Session,
-    add_lora: Callable[[nn.Module], nn.Module],
-    find_heads: Callable[[nn.Module], list[nn.Module | nn.Parameter]],
-    wrap: Callable[[nn.Module], nn.Module] = lambda learner: learner,
+    add_lora: Callable[[PreTrainedModel], nn.Module],
+    find_heads: Callable[[Learner], list[nn.Module | nn.Parameter]],
+    wrap: Callable[[nn.Module], Learner],
     relative_cost: float = 1.0,
 ) -> tuple[Lesson, Outcome]:
     """Methods that train the backbone. With method lora, what was added is merged in again at the
@@ -180,7 +206,7 @@ def teach_network(
     session.run.beat("training")
     outcome = _fit(learner, lesson, optimizer, session, saved)
     if config.keep and session.start.checkpoint:
-        outcome = _keep_of_start(model, lesson, outcome, session)
+        outcome = _keep_of_start(model, session.start.checkpoint, lesson, outcome, session)
     if session.method == "lora":
         backbone.merge_lora(adapted)
     return lesson, outcome
@@ -198,7 +224,7 @@ def _fit(
     lesson: Lesson,
     optimizer: Optimizer,
     session: Session,
-    saved: dict[str, Any] | None,
+    saved: SavedState | None,
 ) -> Outcome:
     accelerator = session.accelerator
     return fit(
@@ -213,10 +239,12 @@ def _fit(
     )
 
 
-def _keep_of_start(model: nn.Module, lesson: Lesson, outcome: Outcome, session: Session) -> Outcome:
+def _keep_of_start(
+    model: nn.Module, start: Checkpoint, lesson: Lesson, outcome: Outcome, session: Session
+) -> Outcome:
     """Mixes the start's weights in, and scores the mixture."""
     keep = session.config.keep
-    backbone.mix_in_start(model, session.start.checkpoint, keep)
+    backbone.mix_in_start(model, start, keep)
     if not lesson.judge or outcome.stopped:
         return outcome
     try:
@@ -293,7 +321,9 @@ def _refuse_what_cannot_fit(learner: nn.Module, method: str) -> None:
 
 
 # -- after -----------------------------------------------------------------------------------------
-def save_network(model: Any, preprocessor: Any, folder: Path, store: str) -> None:
+def save_network(
+    model: PreTrainedModel, preprocessor: Preprocessor, folder: Path, store: str
+) -> None:
     """An ordinary checkpoint; `store`: float32 or float16."""
     (model.half() if store == "float16" else model).save_pretrained(folder)
     preprocessor.save_pretrained(folder)

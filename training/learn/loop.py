@@ -14,16 +14,17 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim.optimizer import StateDict
 
 from training.learn.optimizers import Optimizer
 from training.recipe import SettingsError
@@ -36,6 +37,8 @@ SORTED_TOGETHER = 32
 # later epochs, which may last a few milliseconds.
 SAVE_EVERY = 60
 SOONEST = 1
+
+Batch = TypeVar("Batch")
 
 
 class LoopConfig(Protocol):
@@ -60,19 +63,19 @@ class LoopConfig(Protocol):
 
 
 @dataclass
-class Lesson:
+class Lesson(Generic[Batch]):
     """What a recipe tells the loop about its examples. A batch is whatever `fetch` returns."""
 
     count: int  # examples of an epoch
     checksum: int  # of them: a run is continued on the same ones
-    fetch: Callable[[Tensor, int], Any]  # (indices, epoch) -> what a step on them needs
+    fetch: Callable[[Tensor, int], Batch]  # (indices, epoch) -> what a step on them needs
     # (model, batch, places in it) -> the loss, summed over these examples
-    loss: Callable[[Any, Any, slice], Tensor]
+    loss: Callable[[nn.Module, Batch, slice], Tensor]
     # Held-out score and loss; may raise Stopped. None: there is no held-out part.
     judge: Callable[[], tuple[float, float]] | None = None
     judged_on: str = ""  # what the held-out score is, in words
     # Before an epoch: what of the model is in training mode.
-    set_mode: Callable[[Any], Any] = nn.Module.train
+    set_mode: Callable[[nn.Module], object] = nn.Module.train
     clip: float = 0.0  # largest norm of the gradients; 0: any
     prefetch: bool = False  # fetch the next batch while a step runs
     order: Callable[[int], Tensor] | None = None  # epoch -> all indices; None: shuffled
@@ -93,6 +96,14 @@ class Progress:
     best: float | None = None  # held-out score
     weights: dict[str, Tensor] | None = None  # those of the best score
     stale: int = 0  # epochs without a better score
+
+
+class SavedState(TypedDict):
+    """What `resume/state.pt` holds."""
+
+    model: dict[str, Tensor]
+    optimizer: StateDict
+    state: dict[str, Any]  # the fields of Progress
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,14 @@ class StopSignal:
         if self.accelerator.num_processes == 1:
             return here
         flag = torch.tensor(float(here), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, "sum") > 0)
+        return bool(_sum(flag, self.accelerator) > 0)
+
+
+def _sum(value: Tensor, accelerator: Accelerator) -> Tensor:
+    """Over all processes."""
+    found = accelerator.reduce(value, "sum")
+    assert isinstance(found, Tensor)  # it takes, and returns, whole structures of tensors too
+    return found
 
 
 # -- schedule and order ----------------------------------------------------------------------------
@@ -172,15 +190,15 @@ def split_into_steps(order: Tensor, batch: int, world: int) -> list[Tensor]:
 
 
 def fetch_all(
-    fetch: Callable[[Tensor], Any], parts: Iterable[Tensor], prefetch: bool
-) -> Iterator[Any]:
+    fetch: Callable[[Tensor], Batch], parts: Iterable[Tensor], prefetch: bool
+) -> Iterator[Batch]:
     """`fetch` of each part; with `prefetch` the next one in a thread while the caller works on
     this one."""
     if not prefetch:
         yield from map(fetch, parts)
         return
     with ThreadPoolExecutor(1, "fetch") as pool:
-        waiting: deque[Any] = deque()
+        waiting: deque[Future[Batch]] = deque()
         for part in parts:
             waiting.append(pool.submit(fetch, part))
             if len(waiting) > 1:
@@ -190,7 +208,7 @@ def fetch_all(
 
 
 # -- what continuing needs -------------------------------------------------------------------------
-def write_state(folder: Path, state: dict[str, Any]) -> None:
+def write_state(folder: Path, state: SavedState) -> None:
     """Whole or not at all."""
     partial = folder / "state.partial"
     # Opened here, since a full disk is then an OSError; torch's own writer says something obscure.
@@ -199,7 +217,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     partial.replace(folder / "state.pt")
 
 
-def read_state(run: Run) -> dict[str, Any] | None:
+def read_state(run: Run) -> SavedState | None:
     """What an earlier run left for this one to go on from."""
     if not (run.resume / "state.pt").exists():
         return None
@@ -210,14 +228,14 @@ def read_state(run: Run) -> dict[str, Any] | None:
 
 # -- the loop --------------------------------------------------------------------------------------
 def fit(
-    model: Any,
+    model: nn.Module,
     lesson: Lesson,
     optimizer: Optimizer,
     config: LoopConfig,
     learning_rate: float,
     run: Run,
     accelerator: Accelerator,
-    saved: dict[str, Any] | None = None,
+    saved: SavedState | None = None,
 ) -> Outcome:
     """Trains `model`, as Accelerate prepared it, in place. `saved` is what an earlier run left
     (`read_state`). Raises SettingsError where it cannot go on from there, or where the loss is no
@@ -243,7 +261,7 @@ def _one_thread() -> Iterator[None]:
 class _Fit:
     def __init__(
         self,
-        model: Any,
+        model: nn.Module,
         lesson: Lesson,
         optimizer: Optimizer,
         config: LoopConfig,
@@ -269,7 +287,7 @@ class _Fit:
         self.saving = 0.0  # seconds that the last save took
         self.progress = Progress(lesson.checksum)
 
-    def go_on_from(self, saved: dict[str, Any]) -> None:
+    def go_on_from(self, saved: SavedState) -> None:
         """Raises SettingsError on other examples, or on another network."""
         progress = Progress(**saved["state"])
         if progress.data != self.lesson.checksum:
@@ -374,7 +392,7 @@ class _Fit:
             accelerator.clip_grad_norm_(self.model.parameters(), self.lesson.clip)
         self.optimizer.step()
         self.bare.zero_grad()
-        return loss if self.world == 1 else accelerator.reduce(loss, "sum")
+        return loss if self.world == 1 else _sum(loss, accelerator)
 
     def _log(self, epoch: int, loss: Tensor) -> None:
         step = self.progress.step
@@ -430,7 +448,7 @@ class _Fit:
     def _save(self) -> None:
         if self.run.main:
             began = time.monotonic()
-            state = {
+            state: SavedState = {
                 "model": self.bare.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 # asdict() would copy every tensor

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 from torch import distributed as dist
+from torch.optim.optimizer import ParamsT
 
 from training.device import has_bf16
 
@@ -44,29 +45,26 @@ class Muon(optim.Optimizer):
     """For matrices alone. Of several processes each makes a share of them orthogonal, and tells the
     others."""
 
-    def __init__(self, params: Any, lr: float, momentum: float = 0.95):
+    def __init__(self, params: ParamsT, lr: float, momentum: float = 0.95):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=0.0))
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # the loop has no closure
         moving = [
             (group, p) for group in self.param_groups for p in group["params"] if p.grad is not None
         ]
-        for (group, p), move in zip(
-            moving,
-            self._compute_moves([self._update_momentum(*each) for each in moving]),
-            strict=True,
-        ):
+        matrices = [self._update_momentum(group, p, p.grad) for group, p in moving]
+        for (group, p), move in zip(moving, self._compute_moves(matrices), strict=True):
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(move.view(p.shape), alpha=-group["lr"] * 0.2 * max(move.shape) ** 0.5)
 
-    def _update_momentum(self, group: dict[str, Any], p: Tensor) -> Tensor:
+    def _update_momentum(self, group: dict[str, Any], p: Tensor, gradient: Tensor) -> Tensor:
         """(out, all else), Nesterov's."""
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        return p.grad.lerp(mean, group["momentum"]).flatten(1)
+        mean = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+        return gradient.lerp(mean, group["momentum"]).flatten(1)
 
     def _compute_moves(self, matrices: list[Tensor]) -> list[Tensor]:
         # Half precision is enough: the values end near 1, not at it.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn, optim
+from torch.optim.optimizer import StateDict
 
 from training.learn.muon import Muon
 
@@ -63,12 +64,12 @@ class Optimizer:
         for part in self.parts:
             part.step()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         if any(isinstance(part, Muon) for part in self.parts):
             return {"parts": [part.state_dict() for part in self.parts]}
         return self.parts[0].state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Raises ValueError or KeyError where it is of other groups."""
         saved = state["parts"] if "parts" in state else [state]
         for part, each in zip(self.parts, saved, strict=True):

@@ -39,16 +39,16 @@ def _plain(module: nn.Conv2d) -> bool:
 
 
 class _Convolution(nn.Conv2d):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         (kernel, _) = self.kernel_size
         (stride, _) = self.stride
-        (padding, _) = self.padding
-        wide = (x.shape[-1] + 2 * padding - kernel) // stride + 1
+        padding = int(self.padding[0])
+        wide = (input.shape[-1] + 2 * padding - kernel) // stride + 1
         if wide > WIDEST or not (
             torch.is_autocast_enabled("cpu") and self.weight.device.type == "cpu"
         ):
-            return super().forward(x)
-        return _Product.apply(x, self.weight, stride, padding)
+            return super().forward(input)
+        return _Product.apply(input, self.weight, stride, padding)
 
 
 def _patches(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
@@ -74,7 +74,8 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        (gradient,) = gradients
         (x, weight) = ctx.saved_tensors
         (stride, padding) = ctx.steps
         made_of = _patches(x, weight.shape[-1], stride, padding)

@@ -220,9 +220,9 @@ def mix(
 
 def _beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
     """(count, 1, 1), Beta(alpha, alpha) by two gamma draws, which torch makes from a generator."""
-    one, two = torch._standard_gamma(
-        torch.full((2, count, 1, 1), alpha, dtype=torch.float64), generator=generator
-    )
+    shapes = torch.full((2, count, 1, 1), alpha, dtype=torch.float64)
+    # torch.distributions has gamma draws too, but none of a generator.
+    one, two = torch._standard_gamma(shapes, generator=generator)  # pyright: ignore[reportPrivateImportUsage]
     return (one / (one + two)).float()
 
 

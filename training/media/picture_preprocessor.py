@@ -51,8 +51,8 @@ class PicturePreprocessor:
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
         cropped = getattr(processor, "do_center_crop", False)
-        size = dict((processor.crop_size if cropped else processor.size) or {})
-        side = size.get("height") or size.get("shortest_edge")
+        size: dict[str, int] = dict((processor.crop_size if cropped else processor.size) or {})
+        side = size.get("height") or size["shortest_edge"]
         longest = size.get("longest_edge") if size.get("shortest_edge") else 0
         mirrored = bool(checkpoint.config(path).get("mirrored"))
         return cls(

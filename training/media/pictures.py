@@ -118,7 +118,7 @@ def _decode(image: Image.Image, longest: int) -> Image.Image:
     picture = _eight_bits(image)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if picture.mode != "RGBA" or picture.getextrema()[3][0] == 255:
+    if picture.mode != "RGBA" or picture.getchannel("A").getextrema()[0] == 255:
         picture = picture.convert("RGB")
     _turn_upright(picture)
     return picture

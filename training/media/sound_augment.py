@@ -5,6 +5,8 @@ All but the speed is done in one pass through the spectrum, which takes a few mi
 clip of ten seconds.
 """
 
+from typing import cast
+
 import numpy as np
 import soxr
 from scipy import fft
@@ -31,15 +33,15 @@ def vary(clip: np.ndarray, rate: int, strength: str, rng: np.random.Generator) -
     # quickest.
     clip = soxr.resample(clip, rate * speed, rate, quality="LQ")
     n = len(clip)
-    size = fft.next_fast_len(max(n, 2), real=True)
-    spectrum = fft.rfft(clip, size)
+    size = cast(int, fft.next_fast_len(max(n, 2), real=True))  # scipy tells no types
+    spectrum = np.asarray(fft.rfft(clip, size))
     hertz = np.fft.rfftfreq(size, 1 / rate).astype(np.float32)
     spectrum *= _tone(hertz, amount, rng)
     if rng.random() < amount["echo"]:
         spectrum *= _room(size, rate, rng)
     if rng.random() >= CLEAN:
         spectrum += _noise(spectrum, hertz, rng.uniform(amount["quietest"], 45), rng)
-    out = fft.irfft(spectrum, size)[:n]
+    out = np.asarray(fft.irfft(spectrum, size))[:n]
     return out * np.float32(10 ** rng.uniform(-1.2, -0.05) / max(float(np.abs(out).max()), 1e-6))
 
 
@@ -64,7 +66,7 @@ def _room(size: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     )
     response *= rng.uniform(0.2, 0.8) / np.linalg.norm(response)
     response[0] += 1
-    return fft.rfft(response, size)
+    return np.asarray(fft.rfft(response, size))
 
 
 def _noise(

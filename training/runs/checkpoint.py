@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
-from training.runs.run import Run, lock, read_json, write_json
+from training.runs.run import JsonValue, Run, lock, read_json, write_json
 
 EMBEDDED = Path(__file__).parents[2] / "demos" / "checkpoints"
 HISTORY = 10  # how many earlier choices Roll back can walk through
@@ -57,7 +57,8 @@ def of_run(run: Run) -> Checkpoint:
 
     try:
         made = recipe.load(run.recipe)
-        name = run.config.get("name") or made.describe(recipe.parse(made.config, run.config))
+        name = str(run.config.get("name") or "")
+        name = name or made.describe(recipe.parse(made.config, run.config))
     except recipe.SettingsError:  # made by another version, whose recipes or settings were others
         name = run.recipe
     return Checkpoint(run.id, f"{name} · {run.id[-4:]}", run.checkpoint, "run")
@@ -93,7 +94,7 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
 def active(runs: Path, slot: str) -> list[str]:
     """Ids, the active one last; those before it are what Roll back returns to. Empty where nothing
     is embedded and nothing was chosen."""
-    chosen = (read_json(runs / "active.json", {}) or {}).get(slot)
+    chosen = _read_choices(runs).get(slot)
     if isinstance(chosen, list) and chosen:
         return chosen
     return [embedded(slot).id] if has_embedded(slot) else []
@@ -101,11 +102,16 @@ def active(runs: Path, slot: str) -> list[str]:
 
 def set_active(runs: Path, slot: str, history: list[str]) -> None:
     with lock(runs):
-        choices: dict[str, Any] = read_json(runs / "active.json", {}) or {}
-        write_json(runs / "active.json", {**choices, slot: history[-HISTORY:]})
+        write_json(runs / "active.json", {**_read_choices(runs), slot: history[-HISTORY:]})
 
 
-def config(path: Path) -> dict[str, Any]:
+def _read_choices(runs: Path) -> dict[str, list[str]]:
+    """Of all slots; what is no list is skipped by who reads it."""
+    found = read_json(runs / "active.json")
+    return cast(dict[str, list[str]], found) if isinstance(found, dict) else {}
+
+
+def config(path: Path) -> dict[str, JsonValue]:
     """What a checkpoint's config.json says. Raises CheckpointError where it is missing or
     damaged."""
     file = path / "config.json"
@@ -134,5 +140,5 @@ def usable(found: Checkpoint) -> Checkpoint:
 
 def labels(path: Path) -> list[str]:
     """The names of a checkpoint's classes, in the order of its outputs. Raises CheckpointError."""
-    names = config(path).get("id2label") or {}
+    names = cast(dict[str, str], config(path).get("id2label") or {})
     return [names[key] for key in sorted(names, key=int)]

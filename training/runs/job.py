@@ -17,13 +17,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from training import recipe
+from training.recipe import IsDataclass
 from training.runs.process import is_alive, process_identity
-from training.runs.run import ENDED, Run, lock
+from training.runs.run import ENDED, JsonValue, Run, lock
 
 ROOT = Path(__file__).parents[2]
 # seconds: after the stop file; then without a heartbeat
@@ -36,7 +37,9 @@ _children: list[subprocess.Popen] = []  # kept so that ended supervisors are rea
 
 
 # -- making runs -----------------------------------------------------------------------------------
-def create(runs: Path, name: str, settings: dict[str, Any], local: bool = True, **more: Any) -> Run:
+def create(
+    runs: Path, name: str, settings: Mapping[str, object], local: bool = True, **more: JsonValue
+) -> Run:
     """A queued run from loose settings. `local`: the caller is this machine's command line, which
     waits for its own turn; otherwise the app starts it. Raises SettingsError."""
     config = recipe.parse(recipe.load(name).config, settings, local)
@@ -45,7 +48,12 @@ def create(runs: Path, name: str, settings: dict[str, Any], local: bool = True, 
 
 
 def _queue_up(
-    runs: Path, name: str, config: Any, given: dict[str, Any], local: bool, **more: Any
+    runs: Path,
+    name: str,
+    config: IsDataclass,
+    given: Mapping[str, object],
+    local: bool,
+    **more: JsonValue,
 ) -> Run:
     run = Run.create(
         runs,
@@ -64,7 +72,7 @@ def _queue_up(
     return run
 
 
-def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = True) -> Run:
+def continued(runs: Path, run_id: str, changes: Mapping[str, object], local: bool = True) -> Run:
     """A new run seeded with what `run_id` left. A finished one goes on for as many epochs again,
     unless `changes` names its epochs. Raises SettingsError."""
     old = Run.find(runs, run_id)
@@ -76,9 +84,9 @@ def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = Tr
         )
     if not old.saved:
         raise recipe.SettingsError(f"{run_id} ended before it saved anything. Start a new run.")
-    settings = {**old.config, **changes}
-    if old.state == "done" and "epochs" not in changes and "epochs" in settings:
-        settings["epochs"] = 2 * settings["epochs"]
+    settings: dict[str, object] = {**old.config, **changes}
+    if old.state == "done" and "epochs" not in changes and "epochs" in old.config:
+        settings["epochs"] = 2 * int(old.config["epochs"])
     config = recipe.parse(recipe.load(old.recipe).config, settings, local)
     _refuse_changed(old, config)
     with lock(runs):
@@ -92,7 +100,7 @@ def continued(runs: Path, run_id: str, changes: dict[str, Any], local: bool = Tr
     return run
 
 
-def _refuse_changed(old: Run, config: Any) -> None:
+def _refuse_changed(old: Run, config: IsDataclass) -> None:
     """A step's place in its epoch, and the shapes of what was saved, hang on the lasting
     settings. Raises SettingsError."""
     for f in dataclasses.fields(config):

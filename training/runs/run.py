@@ -25,17 +25,89 @@ import shutil
 import string
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Required, TypeAlias, TypedDict, Unpack, cast
 
 from filelock import FileLock
 
 ENDED = ("done", "stopped", "failed", "lost")
 BEAT = 1.0  # seconds between heartbeats, at most
+JsonValue: TypeAlias = (
+    "Mapping[str, JsonValue] | Sequence[JsonValue] | str | int | float | bool | None"
+)
 
 
-def write_json(path: Path, value: Any) -> None:
+# -- what its files hold ---------------------------------------------------------------------------
+class Settings(TypedDict, total=False):
+    """config.json whole. Beside these keys, what was resolved when it ran
+    (`judge.records.Provenance`)."""
+
+    recipe: str
+    config: dict[str, str | int | float]
+    created: float
+    slot: str  # where its checkpoint belongs
+    continues: str  # the run that it continues
+    versions: dict[str, str]
+    commit: str
+
+
+class Progress(TypedDict, total=False):
+    """How far a job is."""
+
+    step: int
+    total: int
+    epoch: int
+    note: str  # what a person should know
+
+
+class Beat(Progress, total=False):
+    """What a job is at."""
+
+    stage: str
+
+
+class StatusFacts(Beat, total=False):
+    """What a status says beside its state."""
+
+    reason: str  # why it ended
+    seconds: float  # how long it took
+    queued: float
+    terminal: bool  # a terminal waits for its turn, and runs it
+    worker: dict[str, float]  # see training/runs/process.py
+    supervisor: dict[str, float]
+
+
+class Status(StatusFacts, total=False):
+    """status.json whole."""
+
+    state: Required[str]
+    heartbeat: float
+
+
+class Event(TypedDict, total=False):
+    """A line of events.jsonl: of a step, or of an epoch that was scored."""
+
+    t: float
+    step: int
+    total: int
+    epoch: int
+    loss: float
+    seen: int  # examples so far
+    score: float
+    score_loss: float
+
+
+class Swap(TypedDict):
+    """What became of a run's checkpoint."""
+
+    outcome: str  # swapped, kept, offered or refused
+    why: str
+    at: float
+
+
+# -- files -----------------------------------------------------------------------------------------
+def write_json(path: Path, value: object) -> None:
     """Atomic: a reader sees the old file or the new one, also after a crash."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{random.getrandbits(32):x}")
     try:
@@ -48,7 +120,7 @@ def write_json(path: Path, value: Any) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_json(path: Path, default: Any = None) -> Any:
+def read_json(path: Path, default: JsonValue = None) -> JsonValue:
     try:
         return json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: half-written
@@ -70,11 +142,17 @@ class Run:
         self.main = main
         self.interrupted = False
         self._beat = 0.0
-        self._step = {}
+        self._step: Beat = {}
 
     # -- making and finding ------------------------------------------------------------------------
     @classmethod
-    def create(cls, runs: Path, recipe: str, config: dict[str, Any], **more: Any) -> "Run":
+    def create(
+        cls,
+        runs: Path,
+        recipe: str,
+        config: Mapping[str, str | int | float],
+        **more: JsonValue,
+    ) -> "Run":
         """A new directory with its config, queued."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
         while True:
@@ -114,9 +192,9 @@ class Run:
         return self.path.name
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """config.json whole: recipe, config, created, and what was resolved when it ran."""
-        return read_json(self.path / "config.json", {})
+        return cast(Settings, read_json(self.path / "config.json", {}))
 
     @property
     def recipe(self) -> str:
@@ -128,23 +206,21 @@ class Run:
         return self.settings.get("slot", "")
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, str | int | float]:
         return self.settings.get("config", {})
 
-    def record(self, **more: Any) -> None:
+    def record(self, **more: JsonValue) -> None:
         """Adds what was resolved (base, data revision, versions) to config.json."""
         if self.main:
             write_json(self.path / "config.json", {**self.settings, **more})
 
     # -- status ------------------------------------------------------------------------------------
     @property
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         status = read_json(self.path / "status.json")
-        return (
-            status
-            if status and "state" in status
-            else {"state": "lost", "reason": "Its status file is missing."}
-        )
+        if isinstance(status, dict) and "state" in status:
+            return cast(Status, status)
+        return {"state": "lost", "reason": "Its status file is missing."}
 
     @property
     def state(self) -> str:
@@ -152,33 +228,37 @@ class Run:
         state = self.status["state"]
         return "stopping" if state == "running" and self.stop_requested else state
 
-    def set_status(self, state: str, **more: Any) -> None:
+    def set_status(self, state: str, **more: Unpack[StatusFacts]) -> None:
         if self.main:
-            old = read_json(self.path / "status.json") or {}
+            found = read_json(self.path / "status.json")
+            old = found if isinstance(found, dict) else {}
             write_json(
                 self.path / "status.json", {**old, "state": state, "heartbeat": time.time(), **more}
             )
 
-    def beat(self, stage: str = "", **more: Any) -> None:
+    def beat(self, stage: str = "", **more: Unpack[Progress]) -> None:
         """A sign of life, with what the job is at; written at most once a second, a new stage or a
         note at once."""
         if "note" in more or (stage and stage != self._step.get("stage")):
             self._beat = 0.0
-        self._step = {**self._step, **more, **({"stage": stage} if stage else {})}
+        self._step.update(more)
+        if stage:
+            self._step["stage"] = stage
         if self.main and time.time() - self._beat > BEAT:
             self._beat = time.time()
             self.set_status("running", **self._step)
 
     # -- events and log ----------------------------------------------------------------------------
-    def log(self, **event: Any) -> None:
+    def log(self, **event: Unpack[Event]) -> None:
         """Appends one event; `step` and `total` are also the progress that the page shows."""
         if not self.main:
             return
         with open(self.path / "events.jsonl", "a", encoding="utf-8") as f:
             f.write(json.dumps({"t": round(time.time(), 3), **event}) + "\n")
-        self.beat(**{k: event[k] for k in ("step", "total", "epoch") if k in event})
+        at = {key: value for key, value in event.items() if key in ("step", "total", "epoch")}
+        self.beat(**cast(Progress, at))
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         """All events; a half-written last line is left out."""
         try:
             text = (self.path / "events.jsonl").read_text("utf-8", errors="replace")
@@ -188,7 +268,7 @@ class Run:
             with contextlib.suppress(json.JSONDecodeError):
                 event = json.loads(line)
                 if isinstance(event, dict):
-                    yield event
+                    yield cast(Event, event)
 
     def say(self, text: str, error: bool = False) -> None:
         """One line for the person: on the terminal, and in log.txt (which is the output of a
@@ -242,7 +322,7 @@ class Run:
     @property
     def escalation(self) -> str:
         """What the supervisor had to add to the stop file: nothing, SIGTERM or SIGKILL."""
-        return read_json(self.path / "escalation.json", "")
+        return str(read_json(self.path / "escalation.json", ""))
 
     def escalate(self, signal_name: str) -> None:
         write_json(self.path / "escalation.json", signal_name)
@@ -298,14 +378,13 @@ class Run:
         return self._folder("report")
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> JsonValue:
         return read_json(self.path / "report" / "metrics.json", {})
 
     @property
-    def swap(self) -> dict[str, Any] | None:
-        """What became of the checkpoint: {outcome: swapped | kept | offered | refused, why}; None:
-        pending."""
-        return read_json(self.path / "swap.json")
+    def swap(self) -> Swap | None:
+        """What became of the checkpoint; None: pending."""
+        return cast(Swap | None, read_json(self.path / "swap.json"))
 
     def set_swap(self, outcome: str, why: str) -> None:
         write_json(self.path / "swap.json", {"outcome": outcome, "why": why, "at": time.time()})

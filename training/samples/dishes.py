@@ -44,7 +44,8 @@ def dishes(count: int = 480, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """
     labels = np.arange(count, dtype=np.int64) % len(CLASSES)
     pictures = [
-        Table(np.random.default_rng([seed, i]), label).render() for i, label in enumerate(labels)
+        Table(np.random.default_rng([seed, i]), int(label)).render()
+        for i, label in enumerate(labels)
     ]
     return np.array(pictures, dtype=np.uint8).reshape(-1, SIDE, SIDE, 3), labels
 
@@ -54,7 +55,8 @@ def oval(
 ) -> np.ndarray:
     """A circle, an ellipse (with `high`) or a box with round corners (power 6) about a point:
     complex (32,)."""
-    x, y = (np.sign(part) * np.abs(part) ** (2 / power) for part in (ROUND.real, ROUND.imag))
+    axes = (np.real(ROUND), np.imag(ROUND))
+    x, y = (np.sign(part) * np.abs(part) ** (2 / power) for part in axes)
     return (x * wide + 1j * y * (high or wide)) * np.exp(1j * turn) + at
 
 
@@ -193,11 +195,9 @@ class Table:
 
     def render(self) -> np.ndarray:
         """The picture lit from above, reduced, a little blurred and grainy: uint8 (64, 64, 3)."""
-        soft = (
-            self.body.filter(ImageFilter.GaussianBlur(2.4)),
-            self.trim.filter(ImageFilter.BoxBlur(1)),
-        )
-        height = np.add(*soft, dtype=np.float32) / FINE
+        body = np.asarray(self.body.filter(ImageFilter.GaussianBlur(2.4)))
+        trim = np.asarray(self.trim.filter(ImageFilter.BoxBlur(1)))
+        height = np.add(body, trim, dtype=np.float32) / FINE
         angle = self.any(-2.7, -0.4)
         strong = self.any(0.5, 0.85)
         x = float(np.cos(angle))
@@ -215,9 +215,8 @@ class Table:
                 0, 8
             )
         ramp = np.linspace(-1, 1, SIDE) * self.any(0.05, 0.22)
-        light = Image.fromarray(light * (1 - 0.025 * shadow.clip(0, 18))).reduce(3) * (
-            1 + x * ramp + y * ramp[:, None]
-        )
+        small = Image.fromarray(light * (1 - 0.025 * shadow.clip(0, 18))).reduce(3)
+        light = np.asarray(small) * (1 + x * ramp + y * ramp[:, None])
         shine = (light - 1.15).clip(0, 0.3) * self.any(50, 200)
         cast = self.any(0.95, 1.05, 3) * self.any(0.95, 1.15)
         lit = (
@@ -245,7 +244,7 @@ def _places(table: Table, count: int) -> list[tuple[complex, float]]:
 
 
 def _donuts(table: Table) -> None:
-    for at, radius in _places(table, table.rng.integers(1, 5)):
+    for at, radius in _places(table, int(table.rng.integers(1, 5))):
         hole = table.any(0.28, 0.38)
         style = table.any()
         table.piece(oval(at, radius), table.tint("cf8f4a"), 4, 34 * radius + 12, hole)
@@ -304,13 +303,14 @@ def _hamburger(table: Table) -> None:
     table.piece(oval(0.46j, wide * 0.95, 0.17, 0, 3.5), bun, 18, 14)
     for colour, high, over, wave in [meat, cheese] * table.rng.choice([1, 1, 2]) + rest:
         edge = oval(1j * y, wide * over, high, 0, 3.5)
-        edge += 1j * (wave * np.sin(np.arange(32) * 2.3) * (edge.imag > y) - bow * edge.real**2)
+        frill = wave * np.sin(np.arange(32) * 2.3) * (np.imag(edge) > y)
+        edge += 1j * (frill - bow * np.real(edge) ** 2)
         table.piece(edge, table.tint(colour), 18, 14)
         y -= 0.6 * high + 0.03
     tall = table.any(0.36, 0.52)
-    around = ROUND.imag.clip(-1, 0.12)
+    around = np.imag(ROUND).clip(-1, 0.12)
     crown = y + 0.03 + np.sign(around) * np.abs(around) ** 0.8 * np.where(around < 0, tall, 0.3)
-    table.piece(ROUND.real * wide * 1.03 + 1j * crown, bun, 22, 34)
+    table.piece(np.real(ROUND) * wide * 1.03 + 1j * crown, bun, 22, 34)
     for x, rise in table.any((-0.7, 0.25), (0.7, 0.85), (table.rng.choice([0, 14, 22]), 2)):
         at = x * wide + 1j * (y - tall * rise * (1 - x * x))
         table.line([at, at + 0.03 + 0.012j], table.tint("f7e8c0"), 0.04)
@@ -329,7 +329,8 @@ def _hot_dog(table: Table) -> None:
             (0, 0.9, 0.13, meat),
         ):
             part = oval(1j * (y + side), long, half, 0, 3.3)
-            table.piece(part + 1j * bend * part.real**2, colour, 22 if colour == meat else 10, 17)
+            bent = part + 1j * bend * np.real(part) ** 2
+            table.piece(bent, colour, 22 if colour == meat else 10, 17)
         for colour in ((), ("eec01f",), ("eec01f", "b8241c"), ("f3e3b0",))[table.rng.integers(4)]:
             wave = 0.06 * np.sin(table.any(14, 24) * x + table.any(0, 6))
             table.line(x + 1j * (y + wave + bend * x**2), table.tint(colour), 0.06, 3)
@@ -340,7 +341,8 @@ def _ice_cream(table: Table) -> None:
     pair = [(-0.24 - 0.07j, 0.28), (0.24 - 0.07j, 0.28)]
     shell = table.tint(*(["dca052", "c98a3d"] if kind == 0 else PLATES + CREAMS))
     places = [(-0.1j, 0.38)], [(-0.05j, 0.34), (-0.5j, 0.3)], pair, [*pair, (-0.46j, 0.28)]
-    for at, radius in places[table.rng.integers(4)]:
+    scoops = places[table.rng.integers(4)]
+    for at, radius in scoops:
         cream = table.tint(*CREAMS)
         table.piece(
             table.uneven(oval(at + radius * 0.75j, radius * 1.1, radius * 0.35), 0.03), cream, 16, 8
@@ -348,7 +350,8 @@ def _ice_cream(table: Table) -> None:
         table.piece(table.uneven(oval(at, radius), 0.008), cream, 18, 80 * radius)
         if table.any() < 0.3:
             table.bits(at, 0, radius * 0.75)
-    if table.any() < 0.4:
+    if table.any() < 0.4:  # a cherry on the last one
+        at, radius = scoops[-1]
         table.piece(oval(at - radius * 1j, 0.1), table.tint("b5172b"), 30, 12)
     shapes = (
         [0.36, 0.03 + 0.87j],
@@ -374,7 +377,7 @@ def _macarons(table: Table) -> None:
     r = min(0.5, 0.88 / rows[0], 1 / len(rows))
     piled = [(2.06 * r * (i - (row - 1) / 2) + 1j * (0.6 - r * (0.6 + 1.3 * level)), r)
              for level, row in enumerate(rows) for i in range(row)]  # fmt: skip
-    for at, r in piled if table.upright else _places(table, table.rng.integers(3, 7)):
+    for at, r in piled if table.upright else _places(table, int(table.rng.integers(3, 7))):
         colour = table.tint(*CREAMS)
         cream = table.tint("f6e7c1", "6b4228", "f2a9b8", "ffffff")
         foot = tuple(int(c * 0.6 + 95) for c in colour)

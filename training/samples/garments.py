@@ -273,7 +273,8 @@ def _sandal(sheet: Sheet, any_: Draw) -> None:
         top = low - rise
         sheet.piece([(0.47 - 2 * thin, top), (0.48, top), (0.46, ground), (0.46 - thin, ground)])
     sheet.line(sole, any_(0.7, 1.2), any_(0.04, 0.07))
-    for foot in sorted(any_(-0.42, -0.02, size=sheet.rng.integers(1, 4))):
+    feet = sheet.rng.uniform(-0.42, -0.02, int(sheet.rng.integers(1, 4)))
+    for foot in sorted(feet.tolist()):
         top = low - any_(0.12, 0.2)
         strap = [
             (foot, low),

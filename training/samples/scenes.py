@@ -25,7 +25,7 @@ SIZE = WIDE, HIGH = 128, 96
 Scene = namedtuple("Scene", "key place weather kind count colour action relation other tint")
 # number: of a line its width, of what is repeated how often; both: its points, and flipped
 Piece = namedtuple("Piece", "shape ink number both")
-COLOURS = dict(
+COLOURS: dict[str, str] = dict(
     zip(
         "red orange yellow green blue pink purple white black brown grey".split(),
         ("d8402f ef8a2b f5c83c 4f9a48 3b74c8 ee8bb0 8553b3 f8f5ee 35343f 8c5a38 9b9ca6").split(),
@@ -269,9 +269,8 @@ class Page:
                 )
                 if more:  # down the page
                     top, low = points[0].imag.round().astype(int)
-                    column = Image.fromarray(
-                        np.linspace(ink, *more, low - top, dtype=np.uint8)[:, None]
-                    )
+                    shades = np.linspace(ink, more[0], low - top, dtype=np.uint8)
+                    column = Image.fromarray(shades[:, None])
                     self.paper.paste(column.resize((WIDE * FINE, low - top), 0), (0, top))
                 for flat in () if more else points.view(float).tolist():
                     # The second pen's ink shines through.
@@ -378,7 +377,7 @@ def _piece(line: str) -> Piece:
     spots = np.array(numbers[:2] if shape in "or" else numbers).view(complex)
     if shape in "or":
         turn = np.exp(1j * np.linspace(0, 2 * np.pi, 13 if numbers[2] < 5 else 33))
-        spots = spots + numbers[2] * turn.real + 1j * numbers[-1] * turn.imag
+        spots = spots + numbers[2] * np.real(turn) + 1j * numbers[-1] * np.imag(turn)
     for _ in range(2 if shape in "bs" else 0):  # corners cut off
         after = np.roll(spots, -1)
         cut = np.stack([0.75 * spots + 0.25 * after, 0.25 * spots + 0.75 * after], 1)

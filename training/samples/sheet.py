@@ -21,8 +21,12 @@ Points = list[tuple[float, float]]
 
 
 def frame(large: Image.Image) -> np.ndarray:
-    """Trimmed, longest edge 28, centred by its box: uint8 (28, 28)."""
-    left, top, right, bottom = large.getbbox()
+    """Trimmed, longest edge 28, centred by its box: uint8 (28, 28). Raises ValueError where nothing
+    is drawn."""
+    drawn = large.getbbox()
+    if drawn is None:
+        raise ValueError("nothing is drawn")
+    left, top, right, bottom = drawn
     scale = SIDE / max(right - left, bottom - top)
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     small = large.resize(size, Image.Resampling.BOX, box=(left, top, right, bottom))

@@ -112,15 +112,14 @@ def order(index: int, words: str, voices: str, seed: int = 0) -> Order:
         text = own[index // len(INTENTS) % len(own)]
     else:
         text = sentence(words, INTENTS[label], rng)
-    room = dict(
-        before=rng.uniform(0.05, 0.6),
-        after=rng.uniform(0.05, 0.6),
-        peak=10 ** rng.uniform(-0.7, -0.05),
-    )
+    before = rng.uniform(0.05, 0.6)
+    after = rng.uniform(0.05, 0.6)
+    peak = 10 ** rng.uniform(-0.7, -0.05)
+    room = (before, after, peak)
     if voices == "flite":
         voice = list(FLITE)[rng.integers(len(FLITE))]
         pitch = FLITE[voice] * rng.uniform(0.9, 1.12)
-        return Order(label, text, voice, rng.uniform(0.85, 1.25), pitch, 100, 0, 1.0, **room)
+        return Order(label, text, voice, rng.uniform(0.85, 1.25), pitch, 100, 0, 1.0, *room)
     voice = "+".join(
         names[rng.integers(len(names))] for names in (ACCENTS[voices], TIMBRES[voices])
     )
@@ -131,7 +130,7 @@ def order(index: int, words: str, voices: str, seed: int = 0) -> Order:
     voice = f"{voice.split('+')[0]}+{timbre(own)}" if own else voice
     pitch = rng.uniform(20, 80)
     melody = int(rng.uniform(40, 180))
-    return Order(label, text, voice, pace / size, pitch, melody, gap, size, **room, timbre=own)
+    return Order(label, text, voice, pace / size, pitch, melody, gap, size, *room, timbre=own)
 
 
 def speak(what: Order) -> Clip:

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-INTENTS = (
+NAMES = (
     "abroad address app_error atm_limit balance business_loan card_issues cash_deposit "
     "direct_debit freeze high_value_payment joint_account latest_transactions pay_bill"
-).split()  # in the data set's own order
+)
+INTENTS: list[str] = [*NAMES.split()]  # in the data set's own order
 PARTS = ("train", "held_out", "judge")
 HERE = Path(__file__).with_name("wordings")
 SHAPES = (("say",), ("do",), ("ask",), ("say", "do"), ("say", "ask"))

@@ -6,10 +6,10 @@ length limit.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import psutil
@@ -20,6 +20,9 @@ from training.data.splits import bucket
 from training.device import cores
 from training.media.sounds import SoundError, from_bytes, load_sound
 from training.recipe import SettingsError
+
+if TYPE_CHECKING:  # it needs a program that synthesises speech, which only its source needs
+    from training.samples.speech import Clip
 
 RATE = 16_000
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
@@ -35,7 +38,7 @@ MOST = 30.0
 Clips: TypeAlias = Examples[np.ndarray]
 
 
-def _decode(source: Any, name: str) -> np.ndarray:
+def _decode(source: bytes | Path, name: str) -> np.ndarray:
     sound = (
         from_bytes(source, name, RATE) if isinstance(source, bytes) else load_sound(source, RATE)
     )
@@ -58,7 +61,7 @@ class Heard:
     else decoded when asked. What cannot be read is told in `problems`, and is a moment of silence.
     """
 
-    def __init__(self, clips: Clips, seconds: float, beat: Callable[[], Any] = int):
+    def __init__(self, clips: Clips, seconds: float, beat: Callable[[], object] = int):
         self.clips = clips
         self.seconds = seconds  # 0: all of it
         self.lengths = np.zeros(len(clips), np.int64)  # samples that are heard
@@ -147,7 +150,12 @@ def _choose_part(dataset: str, language: str) -> str | None:
     )
 
 
-def make_clips(calls: list[Any]) -> Clips:
+def list_texts(clips: Clips) -> Sequence[str]:
+    """By place: what is said in each clip of the whole data set. Empty where it does not tell."""
+    return cast(Sequence[str], clips.texts or ())
+
+
+def make_clips(calls: "list[Clip]") -> Clips:
     """Clips of the synthesised calls, from a telephone's rate."""
     import soxr
 

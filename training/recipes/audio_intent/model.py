@@ -9,8 +9,9 @@ its speech, and clips of 16 and of 32 bits would be heard differently.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
+    PreTrainedModel,
     SeamlessM4TFeatureExtractor,
+    SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
 )
 
@@ -27,6 +30,9 @@ from training.learn import backbone
 from training.learn.backbone import Start
 from training.recipes.audio_intent.config import Config
 from training.runs.checkpoint import CheckpointError
+
+if TYPE_CHECKING:  # it takes a second to import, which only LoRA needs
+    from peft import PeftModel
 
 # Small networks for method scratch: at most 6 million weights, under 12 MB in half precision.
 ARCHS: dict[str, dict[str, Any]] = {
@@ -72,7 +78,7 @@ SHORTEST = 8_000
 class SoundPreprocessor:
     """How a network hears: waves in, its input out."""
 
-    def __init__(self, extractor: Any, norm: str = ""):
+    def __init__(self, extractor: SequenceFeatureExtractor, norm: str = ""):
         self.extractor = extractor
         self.rate = int(extractor.sampling_rate)
         self.alone = norm == "group"  # a clip padded in a batch would be heard otherwise than alone
@@ -98,12 +104,13 @@ class SoundPreprocessor:
         """Padded to the longest of these float32 (n,) clips, with the mask that says what is
         padding."""
         if isinstance(self.extractor, SeamlessM4TFeatureExtractor):
-            return self._spectra(clips)
+            return self._spectra(self.extractor, clips)
+        extract = cast(Callable[..., Mapping[str, Tensor]], self.extractor)
         if self.fixed:  # Whisper hears 30 seconds, AST 10: whatever there is, silence behind it
-            return dict(self.extractor(clips, sampling_rate=self.rate, return_tensors="pt"))
+            return dict(extract(clips, sampling_rate=self.rate, return_tensors="pt"))
         least = max(SHORTEST, *(len(clip) for clip in clips))
         return dict(
-            self.extractor(
+            extract(
                 clips,
                 sampling_rate=self.rate,
                 return_tensors="pt",
@@ -113,16 +120,17 @@ class SoundPreprocessor:
             )
         )
 
-    def _spectra(self, clips: list[np.ndarray]) -> dict[str, Tensor]:
+    def _spectra(
+        self, extractor: SeamlessM4TFeatureExtractor, clips: list[np.ndarray]
+    ) -> dict[str, Tensor]:
         """What SeamlessM4TFeatureExtractor gives, above FLOOR, padded to whole steps, (N, T, stride
         * mels)."""
         if self._mel is None:
-            self._mel = tuple(
-                torch.tensor(np.asarray(v), dtype=torch.float32)
-                for v in (self.extractor.window, self.extractor.mel_filters)
-            )
+            window = torch.tensor(np.asarray(extractor.window), dtype=torch.float32)
+            filters = torch.tensor(np.asarray(extractor.mel_filters), dtype=torch.float32)
+            self._mel = (window, filters)
         window, filters = self._mel
-        stride = self.extractor.stride
+        stride = extractor.stride
         spectra = []
         for clip in clips:
             wave = torch.from_numpy(np.pad(clip, (0, max(0, 400 - len(clip)))))
@@ -149,7 +157,7 @@ class SoundPreprocessor:
         return {"input_features": out.reshape(len(clips), steps, -1), "attention_mask": heard}
 
 
-def open_network(path: Path) -> tuple[nn.Module, SoundPreprocessor]:
+def open_network(path: Path) -> tuple[PreTrainedModel, SoundPreprocessor]:
     """A checkpoint as float32, and how it hears."""
     model = AutoModelForAudioClassification.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
@@ -159,17 +167,18 @@ def open_network(path: Path) -> tuple[nn.Module, SoundPreprocessor]:
 
 def build_network(
     config: Config, start: Start, classes: list[str]
-) -> tuple[nn.Module, SoundPreprocessor]:
+) -> tuple[PreTrainedModel, SoundPreprocessor]:
     """The network to train, float32, and how it hears. A head for as many classes is kept, another
     one is new. Raises SettingsError, CheckpointError."""
     torch.manual_seed(config.seed)
     labels = backbone.name_labels(classes)
-    if start.path is None:
+    if start.checkpoint is None:
         made = AutoConfig.for_model(**ARCHS[config.arch], **labels)
         preprocessor = SoundPreprocessor(_make_extractor(made.model_type))
     else:
-        made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
-        preprocessor = SoundPreprocessor.from_checkpoint(start.path)
+        path = start.checkpoint.path
+        made = AutoConfig.from_pretrained(path, local_files_only=True, **labels)
+        preprocessor = SoundPreprocessor.from_checkpoint(path)
     if hasattr(made, "mask_time_prob"):
         made.apply_spec_augment = config.spec_augment > 0
         made.mask_time_prob = config.spec_augment
@@ -178,12 +187,13 @@ def build_network(
     auto = AutoModelForAudioClassification
     model = backbone.make_network(auto, made, config.method, start, "sounds")
     stays = config.encoder == "frozen" and config.method != "scratch"
-    if stays and hasattr(model, "freeze_feature_encoder"):
-        model.freeze_feature_encoder()
+    freeze = getattr(model, "freeze_feature_encoder", None)
+    if stays and freeze is not None:
+        freeze()
     return model, preprocessor
 
 
-def _make_extractor(model_type: str) -> Any:
+def _make_extractor(model_type: str) -> SequenceFeatureExtractor:
     """Of the small networks."""
     if model_type == "wav2vec2":
         return Wav2Vec2FeatureExtractor(return_attention_mask=True)
@@ -198,9 +208,9 @@ class LayersHead(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        self.layer_weights = model.layer_weights
-        self.projector = model.projector
-        self.classifier = model.classifier
+        self.layer_weights = model.get_parameter("layer_weights")
+        self.projector = model.get_submodule("projector")
+        self.classifier = model.get_submodule("classifier")
 
     def forward(self, means: Tensor) -> Tensor:
         """(N, labels) of (N, layers, width)."""
@@ -218,15 +228,22 @@ def find_head(model: nn.Module) -> nn.Module:
     return LayersHead(model) if has_layer_weights(model) else backbone.find_head(model)
 
 
+def mark_heard(model: nn.Module, steps: int, mask: Tensor) -> Tensor:
+    """(N, steps) bool: which of the last layer's steps are of a clip and not of its padding, by
+    what `prepare` says of the input. `model` may have LoRA around it."""
+    base = cast("PeftModel", model).get_base_model() if hasattr(model, "get_base_model") else model
+    shorten = cast(Callable[[int, Tensor], Tensor], base._get_feature_vector_attention_mask)
+    return shorten(steps, mask)
+
+
 @torch.no_grad()
-def average_layers(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+def average_layers(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
     """(N, layers, width): the mean over time of what every layer gives."""
     is_whisper = model.config.model_type == "whisper"
-    body = model.encoder if is_whisper else model.base_model
+    body = model.get_submodule("encoder") if is_whisper else model.base_model
     states = torch.stack(body(**inputs, output_hidden_states=True).hidden_states, 1)
     mask = inputs.get("attention_mask")
     if mask is None or is_whisper:
         return states.mean(2)
-    heard = model._get_feature_vector_attention_mask(states.shape[2], mask)
-    heard = heard.to(states.dtype)[:, None, :, None]
+    heard = mark_heard(model, states.shape[2], mask).to(states.dtype)[:, None, :, None]
     return (states * heard).sum(2) / heard.sum(2)

@@ -7,9 +7,10 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from training.data.examples import Data
-from training.device import device
+from training.device import device, move
 from training.judge import class_exam
 from training.judge.exam import Exam
 from training.learn import backbone, features
@@ -44,7 +45,7 @@ def predict(
 
 
 def compute_features(
-    model: nn.Module, preprocessor: SoundPreprocessor, heard: Heard, run: Run
+    model: PreTrainedModel, preprocessor: SoundPreprocessor, heard: Heard, run: Run
 ) -> Tensor:
     """(N, layers, width), or (N, width) where a network has no sum of layers: from the disk, or
     computed now and kept. Raises Stopped."""
@@ -59,7 +60,8 @@ def compute_features(
         layers,
         networks.FLOOR,
     )
-    model.eval().to(device())
+    model.eval()
+    move(model)
 
     def compute(indices: np.ndarray) -> Tensor:
         inputs = preprocessor.prepare([heard[i] for i in indices])
@@ -85,7 +87,8 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
         if config.method == "frozen" and run:
             found = compute_features(model, preprocessor, prepared[seconds], run)
             return features.predict_from(networks.find_head(model), [found])
-        return predict(model.to(device()), prepared[seconds], preprocessor, run)
+        move(model)
+        return predict(model, prepared[seconds], preprocessor, run)
 
     def show(index: int, stem: Path) -> str:
         heard = data.test.read_one(index)[: round(MOST * RATE)]

@@ -6,13 +6,16 @@ See training/recipes/audio_intent/config.py for its settings.
 
 import dataclasses
 import unicodedata
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PretrainedConfig, PreTrainedModel
 
 from training.device import cores, device
 from training.judge.exam import run_exam
@@ -87,11 +90,11 @@ def train(config: Config, run: Run) -> Report:
 
 
 def _teach(
-    model: nn.Module,
+    model: PreTrainedModel,
     preprocessor: SoundPreprocessor,
     heard: Heard,
     validation: Clips,
-    session: Session,
+    session: Session[Config],
 ) -> tuple[Lesson, Outcome]:
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
@@ -101,15 +104,14 @@ def _teach(
             lambda: _make_head_lesson(model, preprocessor, heard, validation, config, run),
             session,
         )
-    texts = heard.clips.texts
-    spells = bool(config.spelling and texts)
+    texts = audio_data.list_texts(heard.clips) if config.spelling else ()
     return finetune.teach_network(
         model,
         lambda learner: make_lesson(learner, preprocessor, heard, validation, config, run),
         session,
         add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
         find_heads=lambda learner: list_heads(model, learner),
-        wrap=lambda network: Speller(network, texts) if spells else network,
+        wrap=lambda network: Speller(network, texts) if texts else network,
     )
 
 
@@ -164,15 +166,15 @@ class Speller(nn.Module):
     alone; what is said, it is told: in letters, or where the data has them in the sounds that are
     spoken, which are learned sooner."""
 
-    def __init__(self, model: nn.Module, texts: list[str]):
+    def __init__(self, model: nn.Module, texts: Sequence[str]):
         super().__init__()
         self.model = model
-        self.config = model.config
+        self.config = cast(PretrainedConfig, model.config)  # also of what LoRA put around it
         letters = sorted(set("".join(plain(text) for text in texts)))
         self.numbers = {
             letter: number for number, letter in enumerate(letters, 1)
         }  # 0 is CTC's blank
-        self.speller = nn.Linear(model.config.hidden_size, len(self.numbers) + 1)
+        self.speller = nn.Linear(self.config.hidden_size, len(self.numbers) + 1)
 
     def forward(self, texts: list[str], **inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, (N, labels), and the loss of each clip's spelling, (N,)."""
@@ -180,12 +182,8 @@ class Speller(nn.Module):
         last = out.hidden_states[-1]
         log = self.speller(last).float().log_softmax(2).transpose(0, 1)
         if "attention_mask" in inputs:
-            base = (
-                self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-            )
-            steps = base._get_feature_vector_attention_mask(
-                last.shape[1], inputs["attention_mask"]
-            ).sum(1)
+            heard = networks.mark_heard(self.model, last.shape[1], inputs["attention_mask"])
+            steps = heard.sum(1)
         else:
             steps = torch.full((len(texts),), last.shape[1])
         spelled = [[self.numbers[letter] for letter in plain(text)] for text in texts]
@@ -212,7 +210,7 @@ def plain(text: str) -> str:
 
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_head_lesson(
-    model: nn.Module,
+    model: PreTrainedModel,
     preprocessor: SoundPreprocessor,
     heard: Heard,
     validation: Clips,
@@ -240,8 +238,10 @@ def make_lesson(
     labels = torch.from_numpy(heard.clips.strata)
     where = device()
     pool = ThreadPoolExecutor(cores())  # numpy and soxr let go of the interpreter
+    texts = audio_data.list_texts(heard.clips)
     masks_time = hasattr(model.config, "mask_time_prob")
     spells = isinstance(model, Speller)
+    bare = model.model if spells else model
 
     def vary_one(index: int, epoch: int) -> np.ndarray:
         draw = np.random.default_rng([config.seed, epoch, index])
@@ -260,8 +260,8 @@ def make_lesson(
         if masks_time:  # transformers draws SpecAugment's stretches from numpy's own generator
             np.random.seed((chance + piece.start) % 2**32)
         if spells:
-            texts = [heard.clips.texts[heard.clips.places[i]] for i in indices[piece].tolist()]
-            logits, spelling = model(texts, **inputs)
+            said = [texts[int(heard.clips.places[i])] for i in indices[piece].tolist()]
+            logits, spelling = model(said, **inputs)
         else:
             logits = model(**inputs).logits.float()
             spelling = torch.zeros(1, device=where)
@@ -273,7 +273,7 @@ def make_lesson(
         )
 
     def predict() -> np.ndarray:
-        return score.predict(model.model if spells else model, held, preprocessor, run)
+        return score.predict(bare, held, preprocessor, run)
 
     return Lesson(
         len(heard),

@@ -7,9 +7,9 @@ import dataclasses
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,7 @@ from training.data.examples import (
     find_distinct,
     list_splits,
     read_column,
+    read_table,
     split_off_test,
 )
 from training.data.pictures import KIND, PICTURES, Pictures
@@ -38,7 +39,7 @@ LISTS = ("captions.csv", "captions.txt", "metadata.jsonl")
 LEAST = 10  # pictures of a person's own folder
 
 
-def tidy(text: Any) -> str:
+def tidy(text: object) -> str:
     """One line, without the full stop that some captions end with and others do not."""
     return re.sub(r"[\s.]+$", "", " ".join(str(text or "").split()))
 
@@ -61,6 +62,17 @@ def _make_pictures(
     return Pictures(read, np.arange(len(keys)), None, keys, texts)
 
 
+def list_captions(pictures: Pictures) -> list[list[str]]:
+    """Those of each picture, in the order of the pictures."""
+    by_place = _all_captions(pictures)
+    return [by_place[place] for place in pictures.places]
+
+
+def _all_captions(pictures: Pictures) -> Sequence[list[str]]:
+    """By place, of the whole data set."""
+    return cast(Sequence[list[str]], pictures.texts)
+
+
 def _draw_sample() -> Data[Image.Image]:
     from training.samples.scenes import COUNT
 
@@ -80,13 +92,13 @@ def add_scenes(data: Data[Image.Image], count: int) -> Data[Image.Image]:
     pictures."""
     own = data.train
     drawn = _draw(count, 1)
-    first = len(own.texts)
+    first = len(_all_captions(own))
     both = Pictures(
         lambda i: own.read(i) if i < first else drawn.read(i - first),
         np.concatenate([own.places, first + drawn.places]),
         None,
         np.concatenate([own.keys, drawn.keys]),
-        own.texts + drawn.texts,
+        [*_all_captions(own), *_all_captions(drawn)],
     )
     return dataclasses.replace(data, train=both)
 
@@ -118,7 +130,7 @@ def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
             f"{dataset} holds no pictures with captions; its columns are "
             f"{', '.join(rows.column_names)}."
         )
-    table = rows.with_format("arrow")[:]
+    table = read_table(rows)
     content, keys = read_column(table, column)
     columns = [table.column(name).to_pylist() for name in captions]
     texts = [
@@ -128,7 +140,7 @@ def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
     return pictures[np.flatnonzero([bool(t) for t in texts])], revision
 
 
-def _flatten(values: Any) -> Iterator[str]:
+def _flatten(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
         if isinstance(value, list | tuple):
             yield from _flatten(value)

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from itertools import chain, zip_longest
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -38,10 +38,21 @@ def words(text: str) -> Words:
     return ENDING.sub(r" \1", " ".join(whole)).split()
 
 
-def scores(said: list[str], references: list[list[str]]) -> dict[str, Any]:
-    """{bleu1 to bleu4 (0 to 100), rouge_l (0 to 1), cider_d and its cider_d_interval, distinct
-    captions, their mean length in words, n pictures}. Raises ValueError, as all of these do, where
-    a picture lacks references."""
+class Figures(TypedDict):
+    bleu1: float  # 0 to 100, as those below
+    bleu2: float
+    bleu3: float
+    bleu4: float
+    rouge_l: float  # 0 to 1
+    cider_d: float
+    length: float  # words a caption, on average
+    cider_d_interval: list[float]
+    distinct: int  # captions
+    n: int  # pictures
+
+
+def scores(said: list[str], references: list[list[str]]) -> Figures:
+    """All figures. Raises ValueError, as all of these do, where a picture lacks references."""
     spoken, written = _split(said, references)
     each = _cider_d(spoken, written)
     found = {
@@ -50,18 +61,19 @@ def scores(said: list[str], references: list[list[str]]) -> dict[str, Any]:
         "cider_d": each.mean(),
         "length": np.mean([len(text) for text in spoken]),
     }
-    return {
+    figures = {
         **{name: round(float(value), 5) for name, value in found.items()},
         "cider_d_interval": interval(each),
         "distinct": len(set(map(tuple, spoken))),
         "n": len(said),
     }
+    return cast(Figures, figures)
 
 
 def bleu(said: list[str], references: list[list[str]]) -> dict[str, float]:
     """Corpus BLEU (Papineni et al. 2002) with sacrebleu's own tokens (13a: punctuation counts) and
     smoothing."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     _check(said, references)
     # Streams of one reference a picture; None where a picture has fewer. `force`: no advice on the

@@ -7,7 +7,7 @@ for each place of the picture, and the decoder attends to them for every word.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PretrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     VisionEncoderDecoderConfig,
@@ -58,6 +59,11 @@ class CaptionPreprocessor:
     def save_pretrained(self, path: Path) -> None:
         self.pictures.processor().save_pretrained(path)
         self.tokenizer.save_pretrained(path)
+
+    @property
+    def padding(self) -> int:
+        """The number of what stands behind a sentence that ended."""
+        return cast(int, self.tokenizer.pad_token_id)
 
     def tokenize(self, texts: list[str], most: int) -> list[list[int]]:
         """Each sentence as the decoder's numbers, the last one END."""
@@ -106,7 +112,7 @@ def is_captioner(path: Path) -> bool:
     return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
 
 
-def open_network(path: Path) -> tuple[nn.Module, CaptionPreprocessor]:
+def open_network(path: Path) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor]:
     """A checkpoint as float32, and how it sees and spells."""
     model = VisionEncoderDecoderModel.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
@@ -124,7 +130,7 @@ def find_start(config: Config, runs: Path, slot: str) -> Start:
 
 def build_network(
     config: Config, start: Start, texts: list[str], runs: Path
-) -> tuple[nn.Module, CaptionPreprocessor, dict[str, str]]:
+) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor, dict[str, str]]:
     """The network to train, float32, how it sees and spells, and the parts that it is joined of,
     with the revisions of those of the Hub ("" for others). Raises SettingsError, CheckpointError.
     """
@@ -133,12 +139,15 @@ def build_network(
     if config.parts:
         model, preprocessor, revisions = _join_parts(config, *config.parts, texts, runs)
     else:
+        assert start.checkpoint is not None  # without parts a captioner starts from nothing else
         model, preprocessor = _open_start(config, start.checkpoint)
     configure(model, preprocessor.tokenizer, config)
     return model, preprocessor, revisions
 
 
-def _open_start(config: Config, start: Checkpoint) -> tuple[nn.Module, CaptionPreprocessor]:
+def _open_start(
+    config: Config, start: Checkpoint
+) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor]:
     if not is_captioner(start.path):
         raise SettingsError(
             f"{start.name} is no captioner of an encoder and a decoder: choose another start, or "
@@ -174,7 +183,7 @@ def _open_start(config: Config, start: Checkpoint) -> tuple[nn.Module, CaptionPr
 # -- parts -----------------------------------------------------------------------------------------
 def _join_parts(
     config: Config, sees: str, writes: str, texts: list[str], runs: Path
-) -> tuple[nn.Module, CaptionPreprocessor, dict[str, str]]:
+) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor, dict[str, str]]:
     encoder, pictures, seeing = _open_encoder(config, sees, runs)
     decoder, tokenizer, writing = _open_decoder(config, writes, texts)
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder.config)
@@ -184,13 +193,14 @@ def _join_parts(
 
 def _open_encoder(
     config: Config, name: str, runs: Path
-) -> tuple[nn.Module, PicturePreprocessor, str]:
+) -> tuple[PreTrainedModel, PicturePreprocessor, str]:
     """The encoder, how it sees, and its revision on the Hub."""
     if name == NEW:
         pictures = PicturePreprocessor(config.image_size or SIZE)
         made = AutoConfig.for_model(**ENCODER, image_size=pictures.size)
         return AutoModel.from_config(made), pictures, ""
-    start = backbone.open_start(name, runs, "food")  # the slot whose checkpoints see pictures
+    # of the slot whose checkpoints see pictures
+    start, revision = backbone.open_checkpoint(name, runs, "food")
     pictures = PicturePreprocessor.from_checkpoint(start.path)
     made = AutoConfig.from_pretrained(start.path, local_files_only=True)
     pictures = backbone.resize_input(made, pictures, config, name)
@@ -206,14 +216,14 @@ def _open_encoder(
             f"{name} ({made.model_type}) does not give a row of numbers for each place of a "
             "picture, which the decoder attends to. Choose a ViT, DeiT or Swin as the encoder."
         )
-    return encoder, pictures, start.revision
+    return encoder, pictures, revision
 
 
 def _open_decoder(
     config: Config, name: str, texts: list[str]
-) -> tuple[nn.Module, PreTrainedTokenizerBase, str]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """The decoder, its tokenizer, and its revision on the Hub."""
-    as_decoder = dict(is_decoder=True, add_cross_attention=True)
+    as_decoder: dict[str, Any] = dict(is_decoder=True, add_cross_attention=True)
     if name == NEW:
         tokenizer = train_tokenizer(texts)
         end = tokenizer.eos_token_id
@@ -233,8 +243,8 @@ def _open_decoder(
 
 
 def _open_part(
-    auto: Any, path: Path, made: PretrainedConfig, name: str, config: Config
-) -> nn.Module:
+    auto: backbone.AutoClass, path: Path, made: PretrainedConfig, name: str, config: Config
+) -> PreTrainedModel:
     if config.method == "scratch":
         return auto.from_config(made)
     try:
@@ -249,7 +259,9 @@ def _open_part(
         ) from error
 
 
-def configure(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
+def configure(
+    model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerBase, config: Config
+) -> None:
     """Start, end and padding where transformers looks for them, and the dropout asked for."""
     end = tokenizer.eos_token_id
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else end
@@ -263,37 +275,55 @@ def configure(model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Conf
     model.generation_config.num_beams = BEAMS
     # Of encoder and decoder, which have none in common.
     model.config.tie_word_embeddings = False
-    for part in (model.config.encoder, model.config.decoder):
+    for part in (get_encoder(model).config, get_decoder(model).config):
         part._name_or_path = ""  # where it lay on this machine, which is published otherwise
-    for module in model.decoder.modules():
+    for module in get_decoder(model).modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
     for name in DROPOUTS:
         if hasattr(model.config.decoder, name):
             setattr(model.config.decoder, name, config.dropout)
-            setattr(model.decoder.config, name, config.dropout)
+            setattr(get_decoder(model).config, name, config.dropout)
+
+
+def get_encoder(model: VisionEncoderDecoderModel) -> PreTrainedModel:
+    return cast(PreTrainedModel, model.encoder)  # None only before it is given one
+
+
+def get_decoder(model: VisionEncoderDecoderModel) -> PreTrainedModel:
+    return cast(PreTrainedModel, model.decoder)
 
 
 # -- what a forward pass is made of ----------------------------------------------------------------
-def encode(model: nn.Module, pixels: Tensor) -> Tensor:
+def encode(model: VisionEncoderDecoderModel, pixels: Tensor) -> Tensor:
     """(N, places, width) of (N, 3, S, S)."""
-    return model.encoder(pixel_values=pixels)[0]
+    return get_encoder(model)(pixel_values=pixels)[0]
 
 
-def bridge(model: nn.Module, states: Tensor) -> Tensor:
+def bridge(model: VisionEncoderDecoderModel, states: Tensor) -> Tensor:
     """The same in the decoder's width, where it has another."""
     return model.enc_to_dec_proj(states) if hasattr(model, "enc_to_dec_proj") else states
 
 
-def prepare_generation(model: nn.Module, states: Tensor) -> dict[str, Any]:
+class Generation(TypedDict, total=False):
+    """What `generate` takes in place of a picture."""
+
+    encoder_outputs: BaseModelOutput
+    attention_mask: Tensor
+    max_new_tokens: int
+
+
+def prepare_generation(model: VisionEncoderDecoderModel, states: Tensor) -> Generation:
     """What `generate` takes in place of a picture, every place of which counts; and an end, where
     the checkpoint does not say how long its captions may be."""
     own = model.generation_config
-    return {
+    found: Generation = {
         "encoder_outputs": BaseModelOutput(states),
         "attention_mask": torch.ones(states.shape[:2], dtype=torch.long, device=states.device),
-        **({} if own.max_new_tokens or own.max_length else {"max_new_tokens": WORDS}),
     }
+    if not own.max_new_tokens and not own.max_length:
+        found["max_new_tokens"] = WORDS
+    return found
 
 
 def pad(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -315,18 +345,20 @@ class Teller(nn.Module):
     guessed only where a caption has one. With `naming`, a second head names the captions' words
     from the encoder alone."""
 
-    def __init__(self, model: nn.Module, net: nn.Module, names: tuple[str, ...] = ()):
+    def __init__(
+        self, model: nn.Module, net: VisionEncoderDecoderModel, names: tuple[str, ...] = ()
+    ):
         super().__init__()
         self.names = names
         # the captioner itself, inside what LoRA puts around it
         self.model = model
         self.net = [net]
         self.config = net.config
-        self.namer = nn.Linear(net.config.encoder.hidden_size, len(names)) if names else None
+        self.namer = nn.Linear(get_encoder(net).config.hidden_size, len(names)) if names else None
 
     def forward(
         self, given: Tensor, ids: Tensor, real: Tensor, each: int, encoded: bool
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Tensor, Tensor | None]:
         """`given`: pixels or, with `encoded`, what the encoder made of them; `ids`: (N * each, L);
         `real`: where there is a next word, as wide. Returns logits of those places, and of the
         names, (N, names), or None."""
@@ -334,8 +366,9 @@ class Teller(nn.Module):
         states = given if encoded else encode(net, given)
         named = self.namer(states.mean(1)) if self.namer is not None else None
         attended = bridge(net, states).repeat_interleave(each, 0)
-        decoder = net.decoder
+        decoder = get_decoder(net)
         hidden = decoder.base_model(
             input_ids=ids, encoder_hidden_states=attended, use_cache=False
         ).last_hidden_state
-        return decoder.get_output_embeddings()(hidden[real]), named
+        head = cast(nn.Module, decoder.get_output_embeddings())
+        return head(hidden[real]), named

@@ -4,17 +4,18 @@ writes them."""
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+from transformers import VisionEncoderDecoderModel
 
 from training.data.examples import Data
 from training.data.pictures import Pictures, Store, read_pixels, write_thumbnail
-from training.device import device
+from training.device import device, move
 from training.judge import captions as caption_report
 from training.judge.captions import Caption
 from training.judge.exam import Exam, Findings
@@ -23,25 +24,29 @@ from training.learn import features
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import metrics
 from training.recipes.captioning.config import BEAMS, Config
-from training.recipes.captioning.data import tidy
+from training.recipes.captioning.data import list_captions, tidy
 from training.recipes.captioning.model import (
     CaptionPreprocessor,
     Teller,
     encode,
+    get_encoder,
     is_captioner,
     open_network,
     pad,
     prepare_generation,
 )
 from training.runs.batches import batches
-from training.runs.run import Run
+from training.runs.run import JsonValue, Run
 
 STEP = 32  # pictures at a time
 SHOWN = 12  # best and worst captions in the report, each
 
 
 def _encode_all(
-    net: nn.Module, preprocessor: CaptionPreprocessor, given: Any, run: Run | None
+    net: VisionEncoderDecoderModel,
+    preprocessor: CaptionPreprocessor,
+    given: Store | Tensor,
+    run: Run | None,
 ) -> Iterator[Tensor]:
     """What the encoder makes of a Store's pictures, or made of them already, some at a time. Raises
     Stopped."""
@@ -50,15 +55,15 @@ def _encode_all(
         if isinstance(given, Tensor):
             yield given[at].to(where).float()
         else:
-            pixels = torch.from_numpy(given[np.arange(at.start, at.stop)])
+            pixels = torch.from_numpy(np.asarray(given[np.arange(at.start, at.stop)]))
             yield encode(net, preprocessor.pictures.normalise(pixels.to(where)))
 
 
 @torch.inference_mode()
 def write_captions(
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
-    given: Any,
+    given: Store | Tensor,
     run: Run | None = None,
     beams: int = BEAMS,
 ) -> list[str]:
@@ -76,20 +81,20 @@ def write_captions(
 
 @torch.inference_mode()
 def compute_loss(
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     pictures: Pictures,
-    given: Any,
+    given: Store | Tensor,
     most: int,
     run: Run | None = None,
 ) -> float:
     """Mean loss a word on the first caption of each picture, in nats."""
     net.eval()
-    texts = [pictures.texts[place][0] for place in pictures.places]
+    texts = [captions[0] for captions in list_captions(pictures)]
     total = 0.0
     count = 0
     start = net.config.decoder_start_token_id
-    padding = preprocessor.tokenizer.pad_token_id
+    padding = preprocessor.padding
     teller = Teller(net, net)
     for number, states in enumerate(_encode_all(net, preprocessor, given, run)):
         rows = preprocessor.tokenize(texts[number * STEP : number * STEP + len(states)], most)
@@ -101,10 +106,10 @@ def compute_loss(
 
 
 def judge(
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     held_out: Pictures,
-    given: Any,
+    given: Store | Tensor,
     config: Config,
     run: Run,
 ) -> tuple[float, float]:
@@ -112,25 +117,24 @@ def judge(
     loss = compute_loss(net, preprocessor, held_out, given, config.words, run)
     if config.best == "loss":
         return math.exp(-loss), loss
-    references = [held_out.texts[place] for place in held_out.places]
-    return float(
-        metrics.cider_d(write_captions(net, preprocessor, given, run, beams=1), references).mean()
-    ), loss
+    said = write_captions(net, preprocessor, given, run, beams=1)
+    return float(metrics.cider_d(said, list_captions(held_out)).mean()), loss
 
 
 def compute_encodings(
-    net: nn.Module, preprocessor: CaptionPreprocessor, pictures: Pictures, run: Run
+    net: VisionEncoderDecoderModel, preprocessor: CaptionPreprocessor, pictures: Pictures, run: Run
 ) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises
     Stopped."""
     order = pictures.places.argsort()
     key = features.make_key(
-        net.encoder.state_dict(), pictures[order], preprocessor.pictures.fingerprint
+        get_encoder(net).state_dict(), pictures[order], preprocessor.pictures.fingerprint
     )
-    net.eval().to(device())
+    net.eval()
+    move(net)
 
     def compute(indices: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(read_pixels(pictures, indices, preprocessor.pictures))
+        pixels = torch.from_numpy(np.asarray(read_pixels(pictures, indices, preprocessor.pictures)))
         with torch.no_grad():
             return encode(net, preprocessor.pictures.normalise(pixels.to(device())))
 
@@ -141,7 +145,7 @@ def compute_encodings(
 def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
     """The test part of the config's data: what is to be seen? Answers are sentences."""
     pictures = data.test
-    references = [pictures.texts[place] for place in pictures.places]
+    references = list_captions(pictures)
     stores: dict[PicturePreprocessor, Store] = {}
 
     def ask(path: Path, run: Run | None) -> list[str]:
@@ -154,7 +158,8 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
             stores[preprocessor.pictures] = Store(
                 pictures, preprocessor.pictures, run.beat if run else int
             )
-        return write_captions(net.to(device()), preprocessor, stores[preprocessor.pictures], run)
+        move(net)
+        return write_captions(net, preprocessor, stores[preprocessor.pictures], run)
 
     def score(captions: list[str]) -> Score:
         return score_captions(captions, references)
@@ -166,7 +171,7 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
         shown = write_best_and_worst(captions, pictures, folder)
         table = caption_report.make_table(before, after)
         sections = [table, *caption_report.make_galleries(shown)]
-        return Findings(sections, facts={"captions": shown})
+        return Findings(sections, facts=cast(dict[str, JsonValue], {"captions": shown}))
 
     return Exam(
         f"{config.data_name} ({config.source})",
@@ -183,15 +188,18 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
 
 def score_captions(captions: list[str], references: list[list[str]]) -> Score:
     found = metrics.scores(captions, references)
-    low, high = found.pop("cider_d_interval")
-    return Score(CIDER, found.pop("cider_d"), (low, high), found.pop("n"), found)
+    low, high = found["cider_d_interval"]
+    own = ("cider_d", "cider_d_interval", "n")
+    more = {name: value for name, value in found.items() if name not in own}
+    figures = cast(dict[str, JsonValue], more)
+    return Score(CIDER, found["cider_d"], (low, high), found["n"], figures)
 
 
 def write_best_and_worst(
     captions: list[str], pictures: Pictures, folder: Path
 ) -> dict[str, list[Caption]]:
     """The captions with the highest and the lowest scores, with their pictures."""
-    references = [pictures.texts[place] for place in pictures.places]
+    references = list_captions(pictures)
     each = metrics.cider_d(captions, references)
     order = np.argsort(-each, kind="stable")
 

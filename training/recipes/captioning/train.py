@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PreTrainedModel, VisionEncoderDecoderModel
 
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
@@ -28,12 +29,14 @@ from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import score
 from training.recipes.captioning.config import Config
+from training.recipes.captioning.data import list_captions
 from training.recipes.captioning.model import (
     CaptionPreprocessor,
     Parts,
     Teller,
     build_network,
     find_start,
+    get_encoder,
     pad,
 )
 from training.runs.run import Run
@@ -59,7 +62,7 @@ def train(config: Config, run: Run) -> Report:
     part, validation = finetune.choose_examples(data.train, config)
     start = find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
-    texts = [text for place in data.train.places for text in data.train.texts[place]]
+    texts = [text for each in list_captions(data.train) for text in each]
     net, preprocessor, revisions = build_network(config, start, texts, run.path.parent)
     rate = backbone.choose_learning_rate(config, config.method, net)
     finetune.record(
@@ -71,7 +74,7 @@ def train(config: Config, run: Run) -> Report:
         learning_rate=rate,
         parts=revisions if any(revisions.values()) else {},
     )
-    captions = sum(len(part.texts[place]) for place in part.places)
+    captions = sum(len(each) for each in list_captions(part))
     run.say(
         f"{len(part):,} training pictures with {captions:,} captions, {len(validation):,} pictures "
         f"for validation; test: {data.about}"
@@ -94,11 +97,11 @@ def train(config: Config, run: Run) -> Report:
 
 
 def _teach(
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
-    session: Session,
+    session: Session[Config],
 ) -> Outcome:
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
@@ -109,7 +112,7 @@ def _teach(
             learner,
             lambda: _make_frozen_lesson(learner, net, preprocessor, part, judged, config, run),
             session,
-            heads=_list_heads(net, learner),
+            heads=_list_heads(net, learner.namer),
         )
         return outcome
     names = tuple(find_names(part)) if config.naming else ()
@@ -118,22 +121,22 @@ def _teach(
         lambda learner: _make_picture_lesson(learner, net, preprocessor, part, judged, config, run),
         session,
         add_lora=lambda network: _add_lora(network, config),
-        find_heads=lambda learner: _list_heads(net, learner),
+        find_heads=lambda learner: _list_heads(net, learner.namer),
         wrap=lambda network: Teller(network, net, names),
     )
     return outcome
 
 
-def _add_lora(network: nn.Module, config: Config) -> nn.Module:
+def _add_lora(network: PreTrainedModel, config: Config) -> nn.Module:
     """What a joined captioner has of its own is new, and learns whole."""
     new = [name for name, _ in network.named_modules() if name.endswith(NEW_PARTS)]
     return backbone.add_lora(network, config.lora_rank, new if config.joins else [])
 
 
-def _list_heads(net: nn.Module, learner: Teller) -> list[nn.Module | nn.Parameter]:
+def _list_heads(net: nn.Module, namer: nn.Module | None) -> list[nn.Module | nn.Parameter]:
     """What is neither encoder nor decoder."""
     bridge = getattr(net, "enc_to_dec_proj", None)
-    return [head for head in (bridge, learner.namer) if head is not None]
+    return [head for head in (bridge, namer) if head is not None]
 
 
 # -- captions as numbers ---------------------------------------------------------------------------
@@ -142,12 +145,12 @@ class Sentences:
     one in its turn."""
 
     def __init__(self, part: Pictures, preprocessor: CaptionPreprocessor, config: Config):
-        texts = [part.texts[place] for place in part.places]
+        texts = list_captions(part)
         flat = iter(preprocessor.tokenize([text for each in texts for text in each], config.words))
         self.ids = [[next(flat) for _ in each] for each in texts]
         self.first = np.random.default_rng(config.seed).integers(0, 1000, len(texts))
         self.each = config.each
-        self.padding = preprocessor.tokenizer.pad_token_id
+        self.padding = preprocessor.padding
 
     def choose(self, index: int, epoch: int) -> list[list[int]]:
         """`each` captions of a picture."""
@@ -163,7 +166,10 @@ class Sentences:
     def batch(self, indices: Tensor, epoch: int, start: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder reads, what it is to write, (N, each, L), and where that is a word."""
         rows = [ids for i in indices.tolist() for ids in self.choose(i, epoch)]
-        return tuple(t.unflatten(0, (-1, self.each)) for t in pad(rows, start, self.padding))
+        read, write, real = (
+            t.unflatten(0, (-1, self.each)) for t in pad(rows, start, self.padding)
+        )
+        return read, write, real
 
 
 def find_names(part: Pictures) -> list[str]:
@@ -171,7 +177,7 @@ def find_names(part: Pictures) -> list[str]:
     # A dict keeps its order where a set's is another one in each process, and with it that of words
     # that are as common: the second head of a run that is continued would name other words.
     found = Counter(
-        word for place in part.places for word in dict.fromkeys(_split_words(part.texts[place]))
+        word for each in list_captions(part) for word in dict.fromkeys(_split_words(each))
     )
     least = max(3, RARE * len(part))
     most = COMMON * len(part)
@@ -186,10 +192,8 @@ def mark_names(part: Pictures, names: Sequence[str]) -> Tensor:
     """(N, names): which of them the captions of each picture hold."""
     place = {name: i for i, name in enumerate(names)}
     out = torch.zeros(len(part), len(names), dtype=torch.bool)
-    for row, at in enumerate(part.places):
-        out[row, [place[word] for word in set(_split_words(part.texts[at])) if word in place]] = (
-            True
-        )
+    for row, texts in enumerate(list_captions(part)):
+        out[row, [place[word] for word in set(_split_words(texts)) if word in place]] = True
     return out
 
 
@@ -201,7 +205,7 @@ def choose_judged(validation: Pictures) -> Pictures:
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_frozen_lesson(
     learner: Teller,
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -216,7 +220,7 @@ def _make_frozen_lesson(
 
 def _make_picture_lesson(
     learner: Teller,
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -233,7 +237,7 @@ def _make_picture_lesson(
 
 def make_lesson(
     learner: Teller,
-    net: nn.Module,
+    net: VisionEncoderDecoderModel,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     given: Store | Tensor,
@@ -253,7 +257,7 @@ def make_lesson(
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:
         read, write, real = sentences.batch(indices, epoch, start)
         batch = {
-            "shown": given[indices] if encoded else given.batch(indices),
+            "shown": given[indices] if isinstance(given, Tensor) else given.batch(indices),
             "rows": table(epoch)[indices],
             "read": read,
             "write": write,
@@ -269,7 +273,7 @@ def make_lesson(
     def set_mode(model: nn.Module) -> None:
         model.train()
         if encoded:
-            net.encoder.eval()
+            get_encoder(net).eval()
 
     def order(epoch: int) -> Tensor:
         lengths = sentences.measure_lengths(epoch)

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import io
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,9 @@ from training.data.examples import (
 from training.data.pictures import PICTURES
 from training.data.splits import bucket
 from training.media.pictures import PictureError, load_picture
+
+if TYPE_CHECKING:  # it imports scipy, which only own pictures and the sample need
+    from training.recipes.digits.picture import Framing
 
 CLASSES = {
     "mnist": [str(i) for i in range(10)],
@@ -42,7 +45,7 @@ SAMPLE = {
     "mnist": "scikit-learn's 1,797 handwritten digits, enlarged from 8x8",
     "fashion_mnist": "2,000 garments drawn by this project's code",
 }
-FRAMING = {"mnist": "digit", "fashion_mnist": "garment"}
+FRAMING: dict[str, "Framing"] = {"mnist": "digit", "fashion_mnist": "garment"}
 
 # Examples that are read as (28, 28) uint8, light on dark.
 Pictures: TypeAlias = Examples[np.ndarray]
@@ -87,6 +90,7 @@ def _load_sample(dataset: str) -> Data[np.ndarray]:
         from sklearn.datasets import load_digits
 
         raw = load_digits()
+        assert not isinstance(raw, tuple)  # as it is with return_X_y
         pictures = make_pictures(np.stack([_frame_digit(x) for x in raw.images]), raw.target)
         revision = "scikit-learn load_digits"
     else:
@@ -107,22 +111,23 @@ def _frame_digit(grey: np.ndarray) -> np.ndarray:
 
 
 # -- the Hub and folders ---------------------------------------------------------------------------
-def _decode_grey(source: Any, name: str) -> np.ndarray:
+def _decode_grey(source: bytes | Path, name: str) -> np.ndarray:
     """A picture of MNIST or Fashion-MNIST, which is framed already."""
-    return np.asarray(Image.open(io.BytesIO(source)).convert("L"))
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    return np.asarray(Image.open(file).convert("L"))
 
 
 HUB_KIND = Kind("pictures", PICTURES, "Image", _decode_grey, np.ndarray.tobytes, PictureError)
 
 
-def _make_kind(framing: str) -> Kind[np.ndarray]:
+def _make_kind(framing: "Framing") -> Kind[np.ndarray]:
     """A person's own pictures, whatever they are, framed as the network expects it. A folder is
     read once: what was framed is small, and is kept."""
 
     @functools.cache
-    def frame(path: Path, name: str) -> np.ndarray:
+    def frame(source: bytes | Path, name: str) -> np.ndarray:
         from training.recipes.digits.picture import to_28x28
 
-        return to_28x28(load_picture(path), framing)
+        return to_28x28(load_picture(source), framing)
 
     return Kind("pictures", PICTURES, "Image", frame, np.ndarray.tobytes, PictureError)

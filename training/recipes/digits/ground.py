@@ -11,6 +11,8 @@ here. It trusts contrast alone: a busy background is taken for a drawing.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -127,6 +129,13 @@ def _paper_ink(picture: Image.Image) -> np.ndarray | None:
     return np.clip((contrast - low) / (full - low), 0, 1)
 
 
+def mark_parts(mask: np.ndarray, corners: bool = False) -> tuple[np.ndarray, int]:
+    """What hangs together in a mask, (h, w), as int (h, w): 0 outside, else the part's number, from
+    1 on; and how many parts there are. `corners`: whether parts hang together by a corner too."""
+    structure = np.ones((3, 3)) if corners else None
+    return cast(tuple[np.ndarray, int], ndimage.label(mask, structure=structure))
+
+
 def _sheet(grey: np.ndarray) -> tuple[slice, slice] | None:
     """The inside of a light sheet of paper that lies on something darker; None where there is
     none."""
@@ -135,7 +144,7 @@ def _sheet(grey: np.ndarray) -> tuple[slice, slice] | None:
     border = ring(coarse, max(1, min(coarse.shape) // 40))
     if min(coarse.shape) < 40 or np.ptp(np.percentile(border, (10, 90))) > 40:
         return None
-    marks, count = ndimage.label(coarse > np.median(border) + 20)
+    marks, count = mark_parts(coarse > np.median(border) + 20)
     if count == 0:
         return None
     main = int(np.argmax(np.bincount(marks.ravel())[1:]))
@@ -144,9 +153,10 @@ def _sheet(grey: np.ndarray) -> tuple[slice, slice] | None:
     if box.mean() < 0.72 or min(box.shape) < 0.4 * max(*box.shape, min(coarse.shape)):
         return None
     skip = max(1, round(0.06 * min(box.shape)))
-    inside = tuple(
+    down, across = (
         slice((side.start + skip) * step, (side.stop - skip) * step) for side in (rows, columns)
     )
+    inside = (down, across)
     # A sheet has something dark on it; a light disc or square does not, and is itself the drawing.
     dark, light = np.percentile(grey[inside], (1, 50))
     return inside if light - dark > 2 * FAINTEST else None
@@ -224,13 +234,13 @@ def _slope(grey: np.ndarray) -> np.ndarray:
     ys, xs = (np.broadcast_to(axis, values.shape).ravel() for axis in (y[::step], x[::step]))
     spots = np.stack([np.ones_like(xs), xs, ys, xs * xs, xs * ys, ys * ys], axis=-1)
     weight = np.ones(values.size)
+    found = np.zeros(6)
     for _ in range(6):
         weighted = spots.T * weight
-        a, b, c, d, e, f = np.linalg.solve(
-            weighted @ spots + 1e-6 * np.eye(6), weighted @ values.ravel()
-        )
-        off = np.abs(values.ravel() - spots @ (a, b, c, d, e, f))
+        found = np.linalg.solve(weighted @ spots + 1e-6 * np.eye(6), weighted @ values.ravel())
+        off = np.abs(values.ravel() - spots @ found)
         weight = 1 / (1 + (off / (1 + np.median(off))) ** 2)
+    a, b, c, d, e, f = found
     return ((a + b * x + d * x * x) + (c * y + f * y * y) + e * y * x).astype(np.float32)
 
 
@@ -249,7 +259,7 @@ def _find_thing(colour: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     if float(np.percentile(apart, 99.5)) < max(FAINTEST, 2 * threshold):
         return None, grey
     mask = apart > threshold
-    marks, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    marks, count = mark_parts(mask, corners=True)
     areas = np.bincount(marks.ravel())
     areas[0] = 0
     if count == 0 or areas.max() < 0.002 * mask.size:
@@ -268,6 +278,7 @@ def _background(colour: np.ndarray) -> np.ndarray:
     points = np.stack([np.ones_like(xs), xs, ys], axis=1)
     values = ring(colour, width)
     off = np.abs(values - np.median(values, axis=0)).max(1)
+    plane = np.zeros((3, 3))
     for _ in range(3):
         near = off <= max(2.0, 2.5 * float(np.median(off)))
         plane = np.linalg.lstsq(points[near], values[near], rcond=None)[0]

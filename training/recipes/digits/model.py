@@ -100,13 +100,14 @@ class DigitsNet(PreTrainedModel):
         else:
             raise ValueError(f"arch is {config.arch!r}: it must be 'cnn' or 'mlp'")
         self.drop = nn.Dropout(config.dropout)
-        self.head = nn.Linear(features, config.num_labels)
+        self.head = nn.Linear(features, config.num_labels or 0)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation, which these networks were tuned with."""
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
 
     def forward(self, pixel_values: Tensor) -> ImageClassifierOutput:
         """`pixel_values`: (N, 1, 28, 28), grey in 0 to 1, light on dark. Logits: (N, labels)."""

@@ -22,7 +22,15 @@ from PIL import Image
 from scipy import ndimage
 
 from training.media.pictures import PictureError
-from training.recipes.digits.ground import FAINTEST, find_garment, find_ink, opacity, reduce, ring
+from training.recipes.digits.ground import (
+    FAINTEST,
+    find_garment,
+    find_ink,
+    mark_parts,
+    opacity,
+    reduce,
+    ring,
+)
 
 Framing = Literal["digit", "garment"]
 SIDE = 28
@@ -105,7 +113,7 @@ def _digit(picture: Image.Image) -> np.ndarray | None:
 
 def _remove_specks(ink: np.ndarray) -> np.ndarray | None:
     """The ink cropped to the digit: specks, and lines that run out of the picture, left out."""
-    marks, count = ndimage.label(ink > SEEN, structure=np.ones((3, 3)))
+    marks, count = mark_parts(ink > SEEN, corners=True)
     if count == 0:
         return None
     boxes = ndimage.find_objects(marks)
@@ -150,9 +158,8 @@ def _enlarge(ink: np.ndarray) -> np.ndarray:
         ink = ndimage.maximum_filter(ink, factor)
     scale = FINE / long
     size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
-    return np.asarray(Image.fromarray(np.float32(ink)).resize(size, Image.Resampling.BICUBIC)).clip(
-        0, 1
-    )
+    large = Image.fromarray(ink.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(large).clip(0, 1)
 
 
 def _width(ink: np.ndarray) -> float:
@@ -174,9 +181,9 @@ def _even_out_strokes(ink: np.ndarray) -> np.ndarray:
     grow = (share * FINE - width) / (2 - 2 * share)
     if grow > 0:
         ink = np.pad(ink, int(np.ceil(grow)) + 1)
-        far = ndimage.distance_transform_edt(ink < 0.5)
+        far = np.asarray(ndimage.distance_transform_edt(ink < 0.5))
         return np.maximum(ink, np.clip(grow + 0.5 - far, 0, 1))
-    deep = ndimage.distance_transform_edt(np.pad(ink, 1) >= 0.5)[1:-1, 1:-1]
+    deep = np.asarray(ndimage.distance_transform_edt(np.pad(ink, 1) >= 0.5))[1:-1, 1:-1]
     grow = max(grow, -0.6 * float(deep.max()))  # never to nothing
     return np.clip(deep + grow + 0.5, 0, 1)
 
@@ -189,7 +196,7 @@ def frame_digit(ink: np.ndarray) -> np.ndarray:
     small = small / max(float(small.max()), 1e-6)
     # Whole pixels, as MNIST did; and never so far that ink leaves the picture.
     top, left = (
-        int(np.clip(round(SIDE / 2 - middle), 0, SIDE - side))
+        int(np.clip(round(SIDE / 2 - float(middle)), 0, SIDE - side))
         for middle, side in zip(ndimage.center_of_mass(small), small.shape, strict=True)
     )
     out = np.zeros((SIDE, SIDE), dtype=np.uint8)

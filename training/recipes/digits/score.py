@@ -8,17 +8,17 @@ import torch
 from PIL import Image
 
 from training.data.examples import Data
-from training.device import device
+from training.device import move
 from training.judge import class_exam
 from training.judge.exam import Exam
 from training.judge.records import Comparison
-from training.learn.backbone import Start
 from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
 from training.recipes.digits.config import Config
 from training.recipes.digits.data import stack_images
 from training.recipes.digits.model import DigitsNet
 from training.runs.batches import batches
+from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run
 
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
@@ -36,7 +36,7 @@ def predict(model: DigitsNet, images: np.ndarray, run: Run | None = None) -> np.
         pixels = torch.from_numpy(images[at])[:, None].to(model.device).float() / 255
         parts.append(model(pixels).logits.float().softmax(1).cpu())
     if not parts:
-        return np.zeros((0, model.config.num_labels), np.float32)
+        return np.zeros((0, model.head.out_features), np.float32)
     return torch.cat(parts).numpy()
 
 
@@ -46,7 +46,8 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
 
     def ask(path: Path, run: Run | None) -> np.ndarray:
         model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
-        return predict(model.to(device()), images, run)
+        move(model)
+        return predict(model, images, run)
 
     def show(index: int, stem: Path) -> str:
         picture = Image.fromarray(images[index]).resize(SHOWN, Image.Resampling.NEAREST)
@@ -65,7 +66,7 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
     )
 
 
-def measure_forgetting(config: Config, run: Run, start: Start) -> Comparison | None:
+def measure_forgetting(config: Config, run: Run, start: Checkpoint) -> Comparison | None:
     """Before and after on the data set that was not trained on; None where it cannot be had, which
     must not cost a run its end. Raises Stopped."""
     other = dataclasses.replace(config, dataset=next(d for d in NAMES if d != config.dataset))

@@ -6,7 +6,6 @@ See training/recipes/digits/config.py for its settings.
 import functools
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.data.examples import Data
-from training.device import device
+from training.device import device, lay_out_for_pictures
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
 from training.learn import classification, finetune
@@ -79,8 +78,8 @@ def train(config: Config, run: Run) -> Report:
 def _examine(config: Config, data: Data[np.ndarray], run: Run, start: Start) -> Report:
     """The report, with what was forgotten of the data set that was not trained on."""
     report = run_exam(score.make_exam(config, data), run, start.checkpoint)
-    if report.before and config.source != "folder":
-        report.other = score.measure_forgetting(config, run, start)
+    if report.before and start.checkpoint and config.source != "folder":
+        report.other = score.measure_forgetting(config, run, start.checkpoint)
         if report.other is None:
             report.facts["other"] = None  # it was tried
     return report
@@ -102,7 +101,7 @@ def build_network(
     torch.manual_seed(config.seed)
     labels = dict(enumerate(classes))
     framing = digits_data.FRAMING[config.dataset]
-    if start.path is None:
+    if start.checkpoint is None:
         grey = images / 255.0
         made = DigitsNetConfig(
             arch=config.arch,
@@ -112,7 +111,8 @@ def build_network(
         )
         model = DigitsNet(made)
     else:
-        model = DigitsNet.from_pretrained(start.path, use_safetensors=True, dtype=torch.float32)
+        path = start.checkpoint.path
+        model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
     if model.config.num_labels != len(labels):
         model.head = nn.Linear(model.head.in_features, len(labels))
     model.config.id2label = labels
@@ -126,7 +126,8 @@ def build_network(
         model.config.trained_on = f"{config.dataset} ({config.source})"
     if config.method == "frozen":
         model.body.requires_grad_(False)
-    return model.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    lay_out_for_pictures(model)  # a third faster on a CPU
+    return model
 
 
 def make_lesson(
@@ -143,7 +144,7 @@ def make_lesson(
     def fetch(indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         return indices.to(where), table(epoch)[indices].to(where)
 
-    def compute_loss(model: Any, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
+    def compute_loss(model: nn.Module, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
         at, rows = (column[piece] for column in batch)
         x = augment(images[at].float() / 255, rows, bare.config.framing, config.augmentation)
         return F.cross_entropy(
@@ -153,10 +154,10 @@ def make_lesson(
             reduction="sum",
         )
 
-    def set_mode(model: DigitsNet) -> None:
+    def set_mode(model: nn.Module) -> None:
         model.train()
         if config.method == "frozen":  # batch statistics are weights too
-            model.body.eval()
+            bare.body.eval()
 
     return Lesson(
         len(part),

@@ -4,9 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
-from transformers import AutoConfig, AutoModelForImageClassification, PretrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
+from training.device import lay_out_for_pictures
 from training.learn import backbone
 from training.learn.architectures import ARCHS, SIZE
 from training.learn.backbone import Start
@@ -16,7 +21,7 @@ from training.recipes.food.config import Config
 from training.runs import checkpoint
 
 
-def open_network(path: Path) -> tuple[nn.Module, PicturePreprocessor]:
+def open_network(path: Path) -> tuple[PreTrainedModel, PicturePreprocessor]:
     """A checkpoint as float32, and how it sees pictures."""
     model = AutoModelForImageClassification.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
@@ -26,17 +31,18 @@ def open_network(path: Path) -> tuple[nn.Module, PicturePreprocessor]:
 
 def build_network(
     config: Config, start: Start, classes: list[str]
-) -> tuple[nn.Module, PicturePreprocessor]:
+) -> tuple[PreTrainedModel, PicturePreprocessor]:
     """The network to train, float32, and how it sees pictures. A head for as many classes is kept,
     another one is new. Raises SettingsError."""
     torch.manual_seed(config.seed)
     labels = backbone.name_labels(classes)
-    if start.path is None:
+    if start.checkpoint is None:
         before = preprocessor = PicturePreprocessor(config.image_size or SIZE)
         made = AutoConfig.for_model(**ARCHS[config.arch], image_size=preprocessor.size, **labels)
     else:
-        before = PicturePreprocessor.from_checkpoint(start.path)
-        made = AutoConfig.from_pretrained(start.path, local_files_only=True, **labels)
+        path = start.checkpoint.path
+        before = PicturePreprocessor.from_checkpoint(path)
+        made = AutoConfig.from_pretrained(path, local_files_only=True, **labels)
         preprocessor = backbone.resize_input(made, before, config, start.checkpoint.name)
     _refuse_other_sizes(made, preprocessor, config)
     own_shape = bool(before.longest) if config.shape == "start" else config.shape == "own"
@@ -50,8 +56,8 @@ def build_network(
     preprocessor = replace(preprocessor, mirrored=mirrored)
     auto = AutoModelForImageClassification
     model = backbone.make_network(auto, made, config.method, start, "pictures")
-    # Pictures lie in memory so: a convolution need not turn them.
-    return model.to(memory_format=torch.channels_last), preprocessor
+    lay_out_for_pictures(model)
+    return model, preprocessor
 
 
 def _refuse_other_sizes(

@@ -3,7 +3,6 @@ picture."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from training.data.examples import Data
-from training.data.pictures import Pictures, Store, read_pixels, write_thumbnail
-from training.device import device
+from training.data.pictures import Pictures, Pixels, Store, read_pixels, write_thumbnail
+from training.device import device, move
 from training.judge import class_exam
 from training.judge.exam import Exam
 from training.learn import backbone, features
@@ -25,7 +24,7 @@ from training.runs.run import Run
 STEP = 64  # pictures at a time
 
 
-def ask_by_shape(ask: Callable[[Tensor], Tensor], pictures: Any) -> Tensor:
+def ask_by_shape(ask: Callable[[Tensor], Tensor], pictures: Pixels) -> Tensor:
     """(n, ...), what `ask` makes of n pictures, (3, h, w) uint8 each: those of one shape
     together."""
     rows: dict[tuple[int, ...], list[int]] = {}
@@ -72,7 +71,8 @@ def compute_features(
     key = features.make_key(
         weights, pictures[order], preprocessor.fingerprint, *["mirrored"] * mirrored
     )
-    model.eval().to(device())
+    model.eval()
+    move(model)
 
     def ask(pixels: Tensor) -> Tensor:
         pixels = pixels.to(device())
@@ -111,7 +111,8 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
             stores[preprocessor.fingerprint] = Store(
                 data.test, preprocessor, run.beat if run else int
             )
-        return predict(model.to(device()), stores[preprocessor.fingerprint], preprocessor, run)
+        move(model)
+        return predict(model, stores[preprocessor.fingerprint], preprocessor, run)
 
     def show(index: int, stem: Path) -> str:
         return write_thumbnail(data.test.read_one(index), stem)

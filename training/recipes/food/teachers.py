@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+from transformers import PreTrainedModel
 
-from training.device import device
+from training.device import device, lay_out_for_pictures, move
 from training.learn import backbone
-from training.learn.backbone import Start
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.food.model import open_network
 from training.runs import checkpoint
+from training.runs.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
 class Teacher:
-    model: nn.Module
+    model: PreTrainedModel
     preprocessor: PicturePreprocessor
     columns: Tensor  # (classes,) which of its outputs are the classes that are taught
 
@@ -42,9 +43,9 @@ class Teachers:
     an id). Raises SettingsError, CheckpointError."""
 
     def __init__(self, names: list[str], runs: Path, slot: str, classes: list[str]):
-        starts = [backbone.open_start(name, runs, slot) for name in names]
-        self.revisions = {name: start.revision for name, start in zip(names, starts, strict=True)}
-        self.all = [_open_teacher(start, classes) for start in starts]
+        found = {name: backbone.open_checkpoint(name, runs, slot) for name in names}
+        self.revisions = {name: revision for name, (_, revision) in found.items()}
+        self.all = [_open_teacher(found[name][0], classes) for name in names]
 
     @torch.no_grad()
     def predict(self, pixels: Tensor, draw: int) -> Tensor:
@@ -52,16 +53,18 @@ class Teachers:
         return self.all[draw % len(self.all)].predict(pixels)
 
 
-def _open_teacher(start: Start, classes: list[str]) -> Teacher:
+def _open_teacher(start: Checkpoint, classes: list[str]) -> Teacher:
     known = checkpoint.labels(start.path)
     unknown = [c for c in classes if c not in known]
     if unknown:
         others = " and others" * (len(unknown) > 3)
         raise SettingsError(
-            f"{start.checkpoint.name} cannot teach these classes: it does not know {len(unknown)} "
+            f"{start.name} cannot teach these classes: it does not know {len(unknown)} "
             f"of the {len(classes)}, {', '.join(unknown[:3])}{others}."
         )
     model, preprocessor = open_network(start.path)
-    model.eval().requires_grad_(False).to(device(), memory_format=torch.channels_last)
+    model.eval().requires_grad_(False)
+    move(model)
+    lay_out_for_pictures(model)
     columns = torch.tensor([known.index(c) for c in classes], device=device())
     return Teacher(model, preprocessor, columns)

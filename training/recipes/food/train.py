@@ -5,10 +5,12 @@ See training/recipes/food/config.py for its settings.
 
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PretrainedConfig, PreTrainedModel
 
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
@@ -78,12 +80,12 @@ def train(config: Config, run: Run) -> Report:
 
 
 def _teach(
-    model: nn.Module,
+    model: PreTrainedModel,
     preprocessor: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
     teachers: Teachers | None,
-    session: Session,
+    session: Session[Config],
 ) -> tuple[Lesson, Outcome]:
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
@@ -99,6 +101,7 @@ def _teach(
         session,
         add_lora=lambda network: backbone.add_lora(network, config.lora_rank),
         find_heads=lambda _: backbone.list_heads(model),
+        wrap=lambda network: network,
         relative_cost=compare_cost(config, preprocessor.size),
     )
 
@@ -134,7 +137,7 @@ def compare_cost(config: Config, size: int) -> float:
 
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_head_lesson(
-    model: nn.Module,
+    model: PreTrainedModel,
     preprocessor: PicturePreprocessor,
     part: Pictures,
     validation: Pictures,
@@ -164,7 +167,8 @@ def make_lesson(
     held = Store(validation, preprocessor, run.beat)
     labels = torch.from_numpy(part.strata)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
-    classes = model.config.num_labels
+    config_of_network = cast(PretrainedConfig, model.config)  # also of what LoRA put around it
+    classes = config_of_network.num_labels or 0
     where = device()
 
     def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], int, int]:
