@@ -6,7 +6,7 @@ whether training is on.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from gradio.events import api
@@ -64,7 +64,7 @@ class Actions:
             "total": status.get("total", 0),
             "metrics": run.metrics,
             "reason": status.get("reason", ""),
-            "swap": run.swap,
+            "swap": cast(JsonValue, run.swap),
         }
 
     def delete(self, run_id: str) -> None:

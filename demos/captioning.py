@@ -48,7 +48,8 @@ class CaptionPredictor:
 
         from training.recipes.captioning.model import CaptionPreprocessor
 
-        self.model = load_checked(VisionEncoderDecoderModel, path)
+        # Any, since transformers says of its parts that they may be None
+        self.model: Any = load_checked(VisionEncoderDecoderModel, path)
         self.model.requires_grad_(False)
         own = [*self.model.decoder.parameters(), *self.model.decoder.buffers()]
         # The same weights a second time: the slow kind of attention alone tells what it attended

@@ -25,6 +25,7 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from training.device import lay_out_for_pictures
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
 from training.wording import in_words
@@ -43,7 +44,6 @@ class FoodPredictor:
     """Any image-classification checkpoint, ready to answer."""
 
     def __init__(self, path: Path):
-        import torch
         from transformers import AutoModelForImageClassification
 
         from training.media.picture_preprocessor import PicturePreprocessor
@@ -52,7 +52,8 @@ class FoodPredictor:
         if hasattr(self.model.config, "num_attention_heads"):
             # the other implementations do not tell what they attended to
             self.model.set_attn_implementation("eager")
-        self.model.requires_grad_(False).to(memory_format=torch.channels_last)  # as `input` is
+        self.model.requires_grad_(False)
+        lay_out_for_pictures(self.model)
         self.labels = labels(path)
         self.preprocessor = PicturePreprocessor.from_checkpoint(path)
         self.trained_on = getattr(self.model.config, "trained_on", "")

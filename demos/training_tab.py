@@ -40,6 +40,7 @@ class _Number(gr.Number):
 
 def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Component:
     meta = f.metadata
+    default: Any = f.default  # every setting has one
     common: dict[str, Any] = dict(
         label=meta["label"] or f.name.replace("_", " ").capitalize(),
         info=meta["help"],
@@ -51,8 +52,8 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Comp
         many = meta["many"]
         words = {value: words for words, value in meta["offers"]}
         return gr.Dropdown(
-            [] if many else [(words.get(f.default, BUILT_IN), f.default)],
-            value=[] if many else f.default,
+            [] if many else [(words.get(default, BUILT_IN), default)],
+            value=[] if many else default,
             multiselect=many,
             allow_custom_value=True,
             **common,
@@ -61,17 +62,17 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Comp
         offered = [
             c for c in meta["choices"] if c not in local
         ]  # a choice of a path is the command line's
-        return gr.Dropdown(offered, value=f.default, **common)
+        return gr.Dropdown(offered, value=default, **common)
     if f.type in (int, float):
         return _Number(
-            f.default,
+            default,
             precision=0 if f.type is int else None,
             minimum=meta["low"],
             maximum=meta["high"],
             step=1 if f.type is int else 0.0001,
             **common,
         )
-    return gr.Textbox(f.default, max_lines=1, **common)
+    return gr.Textbox(default, max_lines=1, **common)
 
 
 def _make_form(made: Recipe) -> dict[str, Component]:
@@ -126,7 +127,7 @@ def _proposed(made: Recipe, runs: Path) -> list[object]:
         several = f" ({slot})" if len(made.slots) > 1 else ""
         for one in checkpoint.listing(runs, slot):
             embedded = one.id == f"embedded-{slot}"
-            own = embedded and slot == made.slots[0]  # what `embedded` alone means
+            own = embedded and slot in made.slots[:1]  # what `embedded` alone means
             found.append(
                 (
                     f"{BUILT_IN}{several}" if embedded else one.name,

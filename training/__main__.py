@@ -26,7 +26,7 @@ from training.runs import job
 from training.runs.batches import Stopped
 from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
-from training.runs.run import Run
+from training.runs.run import Progress, Run
 from training.wording import duration
 
 DONE = 0
@@ -248,7 +248,7 @@ def _finish(run: Run, report: Report, seconds: float) -> int:
     found = table(report) if report.after else "Saved, but it could not be scored."
     run.say(f"\n{found}\nTook {duration(seconds)}. Checkpoint: {run.checkpoint}")
     # An exam may have counted steps of its own, such as of features.
-    steps = {"step": report.step, "total": report.total} if report.total else {}
+    steps: Progress = {"step": report.step, "total": report.total} if report.total else {}
     run.set_status("done", reason="", stage="", seconds=seconds, **steps)
     return DONE
 

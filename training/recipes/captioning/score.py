@@ -4,7 +4,7 @@ writes them."""
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,9 +69,10 @@ def write_captions(
 ) -> list[str]:
     """A caption for each picture of a Store (or for each encoding). Raises Stopped."""
     net.eval()
+    generate: Any = net.generate  # pyright: ignore[reportAttributeAccessIssue]
     said: list[str] = []
     for states in _encode_all(net, preprocessor, given, run):
-        ids = net.generate(**prepare_generation(net, states), num_beams=beams, do_sample=False)
+        ids = generate(**prepare_generation(net, states), num_beams=beams, do_sample=False)
         said += [
             tidy(text)
             for text in preprocessor.tokenizer.batch_decode(ids, skip_special_tokens=True)
