@@ -14,7 +14,6 @@ from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from demos.slot_view import NO_OTHER, NOTHING, SlotView
 
-
 Brought = TypeVar("Brought")  # a picture, a sound ...
 
 

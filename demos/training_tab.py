@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import Block
 from gradio.components import Component
 
 from demos import page, run_views
@@ -41,6 +40,7 @@ class _Number(gr.Number):
 
 def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Component:
     meta = f.metadata
+    default: Any = f.default  # a setting always has one
     common: dict[str, Any] = dict(
         label=meta["label"] or f.name.replace("_", " ").capitalize(),
         info=meta["help"],
@@ -52,8 +52,8 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Comp
         many = meta["many"]
         words = {value: words for words, value in meta["offers"]}
         return gr.Dropdown(
-            [] if many else [(words.get(f.default, BUILT_IN), f.default)],
-            value=[] if many else f.default,
+            [] if many else [(words.get(default, BUILT_IN), default)],
+            value=[] if many else default,
             multiselect=many,
             allow_custom_value=True,
             **common,
@@ -62,17 +62,17 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Comp
         offered = [
             c for c in meta["choices"] if c not in local
         ]  # a choice of a path is the command line's
-        return gr.Dropdown(offered, value=f.default, **common)
+        return gr.Dropdown(offered, value=default, **common)
     if f.type in (int, float):
         return _Number(
-            f.default,
+            default,
             precision=0 if f.type is int else None,
             minimum=meta["low"],
             maximum=meta["high"],
             step=1 if f.type is int else 0.0001,
             **common,
         )
-    return gr.Textbox(f.default, max_lines=1, **common)
+    return gr.Textbox(default, max_lines=1, **common)
 
 
 def _make_form(made: Recipe) -> dict[str, Component]:
@@ -123,8 +123,9 @@ def _proposed(made: Recipe, runs: Path) -> list[object]:
     """For each setting that names checkpoints, every one that a run of this recipe can start from
     or be taught by."""
     found = []
+    ambiguous = len(made.slots) > 1
     for slot in made.slots:
-        several = f" ({slot})" if len(made.slots) > 1 else ""
+        several = f" ({slot})" if ambiguous else ""
         for one in checkpoint.listing(runs, slot):
             embedded = one.id == f"embedded-{slot}"
             own = embedded and slot == made.slots[0]  # what `embedded` alone means

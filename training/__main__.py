@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from training import device, recipe
@@ -26,7 +27,7 @@ from training.runs import job
 from training.runs.batches import Stopped
 from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
-from training.runs.run import Run
+from training.runs.run import Progress, Run
 from training.wording import duration
 
 DONE = 0
@@ -166,7 +167,7 @@ def evaluate_checkpoint(given: dict[str, Any]) -> int:
 def _obey_signals(run: Run) -> None:
     """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C ends at once."""
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         if run.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
         run.interrupted = True
@@ -248,7 +249,7 @@ def _finish(run: Run, report: Report, seconds: float) -> int:
     found = table(report) if report.after else "Saved, but it could not be scored."
     run.say(f"\n{found}\nTook {duration(seconds)}. Checkpoint: {run.checkpoint}")
     # An exam may have counted steps of its own, such as of features.
-    steps = {"step": report.step, "total": report.total} if report.total else {}
+    steps: Progress = {"step": report.step, "total": report.total} if report.total else {}
     run.set_status("done", reason="", stage="", seconds=seconds, **steps)
     return DONE
 

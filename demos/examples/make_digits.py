@@ -86,7 +86,7 @@ def on_paper(ink: Image.Image) -> Image.Image:
     cover[36 : 36 + ink.height, 130 : 130 + ink.width, 0] = np.asarray(ink) / 255
     page = page * (1 - cover) + cover * np.array([38, 48, 112])
     y, x = np.mgrid[0 : 1 : tall * 1j, 0 : 1 : wide * 1j]
-    shadow = Image.fromarray(np.uint8(255 * (x + 0.5 * y > 1.05))).filter(
+    shadow = Image.fromarray((255 * (x + 0.5 * y > 1.05)).astype(np.uint8)).filter(
         ImageFilter.GaussianBlur(14)
     )
     light = (1 - 0.22 * x - 0.1 * y) * (1 - 0.35 * np.asarray(shadow) / 255)

@@ -18,7 +18,6 @@ from training.runs import checkpoint
 from training.runs.run import JsonValue
 
 if TYPE_CHECKING:  # the page starts without torch
-    from torch import Tensor
     from transformers import PreTrainedModel
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
 

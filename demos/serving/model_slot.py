@@ -34,7 +34,10 @@ EMPTY = (
 class Predictor(Protocol):
     """What a demo makes of a checkpoint directory. How it is asked is between the demo and it."""
 
-    model: "nn.Module"  # on the device, where `load_checked` put it; a large one weighs more
+    @property
+    def model(self) -> "nn.Module":
+        """On the device, where `load_checked` put it; a large one weighs more."""
+        ...
 
     def check(self) -> None:
         """Answers once, to a blank input. Raises SwapError with what is wrong with the answer."""

@@ -47,6 +47,7 @@ class Judged(TypedDict, total=False):
     predict: Callable[[], np.ndarray]
     judge: Callable[[], tuple[float, float]]
     judged_on: str
+    score_format: str
 
 
 def judge_by(predict: Callable[[], np.ndarray], labels: np.ndarray) -> Judged:

@@ -85,17 +85,22 @@ class Status(StatusFacts, total=False):
     heartbeat: float
 
 
-class Event(TypedDict, total=False):
-    """A line of events.jsonl: of a step, or of an epoch that was scored."""
+class EventFacts(TypedDict, total=False):
+    """Of a step, or of an epoch that was scored."""
 
-    t: float
-    step: int
-    total: int
+    step: Required[int]
+    total: Required[int]
     epoch: int
     loss: float
     seen: int  # examples so far
     score: float
     score_loss: float
+
+
+class Event(EventFacts):
+    """A line of events.jsonl."""
+
+    t: float  # seconds since 1970
 
 
 class Swap(TypedDict):
@@ -241,7 +246,7 @@ class Run:
         note at once."""
         if "note" in more or (stage and stage != self._step.get("stage")):
             self._beat = 0.0
-        self._step.update(more)
+        self._step = cast(Beat, {**self._step, **more})
         if stage:
             self._step["stage"] = stage
         if self.main and time.time() - self._beat > BEAT:
@@ -249,7 +254,7 @@ class Run:
             self.set_status("running", **self._step)
 
     # -- events and log ----------------------------------------------------------------------------
-    def log(self, **event: Unpack[Event]) -> None:
+    def log(self, **event: Unpack[EventFacts]) -> None:
         """Appends one event; `step` and `total` are also the progress that the page shows."""
         if not self.main:
             return

@@ -389,7 +389,7 @@ def _piece(line: str) -> Piece:
     if shape in "lsr":  # its outline, with round ends
         ahead = np.gradient(spots)
         end = np.exp(1j * np.linspace(0, -np.pi, 7))
-        side = 0.5j * wide * ahead / abs(ahead)
+        side = 0.5j * wide * ahead / np.abs(ahead)
         ends = spots[-1] + side[-1] * end, spots[0] - side[0] * end
         spots = np.concatenate([spots + side, ends[0], (spots - side)[::-1], ends[1]])
     return Piece(shape, "".join(ink), wide, (spots.conj(), -spots))

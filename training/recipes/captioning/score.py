@@ -4,7 +4,7 @@ writes them."""
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -71,7 +71,9 @@ def write_captions(
     net.eval()
     said: list[str] = []
     for states in _encode_all(net, preprocessor, given, run):
-        ids = net.generate(**prepare_generation(net, states), num_beams=beams, do_sample=False)
+        how = prepare_generation(net, states)
+        # Any: transformers declares what `generate` is called on as more than its networks declare.
+        ids = cast(Any, net).generate(**how, num_beams=beams, do_sample=False)
         said += [
             tidy(text)
             for text in preprocessor.tokenizer.batch_decode(ids, skip_special_tokens=True)
