@@ -235,7 +235,9 @@ def test_stored_settings_are_parsed_once_and_the_card_gets_what_was_trained_with
         recipe, "parse", lambda *given, **more: parsed.append(parse(*given, **more)) or parsed[-1]
     )
     seen = []
-    monkeypatch.setattr(command, "write_card", lambda made, config, *more: seen.append(config) or "card")
+    monkeypatch.setattr(
+        command, "write_card", lambda made, config, *more: seen.append(config) or "card"
+    )
     run = job.create(runs, "clockwork", {"steps": 1})
     made = recipe.load("clockwork")
     parsed.clear()

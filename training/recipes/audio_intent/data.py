@@ -155,7 +155,7 @@ def list_texts(clips: Clips) -> Sequence[str]:
     return cast(Sequence[str], clips.texts or ())
 
 
-def _make_clips(calls: "list[Clip]") -> Clips:
+def make_clips(calls: "list[Clip]") -> Clips:
     """Clips of the synthesised calls, from a telephone's rate."""
     import soxr
 
@@ -179,12 +179,12 @@ def _load_sample() -> Data:
     from training.samples.calls import load_calls
     from training.samples.wordings import INTENTS
 
-    test = _make_clips(load_calls("test"))
+    test = make_clips(load_calls("test"))
     about = (
         f"the {len(test)} test clips of the sample, synthesised speech of other voices and wordings"
     )
     return Data(
-        _make_clips(load_calls("train")), test, INTENTS, SAMPLE, about, "espeak-ng 1.51, seed 14"
+        make_clips(load_calls("train")), test, INTENTS, SAMPLE, about, "espeak-ng 1.51, seed 14"
     )
 
 
@@ -193,8 +193,8 @@ def _speak(count: int) -> Data:
     from training.samples.wordings import INTENTS
 
     try:
-        train = _make_clips(list(clips(count, voices="varied")))
-        test = _make_clips(list(clips(TESTED, "held_out", "held_out")))
+        train = make_clips(list(clips(count, voices="varied")))
+        test = make_clips(list(clips(TESTED, "held_out", "held_out")))
     except SpeechError as error:
         raise SettingsError(
             f"{error} Or choose the source 'sample', which needs no program."

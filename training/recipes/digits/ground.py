@@ -131,7 +131,7 @@ def _paper_ink(picture: Image.Image) -> np.ndarray | None:
 
 def mark_parts(mask: np.ndarray, corners: bool = False) -> tuple[np.ndarray, int]:
     """What hangs together in a mask, (h, w), as int (h, w): 0 outside, else the part's number, from
-    1 on; and how many parts there are. `corners`: whether a corner in common is enough."""
+    1 on; and how many parts there are. `corners`: whether parts hang together by a corner too."""
     structure = np.ones((3, 3)) if corners else None
     return cast(tuple[np.ndarray, int], ndimage.label(mask, structure=structure))
 
