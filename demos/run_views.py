@@ -94,16 +94,13 @@ def status(run: Run | None, training: bool = True) -> str:
     step = now.get("step", 0)
     total = now.get("total", 0)
     done = 1.0 if state == "done" else step / total if total else 0.0
-    epoch = now.get("epoch")
-    seconds = now.get("seconds")
-    origin = run.settings.get("continues")
     facts = [
         f"step {step:,} of {total:,}" if total else "",
-        f"epoch {epoch} of {run.config.get('epochs', '?')}" if epoch else "",
+        f"epoch {epoch} of {run.config.get('epochs', '?')}" if (epoch := now.get("epoch")) else "",
         page.progress(run) if state in ("running", "stopping") else "",
-        f"took {duration(seconds)}" if seconds else "",
+        f"took {duration(seconds)}" if (seconds := now.get("seconds")) else "",
         ESCALATIONS.get(run.escalation, ""),
-        f"continues {origin}" if origin else "",
+        f"continues {origin}" if (origin := run.settings.get("continues")) else "",
     ]
     reason = sentence(now.get("reason") or (now.get("note", "") if state not in ENDED else ""))
     notice = page.notice(html.escape(reason), "bad" if state in ("failed", "lost") else "note")

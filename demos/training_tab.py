@@ -40,7 +40,7 @@ class _Number(gr.Number):
 
 def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Component:
     meta = f.metadata
-    default: Any = f.default  # a setting always has one
+    default: Any = f.default  # every setting has one
     common: dict[str, Any] = dict(
         label=meta["label"] or f.name.replace("_", " ").capitalize(),
         info=meta["help"],
@@ -123,12 +123,11 @@ def _proposed(made: Recipe, runs: Path) -> list[object]:
     """For each setting that names checkpoints, every one that a run of this recipe can start from
     or be taught by."""
     found = []
-    ambiguous = len(made.slots) > 1
     for slot in made.slots:
-        several = f" ({slot})" if ambiguous else ""
+        several = f" ({slot})" if len(made.slots) > 1 else ""
         for one in checkpoint.listing(runs, slot):
             embedded = one.id == f"embedded-{slot}"
-            own = embedded and slot == made.slots[0]  # what `embedded` alone means
+            own = embedded and slot in made.slots[:1]  # what `embedded` alone means
             found.append(
                 (
                     f"{BUILT_IN}{several}" if embedded else one.name,

@@ -92,7 +92,7 @@ def test_every_kind_of_encoder_shows_what_a_word_attended_to(slot, runs, kind):
     run = published(runs, kind, sentences())
     predictor = slot.get(run.id).predictor
     states = predictor.encode(photo())
-    ids = predictor.preprocessor.spelled(["two red birds"], 20)[0][:-1]
+    ids = predictor.preprocessor.tokenize(["two red birds"], 20)[0][:-1]
     heat = predictor.attend(states, ids)
     assert heat.shape[0] == len(ids) and heat.shape[1] == heat.shape[2] >= 2 and (heat >= 0).all()
     places = states.shape[1]

@@ -208,7 +208,7 @@ def test_nothing_is_kept_of_a_start_by_other_methods(kitchen, starts, asked):
     run = job.create(
         kitchen, "food", {**TWO_STEPS, "start": starts["resnet"], "keep": 0.5, **asked}
     )
-    assert execute(run) == SETTINGS and "goes with method full" in run.status["reason"]
+    assert execute(run) == SETTINGS and "it needs method full" in run.status["reason"]
 
 
 # -- frozen ----------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def command(copy, terminal_runs):
 
 
 def test_the_command_lists_it_and_its_settings_are_flags(command):
-    assert re.search(r"^    rents +Rents$", command(), re.M)
+    assert re.search(r"^    rents +fine-tune the model of the Rents tab$", command(), re.M)
     told = command("rents", "--help")
     for flag in ("--start", "--width", "--epochs", "--learning-rate", "--holdout", "--continue"):
         assert f"\n  {flag} " in told

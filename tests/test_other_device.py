@@ -16,6 +16,7 @@ from demos import audio_intent, captioning, digits, food
 from demos.serving import loading
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot
+from training import device
 from training.media.sounds import Sound
 from training.recipes.digits.model import DigitsNet
 from training.runs import checkpoint
@@ -63,7 +64,7 @@ ANSWERS: dict[str, tuple[str, Callable[[ModelSlot], Any]]] = {
 @contextlib.contextmanager
 def another_device(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine with a device beside its CPU, which it picks."""
-    patch.setattr(loading, "device", lambda: NAME)
+    patch.setattr(device, "device", lambda: NAME)
     patch.setattr(loading, "_loaded", {})  # networks that lie on the CPU
     # torch knows no half precision of a device that there is not
     patch.setattr(torch, "autocast", lambda *_, **how: contextlib.nullcontext())

@@ -283,8 +283,8 @@ def add_flags(parser: argparse.ArgumentParser, config: type[IsDataclass]) -> Non
             text += f" ({' | '.join(meta['choices'])})"
         elif meta["low"] is not None:
             text += f" ({_plain(meta['low'])} to {_plain(meta['high'])})"
-        value: Any = f.default  # a setting always has one
-        default = value if isinstance(value, str) else _plain(value)
+        default: Any = f.default  # every setting has one
+        default = default if isinstance(default, str) else _plain(default)
         parser.add_argument(
             _flag(f.name),
             dest=f.name,

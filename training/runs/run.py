@@ -85,8 +85,8 @@ class Status(StatusFacts, total=False):
     heartbeat: float
 
 
-class EventFacts(TypedDict, total=False):
-    """Of a step, or of an epoch that was scored."""
+class Facts(TypedDict, total=False):
+    """What happened: a step, or the score of an epoch."""
 
     step: Required[int]
     total: Required[int]
@@ -97,7 +97,7 @@ class EventFacts(TypedDict, total=False):
     score_loss: float
 
 
-class Event(EventFacts):
+class Event(Facts):
     """A line of events.jsonl."""
 
     t: float  # seconds since 1970
@@ -246,7 +246,7 @@ class Run:
         note at once."""
         if "note" in more or (stage and stage != self._step.get("stage")):
             self._beat = 0.0
-        self._step = cast(Beat, {**self._step, **more})
+        self._step.update(cast(Beat, more))
         if stage:
             self._step["stage"] = stage
         if self.main and time.time() - self._beat > BEAT:
@@ -254,7 +254,7 @@ class Run:
             self.set_status("running", **self._step)
 
     # -- events and log ----------------------------------------------------------------------------
-    def log(self, **event: Unpack[EventFacts]) -> None:
+    def log(self, **event: Unpack[Facts]) -> None:
         """Appends one event; `step` and `total` are also the progress that the page shows."""
         if not self.main:
             return

@@ -219,8 +219,11 @@ class Table:
         light = np.asarray(small) * (1 + x * ramp + y * ramp[:, None])
         shine = (light - 1.15).clip(0, 0.3) * self.any(50, 200)
         cast = self.any(0.95, 1.05, 3) * self.any(0.95, 1.15)
-        paint = np.asarray(self.paint.reduce(3))
-        lit = (paint * (light[..., None] * cast) + shine[..., None]).clip(0, 255).astype(np.uint8)
+        lit = (
+            (np.asarray(self.paint.reduce(3)) * (light[..., None] * cast) + shine[..., None])
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
         blurred = Image.fromarray(lit).filter(ImageFilter.GaussianBlur(self.any(0, 0.5)))
         grain = self.rng.standard_normal(lit.shape, np.float32) * self.any(1, 4)
         return (np.asarray(blurred) + grain).clip(0, 255).astype(np.uint8)
