@@ -6,7 +6,7 @@ whether training is on.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 from gradio.events import api
@@ -17,7 +17,7 @@ from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from training.recipe import SettingsError
 from training.runs import job
 from training.runs.checkpoint import CheckpointError
-from training.runs.run import ENDED, JsonValue, Run, lock
+from training.runs.run import ENDED, Run, lock
 
 
 class Actions:
@@ -55,7 +55,7 @@ class Actions:
         page.refuse_unless(self.lab.training)
         return {"state": job.stop(self.find(run_id))}
 
-    def status(self, run_id: str) -> dict[str, JsonValue]:
+    def status(self, run_id: str) -> dict[str, object]:
         run = self.find(run_id)
         status = run.status
         return {
@@ -64,7 +64,7 @@ class Actions:
             "total": status.get("total", 0),
             "metrics": run.metrics,
             "reason": status.get("reason", ""),
-            "swap": cast(JsonValue, run.swap),
+            "swap": run.swap,
         }
 
     def delete(self, run_id: str) -> None:

@@ -13,8 +13,13 @@ from demos.serving.model_slot import Held, Predictor
 class Classifier(Predictor, Protocol):
     """A predictor that names one of its labels."""
 
-    labels: list[str]  # the data set's own names, in the order of its scores
-    trained_on: str
+    @property
+    def labels(self) -> list[str]:
+        """The data set's own names, in the order of its scores."""
+        ...
+
+    @property
+    def trained_on(self) -> str: ...
 
 
 Seen = TypeVar("Seen")

@@ -10,7 +10,6 @@ import html
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -93,6 +92,7 @@ class AudioPredictor:
 
 Slot = ModelSlot[AudioPredictor]
 SLOTS = {"audio": AudioPredictor}
+Heard = Answer[tuple[float, float]]
 
 
 def words(label: str) -> str:
@@ -109,11 +109,11 @@ def windows(count: int, seconds: float) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def classify(slot: Slot, sound: Sound, checkpoint: str | None = None) -> Answer:
+def classify(slot: Slot, sound: Sound, checkpoint: str | None = None) -> Heard:
     """The five intents that it sounds like most; `seen` is (start, end) in seconds of the window
     that decided. Raises SwapError with a sentence."""
 
-    def ask(predictor: AudioPredictor) -> tuple[np.ndarray, tuple[float, ...], float]:
+    def ask(predictor: AudioPredictor) -> tuple[np.ndarray, tuple[float, float], float]:
         began = time.perf_counter()
         places = _loud_windows(sound.samples, predictor.seconds)
         scores = np.concatenate(
@@ -123,8 +123,8 @@ def classify(slot: Slot, sound: Sound, checkpoint: str | None = None) -> Answer:
             ]
         )
         best = int(scores.max(1).argmax())
-        seen = tuple(at / RATE for at in places[best])
-        return scores[best], seen, time.perf_counter() - began
+        start, end = places[best]
+        return scores[best], (start / RATE, end / RATE), time.perf_counter() - began
 
     held, (scores, seen, seconds) = slot.answer(ask, checkpoint)
     return Answer.of(held, scores, seconds, seen, words, TOP)
@@ -139,13 +139,13 @@ def _loud_windows(samples: np.ndarray, seconds: float) -> list[tuple[int, int]]:
 
 
 # -- the page --------------------------------------------------------------------------------------
-def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]]]:
+def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, object]]]:
     """Confidences of the five surest intents; label, checkpoint, milliseconds, the window that
     decided and what is odd about the recording."""
 
     def classify_audio(
         recording: str | None, checkpoint: str | None = None
-    ) -> tuple[dict[str, float], dict[str, Any]]:
+    ) -> tuple[dict[str, float], dict[str, object]]:
         if not recording:
             raise gr.Error("There is no recording: send one as a file.")
         try:
@@ -158,7 +158,7 @@ def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]
     return classify_audio
 
 
-def _heard(answer: Answer, sound: Sound) -> str:
+def _heard(answer: Heard, sound: Sound) -> str:
     from training.media.sound_pictures import spectrogram_picture, waveform_picture
 
     start, end = answer.seen
@@ -180,7 +180,7 @@ def _heard(answer: Answer, sound: Sound) -> str:
     )
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(answer: Heard) -> str:
     """A sentence where the model does not know."""
     names = [html.escape(name) for name in answer.confidences]
     if next(iter(answer.confidences.values())) >= UNSURE:
@@ -199,14 +199,14 @@ ABOUT = (
 )
 
 
-def ask_on_page(slot: Slot) -> Callable[..., list[Any]]:
+def ask_on_page(slot: Slot) -> Callable[..., list[object]]:
     """What the page asks with a recording's path and the checkpoints chosen."""
 
     def answer(sound: Sound, checkpoint: str) -> tuple[dict[str, float], str]:
         found = classify(slot, sound, checkpoint)
         return found.confidences, _heard(found, sound)
 
-    def ask(path: str | None, *chosen: str) -> list[Any]:
+    def ask(path: str | None, *chosen: str) -> list[object]:
         return ask_each(QUESTION, answer, path, *chosen)
 
     return ask

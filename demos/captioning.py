@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gradio as gr
 import numpy as np
@@ -30,6 +30,9 @@ from demos.slot_view import NOTHING
 from training.media.pictures import PictureError, load_picture
 from training.recipes.captioning.config import BEAMS
 
+if TYPE_CHECKING:  # the page starts without torch
+    from torch import Tensor
+
 TITLE = "Captioning"
 RECIPE = "captioning"
 EXAMPLES = Path(__file__).parent / "examples" / "captioning"
@@ -46,22 +49,22 @@ class CaptionPredictor:
     def __init__(self, path: Path):
         from transformers import VisionEncoderDecoderModel
 
-        from training.recipes.captioning.model import CaptionPreprocessor
+        from training.recipes.captioning.model import CaptionPreprocessor, get_decoder
 
-        # Any, since transformers says of its parts that they may be None
-        self.model: Any = load_checked(VisionEncoderDecoderModel, path)
+        self.model = load_checked(VisionEncoderDecoderModel, path)
         self.model.requires_grad_(False)
-        own = [*self.model.decoder.parameters(), *self.model.decoder.buffers()]
+        self.decoder = get_decoder(self.model)
+        own = [*self.decoder.parameters(), *self.decoder.buffers()]
         # The same weights a second time: the slow kind of attention alone tells what it attended
         # to.
-        self.teller = copy.deepcopy(self.model.decoder, {id(t): t for t in own})
+        self.teller = copy.deepcopy(self.decoder, {id(t): t for t in own})
         self.teller.set_attn_implementation("eager")
         self.preprocessor = CaptionPreprocessor.from_checkpoint(path)
         self.end = self.preprocessor.tokenizer.eos_token_id
         self.start = self.model.config.decoder_start_token_id
         self.trained_on = getattr(self.model.config, "trained_on", "")
 
-    def encode(self, picture: Image.Image) -> Any:
+    def encode(self, picture: Image.Image) -> "Tensor":
         """(1, places, width), on the model's device: what the encoder makes of a picture."""
         import torch
 
@@ -72,7 +75,7 @@ class CaptionPredictor:
         with torch.inference_mode():
             return encode(self.model, preprocessor.normalise(pixels.to(self.model.device)))
 
-    def _ids(self, ids: list[int]) -> Any:
+    def _ids(self, ids: list[int]) -> "Tensor":
         """(1, len(ids)), as the decoder takes them."""
         import torch
 
@@ -84,7 +87,7 @@ class CaptionPredictor:
         return tidy(self.preprocessor.tokenizer.decode(ids, skip_special_tokens=True))
 
     def write(
-        self, states: Any, most: int, temperature: float = 0.0, seed: int = 0
+        self, states: "Tensor", most: int, temperature: float = 0.0, seed: int = 0
     ) -> Iterator[list[int]]:
         """The caption so far, a token more each time: the likeliest, or one sampled at a
         temperature."""
@@ -97,14 +100,11 @@ class CaptionPredictor:
         cache = None
         attended = bridge(self.model, states)
         # transformers 5.24 renamed it
-        name = (
-            "cache"
-            if "cache" in signature(self.model.decoder.forward).parameters
-            else "past_key_values"
-        )
+        takes = signature(self.decoder.forward).parameters
+        name = "cache" if "cache" in takes else "past_key_values"
         for _ in range(most):
             with torch.inference_mode():
-                out = self.model.decoder(
+                out = self.decoder(
                     input_ids=self._ids([ids[-1] if ids else self.start]),
                     use_cache=True,
                     encoder_hidden_states=attended,
@@ -122,7 +122,7 @@ class CaptionPredictor:
             ids.append(int(best))
             yield ids
 
-    def search(self, states: Any) -> list[tuple[list[int], float]]:
+    def search(self, states: "Tensor") -> list[tuple[list[int], float]]:
         """What beam search ends with, the best first: a caption and its mean log-likelihood a
         token."""
         import torch
@@ -130,7 +130,8 @@ class CaptionPredictor:
         from training.recipes.captioning.model import prepare_generation
 
         with torch.inference_mode():
-            out = self.model.generate(
+            # Any: transformers declares what `generate` is called on as more than its networks do.
+            out = cast(Any, self.model).generate(
                 **prepare_generation(self.model, states),
                 num_beams=ALTERNATIVES,
                 do_sample=False,
@@ -141,7 +142,7 @@ class CaptionPredictor:
         rows = [[i for i in row[1:] if i != self.end] for row in out.sequences.tolist()]
         return list(zip(rows, out.sequences_scores.tolist(), strict=True))
 
-    def attend(self, states: Any, ids: list[int]) -> np.ndarray:
+    def attend(self, states: "Tensor", ids: list[int]) -> np.ndarray:
         """(len(ids), h, w): what the decoder attended to for each token, the mean of its layers
         and heads."""
         import torch
@@ -169,10 +170,10 @@ class CaptionPredictor:
         size = self.preprocessor.pictures.size
         states = self.encode(Image.new("RGB", (size, size)))
         with torch.inference_mode():
-            out = self.model.decoder(
+            out = self.decoder(
                 input_ids=self._ids([self.start]), encoder_hidden_states=bridge(self.model, states)
             )
-        vocabulary = self.model.decoder.config.vocab_size
+        vocabulary = self.decoder.config.vocab_size
         check_scores(out.logits[0, -1].cpu().numpy(), vocabulary, "tokens")
 
 
@@ -220,12 +221,12 @@ def stream(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> I
 
 
 # -- the page --------------------------------------------------------------------------------------
-def endpoint(slot: Slot) -> Callable[..., tuple[str, dict[str, Any]]]:
+def endpoint(slot: Slot) -> Callable[..., tuple[str, dict[str, object]]]:
     """The best caption; its checkpoint, milliseconds, and the alternatives."""
 
     def caption_picture(
         picture: str | None, checkpoint: str | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> tuple[str, dict[str, object]]:
         opened = page.open_picture(picture)
         try:
             found = caption(slot, opened, checkpoint)
@@ -260,7 +261,7 @@ def _show_text(text: str, kind: str = "") -> str:
 
 
 def _show_attention(
-    predictor: CaptionPredictor, states: Any, ids: list[int], picture: Image.Image
+    predictor: CaptionPredictor, states: "Tensor", ids: list[int], picture: Image.Image
 ) -> str:
     """The photo, and each word of the caption with what was attended to for it, shown while it is
     pointed at."""

@@ -9,7 +9,7 @@ import html
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import gradio as gr
 import numpy as np
@@ -67,9 +67,16 @@ class DigitsPredictor:
 
 Slot = ModelSlot[DigitsPredictor]
 SLOTS = {"digits": DigitsPredictor, "fashion": DigitsPredictor}
+Framed = Answer[np.ndarray]
 
 
-def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Answer:
+class Drawn(TypedDict):
+    """What is read of the canvas's value."""
+
+    composite: Image.Image | None
+
+
+def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Framed:
     """What the slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a
     sentence."""
     from training.recipes.digits.picture import to_28x28
@@ -85,12 +92,12 @@ def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) ->
 
 
 # -- the page --------------------------------------------------------------------------------------
-def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]]]:
+def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str | float]]]:
     """Confidences of all labels; label, checkpoint, milliseconds."""
 
     def answer(
         picture: str | None, checkpoint: str | None = None
-    ) -> tuple[dict[str, float], dict[str, Any]]:
+    ) -> tuple[dict[str, float], dict[str, str | float]]:
         opened = page.open_picture(picture)
         try:
             found = classify(slot, opened, checkpoint)
@@ -101,7 +108,7 @@ def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]
     return answer
 
 
-def _seen(answer: Answer) -> str:
+def _seen(answer: Framed) -> str:
     picture = page.data_uri(Image.fromarray(answer.seen))
     return (
         f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model '
@@ -110,10 +117,10 @@ def _seen(answer: Answer) -> str:
     )
 
 
-def ask_both(lab: Lab, picture: Image.Image | None, chosen: tuple[str, ...]) -> list[Any]:
+def ask_both(lab: Lab, picture: Image.Image | None, chosen: tuple[str, ...]) -> list[object]:
     """For each slot a Label value and what the model saw; a sentence in its place where there is
     none."""
-    shown: list[Any] = []
+    shown: list[object] = []
     for name, checkpoint in zip(SLOTS, chosen, strict=True):
         try:
             if picture is None:
@@ -125,11 +132,11 @@ def ask_both(lab: Lab, picture: Image.Image | None, chosen: tuple[str, ...]) -> 
     return shown
 
 
-def ask_canvas(lab: Lab, drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:
+def ask_canvas(lab: Lab, drawn: Drawn | None, *chosen: str) -> list[object]:
     return ask_both(lab, drawn["composite"] if drawn else None, chosen)
 
 
-def ask_photo(lab: Lab, path: str | None, *chosen: str) -> list[Any]:
+def ask_photo(lab: Lab, path: str | None, *chosen: str) -> list[object]:
     try:
         picture = load_picture(path) if path else None
     except PictureError as error:
@@ -178,20 +185,20 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{name}")
                 answers += [label, seen]
     choosers = [view.chooser for view in views]
-    live: dict[str, Any] = dict(
-        api_visibility="private", show_progress="hidden", trigger_mode="always_last"
-    )
+    live: page.Listening = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+    }
     source = gr.State("canvas")  # which input a new checkpoint is asked about
 
-    def from_canvas(drawn: dict[str, Any] | None, *chosen: str) -> list[Any]:
+    def from_canvas(drawn: Drawn | None, *chosen: str) -> list[object]:
         return ask_canvas(lab, drawn, *chosen)
 
-    def from_photo(path: str | None, *chosen: str) -> list[Any]:
+    def from_photo(path: str | None, *chosen: str) -> list[object]:
         return ask_photo(lab, path, *chosen)
 
-    def again(
-        source: str, drawn: dict[str, Any] | None, path: str | None, *chosen: str
-    ) -> list[Any]:
+    def again(source: str, drawn: Drawn | None, path: str | None, *chosen: str) -> list[object]:
         return from_photo(path, *chosen) if source == "photo" else from_canvas(drawn, *chosen)
 
     canvas.change(from_canvas, [canvas, *choosers], answers, **live).then(

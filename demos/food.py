@@ -10,7 +10,7 @@ import html
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
@@ -29,6 +29,9 @@ from training.device import lay_out_for_pictures
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
 from training.wording import in_words
+
+if TYPE_CHECKING:  # the page starts without torch
+    from torch import Tensor
 
 TITLE = "Food"
 RECIPE = "food"
@@ -58,11 +61,11 @@ class FoodPredictor:
         self.preprocessor = PicturePreprocessor.from_checkpoint(path)
         self.trained_on = getattr(self.model.config, "trained_on", "")
 
-    def input(self, pixels: np.ndarray) -> Any:
+    def input(self, pixels: np.ndarray) -> "Tensor":
         """(1, 3, h, w) of (h, w, 3) uint8, as the network takes it, on its device."""
         return self.preprocessor.normalise(self._batch(pixels))
 
-    def _batch(self, pixels: np.ndarray) -> Any:
+    def _batch(self, pixels: np.ndarray) -> "Tensor":
         import torch
 
         return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(self.model.device)
@@ -85,9 +88,10 @@ class FoodPredictor:
 
 Slot = ModelSlot[FoodPredictor]
 SLOTS = {"food": FoodPredictor}
+Framed = Answer[np.ndarray]
 
 
-def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Answer:
+def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Framed:
     """The five dishes that it looks like most. Raises SwapError with a sentence."""
 
     def ask(predictor: FoodPredictor) -> tuple[np.ndarray, np.ndarray, float]:
@@ -100,7 +104,7 @@ def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) ->
     return Answer.of(held, scores, seconds, pixels, in_words, TOP)
 
 
-def heat(slot: Slot, answer: Answer) -> np.ndarray:
+def heat(slot: Slot, answer: Framed) -> np.ndarray:
     """(h, w) in 0 to 1: what counted for this answer. Raises SwapError."""
 
     def ask(predictor: FoodPredictor) -> np.ndarray:
@@ -110,12 +114,12 @@ def heat(slot: Slot, answer: Answer) -> np.ndarray:
 
 
 # -- the page --------------------------------------------------------------------------------------
-def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]]]:
+def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str | float]]]:
     """Confidences of the five surest dishes; label, checkpoint, milliseconds."""
 
     def classify_food(
         picture: str | None, checkpoint: str | None = None
-    ) -> tuple[dict[str, float], dict[str, Any]]:
+    ) -> tuple[dict[str, float], dict[str, str | float]]:
         opened = page.open_picture(picture)
         try:
             found = classify(slot, opened, checkpoint)
@@ -126,7 +130,7 @@ def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, Any]
     return classify_food
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(answer: Framed) -> str:
     """A sentence where the model does not know."""
     names = list(answer.confidences)
     shares = list(answer.confidences.values())
@@ -139,7 +143,7 @@ def _verdict(answer: Answer) -> str:
     )
 
 
-def _seen(answer: Answer, picture: Image.Image, heat_map: np.ndarray) -> str:
+def _seen(answer: Framed, picture: Image.Image, heat_map: np.ndarray) -> str:
     laid = page.data_uri(overlay(picture, heat_map))
     return (
         f'{_verdict(answer)}<div class="looked"><img src="{laid}" alt="The photo, bright where the '
@@ -156,14 +160,14 @@ ABOUT = (
 QUESTION = Question(EMPTY, load_picture, PictureError)
 
 
-def ask_on_page(slot: Slot) -> Callable[..., list[Any]]:
+def ask_on_page(slot: Slot) -> Callable[..., list[object]]:
     """What the page asks with a photo's path and the checkpoints chosen."""
 
     def answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], str]:
         found = classify(slot, picture, checkpoint)
         return found.confidences, _seen(found, picture, heat(slot, found))
 
-    def ask(path: str | None, *chosen: str) -> list[Any]:
+    def ask(path: str | None, *chosen: str) -> list[object]:
         return ask_each(QUESTION, answer, path, *chosen)
 
     return ask

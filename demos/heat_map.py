@@ -4,12 +4,16 @@ A transformer that attends to the whole picture: attention rollout (Abnar and Zu
 2005.00928). Any other network: Grad-CAM on its last map (Selvaraju et al. 2017, arXiv 1610.02391).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from training.media.pictures import flatten
+
+if TYPE_CHECKING:  # the page starts without torch
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 FINE = 5  # places a side that a map needs, to show anything
 # From nothing through violet and orange to bright yellow: brightness rises throughout, so that it
@@ -19,7 +23,7 @@ STOPS = np.array(
 )
 
 
-def where_it_looked(model: Any, x: Any) -> np.ndarray:
+def where_it_looked(model: "PreTrainedModel", x: "Tensor") -> np.ndarray:
     """(h, w) in 0 to 1 for one input, (1, 3, S, S), which is where the model is. The weights must
     not require gradients."""
     import torch
@@ -40,11 +44,11 @@ def where_it_looked(model: Any, x: Any) -> np.ndarray:
     return ((heat - low) / max(high - low, 1e-9)).cpu().numpy()
 
 
-def _attends(model: Any) -> bool:
+def _attends(model: "PreTrainedModel") -> bool:
     return hasattr(model.config, "num_attention_heads")
 
 
-def _rollout(attentions: Any) -> Any:
+def _rollout(attentions: "Tensor") -> "Tensor":
     """(layers, heads, T, T), the first token being the one that answers, to a square of its view of
     the others."""
     import torch
@@ -58,7 +62,7 @@ def _rollout(attentions: Any) -> Any:
     return joined[0, -side * side :].view(side, side)
 
 
-def _grad_cam(logits: Any, hidden: tuple[Any, ...]) -> Any:
+def _grad_cam(logits: "Tensor", hidden: "tuple[Tensor, ...]") -> "Tensor":
     """The last map that tells places apart, its channels weighed by how much they would raise the
     answer."""
     import torch

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from training import device, recipe
@@ -166,7 +167,7 @@ def evaluate_checkpoint(given: dict[str, Any]) -> int:
 def _obey_signals(run: Run) -> None:
     """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C ends at once."""
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         if run.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
         run.interrupted = True

@@ -69,10 +69,11 @@ def write_captions(
 ) -> list[str]:
     """A caption for each picture of a Store (or for each encoding). Raises Stopped."""
     net.eval()
-    generate: Any = net.generate  # pyright: ignore[reportAttributeAccessIssue]
     said: list[str] = []
     for states in _encode_all(net, preprocessor, given, run):
-        ids = generate(**prepare_generation(net, states), num_beams=beams, do_sample=False)
+        how = prepare_generation(net, states)
+        # Any: transformers declares what `generate` is called on as more than its networks declare.
+        ids = cast(Any, net).generate(**how, num_beams=beams, do_sample=False)
         said += [
             tidy(text)
             for text in preprocessor.tokenizer.batch_decode(ids, skip_special_tokens=True)

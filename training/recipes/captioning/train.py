@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -297,7 +296,7 @@ def make_lesson(
 
 def _make_loss(
     preprocessor: PicturePreprocessor, encoded: bool, names: Tensor | None, config: Config
-) -> Callable[[Any, Any, slice], Tensor]:
+) -> Callable[[nn.Module, dict[str, Tensor], slice], Tensor]:
     """The loss of a Lesson: of the words, and of `names`, (N, words), which the encoder names."""
     where = device()
     usual = float(names.float().sum(1).mean()) if names is not None else 1.0  # names a picture
