@@ -113,7 +113,7 @@ def _seen(answer: Framed) -> str:
     return (
         f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model '
         'sees">'
-        f"{answer.caption('What the model sees, 28×28 pixels')}</div>"
+        f"{answer.caption('Model input, 28×28 pixels')}</div>"
     )
 
 
