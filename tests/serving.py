@@ -32,6 +32,7 @@ def ended_run(
     labels: list[str] | None = None,
     arch: str = "mlp",
     hidden: int = 100,
+    synthetic: bool = False,
     **settings,
 ) -> Run:
     """A run that ended with a checkpoint: random weights of a chosen seed, made without any
@@ -53,6 +54,7 @@ def ended_run(
             hidden=hidden,
             framing="garment" if slot == "fashion" else "digit",
             trained_on=f"{dataset} (test)",
+            synthetic=synthetic,
             id2label=dict(enumerate(labels)),
             label2id={name: i for i, name in enumerate(labels)},
         )

@@ -127,6 +127,12 @@ def tuned(lab, trained):
     return train(lab, start=trained.id)
 
 
+def test_a_checkpoint_says_whether_it_learned_from_drawings(lab, trained):
+    drawn = train(lab, dataset="fashion_mnist")
+    assert checkpoint.is_synthetic(drawn.checkpoint)
+    assert not checkpoint.is_synthetic(trained.checkpoint)  # digits that people wrote
+
+
 def test_the_report_holds_what_a_person_needs_to_judge(trained, tuned):
     found = tuned.metrics
     assert (

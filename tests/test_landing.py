@@ -88,6 +88,24 @@ def test_landing_swaps_and_writes_down_what_was_done_and_why(
     assert slots["digits"].get().id == (run.id if answers else ACTIVE)
 
 
+@pytest.mark.parametrize("wish, outcome", [("better", "offered"), ("always", "swapped")])
+def test_what_learned_from_drawings_replaces_what_learned_from_real_data_only_when_asked_for(
+    slots, ended, wish, outcome
+):
+    run = ended(metrics=scores(0.9, 0.8), synthetic=True, swap=wish)
+    land(run, slots["digits"])
+    assert run.swap["outcome"] == outcome
+    assert wish == "always" or "synthetic examples" in run.swap["why"]
+
+
+def test_of_two_that_learned_from_drawings_the_better_one_is_used(slots, ended):
+    first = ended(metrics=scores(), synthetic=True, seed=1)
+    slots["digits"].swap(first.id)
+    second = ended(metrics=scores(0.9, 0.8, active=first.id), synthetic=True, seed=2)
+    land(second, slots["digits"])
+    assert slots["digits"].get().id == second.id
+
+
 def test_other_labels_are_swapped_in_when_asked_for(slots, ended):
     run = ended(metrics=scores(same_labels=False), labels=["cat", "dog", "fox"], swap="always")
     land(run, slots["digits"])

@@ -13,7 +13,8 @@ from demos.serving.model_slot import ModelSlot, SwapError
 from training.judge.records import ReportError
 from training.judge.report import read_report
 from training.recipe import SettingsError
-from training.runs import job
+from training.runs import checkpoint, job
+from training.runs.checkpoint import CheckpointError
 from training.runs.run import Run, lock
 
 EVERY = 1.0
@@ -48,7 +49,25 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     new = report.after.value
     metric = report.metric
     what = f"{metric.text(new)} against {metric.text(gate.score)} on {report.held_out}"
-    return ("swap", f"better: {what}") if new > gate.score else ("kept", f"not better: {what}")
+    if new <= gate.score:
+        return "kept", f"not better: {what}"
+    if _is_less_real(run, active_id):
+        return "offered", (
+            f"better ({what}), but it learned from synthetic examples and the model in use from "
+            "real ones: try it, and use it if you like its answers"
+        )
+    return "swap", f"better: {what}"
+
+
+def _is_less_real(run: Run, active_id: str) -> bool:
+    """Whether a run learned from what code drew or spoke, and what is in use from real data. A
+    score on such examples says little of real ones, so it replaces nothing by itself."""
+    try:
+        if not checkpoint.is_synthetic(run.checkpoint):
+            return False
+        return not checkpoint.is_synthetic(checkpoint.find(run.path.parent, active_id).path)
+    except CheckpointError:  # the swap itself says what is wrong with it
+        return False
 
 
 def land(run: Run, slot: ModelSlot) -> None:

@@ -25,7 +25,7 @@ Network = TypeVar("Network", bound="PreTrainedModel")
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 # what a config says beside id2label that is not about its network
-NOTES = ("label2id", "trained_on", "mirrored")
+NOTES = ("label2id", "trained_on", "synthetic", "mirrored")
 # networks in use, by their class and their config
 _loaded: "WeakValueDictionary[tuple[str, str], PreTrainedModel]" = WeakValueDictionary()
 

@@ -68,6 +68,7 @@ class Data(Generic[Thing]):
     about: str  # what the test examples are
     revision: str
     problems: list[str] = field(default_factory=list)
+    synthetic: bool = False  # drawn or spoken by code: a score on it says little of real ones
 
 
 @dataclass
@@ -105,11 +106,13 @@ def split_off_test(
     name: str,
     revision: str,
     problems: list[str],
+    synthetic: bool = False,
 ) -> Data[Thing]:
     """A fifth of each class is the test part."""
     test = split(examples.keys, examples.strata, 0, 0.2, at_least_one=True)
     about = f"{test.sum():,} held-out {kind_name} of {name}"
-    return Data(examples[~test], examples[test], classes, name, about, revision, problems)
+    parts = (examples[~test], examples[test])
+    return Data(*parts, classes, name, about, revision, problems, synthetic)
 
 
 # -- the Hub ---------------------------------------------------------------------------------------

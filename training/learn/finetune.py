@@ -19,7 +19,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from training.data.examples import Data, Examples, Thing, hold_out
 from training.data.splits import stratify
@@ -157,6 +157,13 @@ def record(
             **more,
         ).to_json(),
     )
+
+
+def describe_data(network: PretrainedConfig, name: str, data: Data) -> None:
+    """Writes into a network's config what it learns from; `name`: in a few words. Its checkpoint
+    carries it: the page shows it, and the gate asks whether it was anything real."""
+    network.trained_on = name
+    network.synthetic = data.synthetic
 
 
 # -- teaching --------------------------------------------------------------------------------------

@@ -138,6 +138,11 @@ def usable(found: Checkpoint) -> Checkpoint:
     return found
 
 
+def is_synthetic(path: Path) -> bool:
+    """Whether a checkpoint learned from what code drew or spoke. Raises CheckpointError."""
+    return config(path).get("synthetic") is True
+
+
 def labels(path: Path) -> list[str]:
     """The names of a checkpoint's classes, in the order of its outputs. Raises CheckpointError."""
     names = cast(dict[str, str], config(path).get("id2label") or {})

@@ -184,7 +184,13 @@ def _load_sample() -> Data:
         f"the {len(test)} test clips of the sample, synthesised speech of other voices and wordings"
     )
     return Data(
-        make_clips(load_calls("train")), test, INTENTS, SAMPLE, about, "espeak-ng 1.51, seed 14"
+        make_clips(load_calls("train")),
+        test,
+        INTENTS,
+        SAMPLE,
+        about,
+        "espeak-ng 1.51, seed 14",
+        synthetic=True,
     )
 
 
@@ -200,4 +206,5 @@ def _speak(count: int) -> Data:
             f"{error} Or choose the source 'sample', which needs no program."
         ) from error
     about = f"{TESTED} clips of synthesised speech, of other voices and wordings"
-    return Data(train, test, INTENTS, f"{count:,} {SAMPLE}", about, "espeak-ng, seed 0")
+    name = f"{count:,} {SAMPLE}"
+    return Data(train, test, INTENTS, name, about, "espeak-ng, seed 0", synthetic=True)

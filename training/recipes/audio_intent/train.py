@@ -74,7 +74,7 @@ def train(config: Config, run: Run) -> Report:
     )
 
     def save(folder: Path) -> None:
-        model.config.trained_on = data.name
+        finetune.describe_data(model.config, data.name, data)
         model.config.seconds = heard.seconds
         finetune.save_network(model.cpu(), preprocessor.extractor, folder, config.store)
 

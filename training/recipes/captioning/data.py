@@ -76,7 +76,7 @@ def _all_captions(pictures: Pictures) -> Sequence[list[str]]:
 def _draw_sample() -> Data[Image.Image]:
     from training.samples.scenes import COUNT
 
-    return split_off_test(_draw(COUNT, 0), [], KIND.name, SAMPLE, "drawn, seed 0", [])
+    return split_off_test(_draw(COUNT, 0), [], KIND.name, SAMPLE, "drawn, seed 0", [], True)
 
 
 def _draw(count: int, seed: int) -> Pictures:

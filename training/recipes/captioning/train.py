@@ -83,7 +83,7 @@ def train(config: Config, run: Run) -> Report:
     outcome = _teach(net, preprocessor, part, choose_judged(validation), session)
 
     def save(folder: Path) -> None:
-        net.config.trained_on = data.name
+        finetune.describe_data(net.config, data.name, data)
         finetune.save_network(net.cpu(), preprocessor, folder, config.store)
 
     return finetune.finish(

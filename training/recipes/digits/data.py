@@ -98,7 +98,9 @@ def _load_sample(dataset: str) -> Data[np.ndarray]:
 
         pictures = make_pictures(*garments())
         revision = "drawn, seed 0"
-    return split_off_test(pictures, CLASSES[dataset], "pictures", SAMPLE[dataset], revision, [])
+    name = SAMPLE[dataset]
+    drawn = dataset != "mnist"
+    return split_off_test(pictures, CLASSES[dataset], "pictures", name, revision, [], drawn)
 
 
 def _frame_digit(grey: np.ndarray) -> np.ndarray:

@@ -48,6 +48,7 @@ def train(config: Config, run: Run) -> Report:
         )
     start = find_start(config, run)
     model = build_network(config, start, images, data.classes)
+    finetune.describe_data(model.config, _name_data(config), data)
     finetune.record(run, start, data, "pictures", (part, validation))
     run.say(
         f"{len(part):,} training pictures, {len(validation):,} for validation; test: {data.about}"
@@ -73,6 +74,12 @@ def train(config: Config, run: Run) -> Report:
         model.save_pretrained,
         lambda: _examine(config, data, run, start),
     )
+
+
+def _name_data(config: Config) -> str:
+    if config.source == "folder":
+        return f"folder ({Path(config.folder).name})"
+    return f"{config.dataset} ({config.source})"
 
 
 def _examine(config: Config, data: Data[np.ndarray], run: Run, start: Start) -> Report:
@@ -120,10 +127,6 @@ def build_network(
     model.config.framing = framing
     model.config.dropout = config.dropout
     model.drop.p = config.dropout
-    if config.source == "folder":
-        model.config.trained_on = f"folder ({Path(config.folder).name})"
-    else:
-        model.config.trained_on = f"{config.dataset} ({config.source})"
     if config.method == "frozen":
         model.body.requires_grad_(False)
     lay_out_for_pictures(model)  # a third faster on a CPU

@@ -34,4 +34,4 @@ def _draw_sample() -> Data[Image.Image]:
     images, labels = dishes()
     keys = np.array([bucket(image.tobytes()) for image in images])
     pictures = Pictures(lambda i: Image.fromarray(images[i]), np.arange(len(labels)), labels, keys)
-    return split_off_test(pictures, CLASSES, KIND.name, SAMPLE, "drawn, seed 0", [])
+    return split_off_test(pictures, CLASSES, KIND.name, SAMPLE, "drawn, seed 0", [], True)

@@ -64,7 +64,7 @@ def train(config: Config, run: Run) -> Report:
     )
 
     def save(folder: Path) -> None:
-        model.config.trained_on = data.name
+        finetune.describe_data(model.config, data.name, data)
         model.config.mirrored = preprocessor.mirrored
         finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
 
