@@ -14,7 +14,7 @@ from conftest import wait_for
 
 from training.recipe import SettingsError
 from training.runs import job
-from training.runs.process import is_alive, process_identity
+from training.runs.process import is_alive
 from training.runs.run import ENDED, Run, lock
 
 pytestmark = [
@@ -146,7 +146,7 @@ def test_the_apps_own_queue_leaves_a_run_of_the_terminal_to_the_terminal(runs):
 
 def test_a_queued_run_whose_terminal_is_gone_is_lost_and_does_not_hold_up_the_queue(runs):
     gone = job.create(runs, "clockwork", {})
-    gone.set_status("queued", worker={**process_identity(), "started": 1.0})
+    gone.set_status("queued", worker={"pid": os.getpid(), "started": 1.0})
     assert ended(started(runs, steps=1)) == "done" and gone.state == "lost"
 
 
