@@ -284,7 +284,7 @@ def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
         spoken.close()
 
 
-def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_rolled_back(
+def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_back(
     page, app
 ):
     open_train(page)
@@ -309,8 +309,12 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_swapped_in_and_ro
     assert "Done" in page.locator("#history").inner_text()
     shot(page, "report.png")
 
+    # It learned from drawings, and the built-in one from photos: it waits for a click.
     page.get_by_role("tab", name="Digits & fashion").click()
-    page.wait_for_selector("#banner-fashion .notice.good")
+    page.wait_for_selector("#banner-fashion .notice.note")
+    open_train(page)
+    page.locator("#use").click()
+    page.wait_for_selector("#canvas", state="visible")
     draw_seven(page)
     run = Run.all(app.runs)[0]
     until(page, f"document.querySelector('#seen-fashion').innerText.includes('{run.id[-4:]}')")
