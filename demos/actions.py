@@ -15,9 +15,9 @@ from demos import page
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from training.recipe import SettingsError
-from training.runs import job
+from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
-from training.runs.run import ENDED, Run, lock
+from training.runs.run import OVER, Run, lock
 
 
 class Actions:
@@ -46,9 +46,11 @@ class Actions:
                 run = job.continued(self.lab.runs, str(origin), settings, local=False)
             else:
                 run = job.create(self.lab.runs, recipe_name, settings, local=False)
+            job.pump(self.lab.runs)
         except SettingsError as error:
             raise gr.Error(str(error)) from error
-        job.pump(self.lab.runs)
+        except OSError as error:
+            raise gr.Error(f"The run could not be started. {job.explain(error)}") from error
         return run.id
 
     def stop(self, run_id: str) -> dict[str, str]:
@@ -71,10 +73,11 @@ class Actions:
         page.refuse_unless(self.lab.training)
         run = self.find(run_id)
         with lock(self.lab.runs):
-            if run.state not in ENDED:
+            if run.state not in OVER:
                 raise gr.Error(f"{run_id} is {run.state}: stop it before you delete it.")
             for slot in self.lab.slots.values():
-                if slot.active_id == run_id:
+                # On disk too: another app on the same runs may have chosen it a moment ago.
+                if run_id in (slot.active_id, *checkpoint.active(self.lab.runs, slot.name)[-1:]):
                     raise gr.Error(f"{slot.title} uses this model now. Roll back, then delete it.")
             run.delete()
 

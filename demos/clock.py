@@ -16,6 +16,7 @@ from gradio.components import Component
 
 from demos import run_views
 from demos.serving.lab import Lab
+from training.runs.index import open_index
 from training.runs.run import Run
 
 SECONDS = 1.0
@@ -41,19 +42,14 @@ class Moment:
     selected: str | None
 
     @cached_property
-    def runs(self) -> list[Run]:
-        """All, oldest first."""
-        return run_views.listed(self.lab.runs)
-
-    @cached_property
     def run(self) -> Run | None:
         """The one that is looked at."""
-        return run_views.current(self.runs, self.selected)
+        return run_views.current(self.lab.runs, self.selected)
 
     @cached_property
     def signature(self) -> str:
         """Changes when the history, a report, or a list of checkpoints would."""
-        return run_views.signature(self.runs)
+        return open_index(self.lab.runs).version
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 and its checkpoints are shown."""
 
 import base64
+import contextlib
 import html
 import io
 import sys
@@ -17,10 +18,11 @@ from gradio.utils import is_in_or_equal
 from PIL import Image
 
 from demos.serving.lab import Lab
-from demos.serving.model_slot import EMPTY, ModelSlot, Predictor
+from demos.serving.model_slot import EMPTY, ModelSlot, Predictor, SwapError
 from training import device
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
+from training.runs.index import open_index
 from training.runs.run import Run
 from training.wording import counted, duration, sentence
 
@@ -135,6 +137,7 @@ def open_picture(path: str | None) -> Image.Image:
         raise gr.Error(str(error)) from error
 
 
+OFFERED = 100  # checkpoints in a list, beside the built-in one: older ones are in the history
 Choice: TypeAlias = str | int | float | list[str | int | float] | None  # of a gr.Dropdown
 
 
@@ -224,7 +227,7 @@ def refuse_unless(training: bool) -> None:
 def strip(lab: Lab) -> str:
     """The line at the top of every tab: the device, and the job that is running."""
     where = device.describe() if "torch" in sys.modules else counted(device.cores(), "core")
-    now = job.running(lab.runs) if lab.runs.exists() else None
+    now = job.running(lab.runs)
     what = "no run in progress" if lab.training else "training is off here"
     if now is not None:
         waiting = len(job.queue(lab.runs))
@@ -258,9 +261,12 @@ def seconds_left(run: Run) -> float | None:
 
 def choices(slot: ModelSlot[Predictor]) -> list[tuple[str, str]]:
     """For a dropdown: what is in use now, then every checkpoint of the slot."""
-    listed = slot.list_checkpoints()
+    listed = slot.list_checkpoints(OFFERED)
     active_id = slot.active_id
-    active = next((each.title for each in listed if each.id == active_id), active_id)
+    active = next((each.title for each in listed if each.id == active_id), "")
+    if active_id and not active:  # older than those
+        with contextlib.suppress(SwapError):
+            active = slot.find(active_id).title
     in_use = f"{active} (in use)" if active else "None yet"
     return [(in_use, "active"), *((each.title, each.id) for each in listed)]
 
@@ -271,9 +277,11 @@ def banner(slot: ModelSlot[Predictor]) -> str:
         return notice(html.escape(slot.notice), "bad")
     if not slot.active_id:
         return notice(EMPTY)
-    for run in reversed(Run.all(slot.runs)):
-        swap = run.swap
-        if swap and run.settings.get("slot") == slot.name:
+    found = open_index(slot.runs)
+    for entry in found.newest():
+        swap = entry.swap
+        if swap and entry.slot == slot.name:
+            run = found.open(entry)
             name = html.escape(checkpoint.of_run(run).title)
             why = html.escape(swap["why"])
             if swap["outcome"] == "swapped" and slot.active_id == run.id:

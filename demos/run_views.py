@@ -27,8 +27,9 @@ from training.judge.records import (
     Text,
 )
 from training.judge.report import file_of, read_report
-from training.runs import checkpoint, job
-from training.runs.run import ENDED, Run
+from training.runs import checkpoint
+from training.runs.index import open_index
+from training.runs.run import ENDED, OVER, Run
 from training.wording import duration, sentence
 
 COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "ID"]
@@ -40,6 +41,7 @@ STATES = {
     "stopped": "Stopped",
     "failed": "Failed",
     "lost": "Interrupted",
+    "damaged": "Damaged",
 }
 # What became of a run's checkpoint when it ended, unless it is in use now.
 OUTCOMES = {
@@ -51,6 +53,7 @@ OUTCOMES = {
 ESCALATIONS = {"SIGTERM": "asked again to stop", "SIGKILL": "did not stop, so it was killed"}
 NONE = "–"
 SMOOTH = 0.8  # of the loss curve: share of the value before
+SHOWN = 50  # runs on a page of the history
 LISTED = 50  # problems of the data, at most
 
 
@@ -103,7 +106,9 @@ def status(run: Run | None, training: bool = True) -> str:
         f"continues {origin}" if (origin := run.settings.get("continues")) else "",
     ]
     reason = sentence(now.get("reason") or (now.get("note", "") if state not in ENDED else ""))
-    notice = page.notice(html.escape(reason), "bad" if state in ("failed", "lost") else "note")
+    notice = page.notice(
+        html.escape(reason), "bad" if state in ("failed", "lost", "damaged") else "note"
+    )
     return (
         f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state '
         f'{state}">{STATES.get(state, state)}'
@@ -147,18 +152,18 @@ def _frame(name: str, points: list[dict[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(shown, columns=["step", name], dtype=float)
 
 
-def history(runs: list[Run]) -> pd.DataFrame:
-    """All runs, newest first."""
-    folders = {run.path.parent for run in runs}
-    slots = {run.slot for run in runs}
+def history(runs: Path, page: int = 0) -> pd.DataFrame:
+    """The newest runs first, `SHOWN` a page."""
+    found = open_index(runs)
+    entries = found.newest(SHOWN, page * SHOWN)
     # Of each slot the last choice; of an empty one none.
     in_use = {
         active
-        for folder in folders
-        for slot in slots
-        for active in checkpoint.active(folder, slot)[-1:]
+        for slot in {entry.slot for entry in entries}
+        for active in checkpoint.active(runs, slot)[-1:]
     }
-    return pd.DataFrame([_row(run, run.id in in_use) for run in reversed(runs)], columns=COLUMNS)
+    rows = [_row(found.open(entry), entry.id in in_use) for entry in entries]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _row(run: Run, in_use: bool) -> list[str]:
@@ -171,9 +176,16 @@ def _row(run: Run, in_use: bool) -> list[str]:
         score_text(report.after if report else None),
         "In use" if in_use else outcome,
         _disk(run.size()),
-        time.strftime("%d %b %H:%M", time.localtime(run.settings.get("created", 0))),
+        _date(run.created),
         run.id,
     ]
+
+
+def _date(seconds: float) -> str:
+    try:
+        return time.strftime("%d %b %H:%M", time.localtime(seconds))
+    except (ValueError, OverflowError, OSError):  # no year that there is
+        return NONE
 
 
 def _disk(size: int) -> str:
@@ -358,26 +370,16 @@ def can(run: Run | None) -> dict[str, bool]:
     state = run.state
     return {
         "stop": state in ("queued", "running"),
-        "delete": state in ENDED,
+        "delete": state in OVER,
         "go_on": state in ENDED and bool(run.saved),
-        "use": run.has_checkpoint and state in ENDED,
+        "use": run.has_checkpoint and state in OVER and bool(run.slot),
     }
 
 
-def signature(runs: list[Run]) -> str:
-    """Changes when the history or a report would: states, sizes apart."""
-    return repr([(r.id, r.state, (r.swap or {}).get("outcome")) for r in runs])
-
-
-def listed(runs_path: Path) -> list[Run]:
-    return Run.all(runs_path) if runs_path.exists() else []
-
-
-def current(runs: list[Run], selected: str | None) -> Run | None:
-    """The run that a person chose, else the one running, else the next queued, else the newest."""
-    by_id = {r.id: r for r in runs}
-    if selected in by_id:
-        return by_id[selected]
-    if not runs:
-        return None
-    return job.running(runs[0].path.parent) or runs[-1]
+def current(runs: Path, selected: str | None) -> Run | None:
+    """The run that a person chose, else the one running, else the newest."""
+    found = open_index(runs)
+    if selected and selected in found:
+        return Run.find(runs, selected)
+    entry = found.running() or next(iter(found.newest(1)), None)
+    return found.open(entry) if entry else None

@@ -20,6 +20,8 @@ from demos.clock import Moment, Part
 from training import recipe
 from training.recipe import Recipe
 from training.runs import checkpoint, job
+from training.runs.index import open_index
+from training.wording import counted
 
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
 
@@ -125,7 +127,7 @@ def _proposed(made: Recipe, runs: Path) -> list[object]:
     found = []
     for slot in made.slots:
         several = f" ({slot})" if len(made.slots) > 1 else ""
-        for one in checkpoint.listing(runs, slot):
+        for one in checkpoint.list_checkpoints(runs, slot, page.OFFERED):
             embedded = one.id == f"embedded-{slot}"
             own = embedded and slot in made.slots[:1]  # what `embedded` alone means
             found.append(
@@ -184,20 +186,25 @@ def build(
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
     gr.Markdown("### History")
-    table = gr.Dataframe(
-        headers=run_views.COLUMNS,
-        interactive=False,
-        wrap=True,
-        elem_id="history",
-        max_height=320,
-        show_label=False,
-        column_widths=[200, 90, 80, 80, 100, 90, 120, 350],
-    )
+    table = _runs_table("history")
+    with gr.Accordion(open=False, visible=False, elem_id="older") as older:
+        number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
+        earlier = _runs_table("older-runs")
     report = gr.HTML(elem_id="report")
     _wire_form(actions, chooser, forms, start, selected)
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
-    table.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
+    for shown in (table, earlier):
+        shown.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
+    gr.on(
+        [older.expand, number.change],
+        # The first page is the history itself.
+        lambda number: run_views.history(actions.lab.runs, max(1, int(number or 1))),
+        number,
+        earlier,
+        api_visibility="private",
+        show_progress="hidden",
+    )
     proposing = [
         inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))
     ]
@@ -210,9 +217,29 @@ def build(
         Part(
             lambda moment: _standing_sign(moment, actions),
             lambda moment: _standing(moment, list(forms), actions),
-            [view["queue"], table, report, *buttons, *proposing],
+            [view["queue"], table, older, report, *buttons, *proposing],
         ),
     ]
+
+
+def _runs_table(elem_id: str) -> gr.Dataframe:
+    return gr.Dataframe(
+        headers=run_views.COLUMNS,
+        interactive=False,
+        wrap=True,
+        elem_id=elem_id,
+        max_height=320,
+        show_label=False,
+        column_widths=[200, 90, 80, 80, 100, 90, 120, 350],
+    )
+
+
+def _show_older(runs: Path) -> dict[str, object]:
+    """How many runs there are beside those that the history shows at once."""
+    older = len(open_index(runs)) - run_views.SHOWN
+    pages = -(-older // run_views.SHOWN)
+    label = f"Older runs ({older:,}, on {counted(pages, 'page')})"
+    return gr.update(visible=older > 0, label=label)
 
 
 def _chosen(event: gr.SelectData) -> str:
@@ -351,7 +378,7 @@ def _wire_buttons(
 ) -> None:
     def shown(run_id: str | None) -> str:
         """The run that the page shows, also where nobody chose one."""
-        run = run_views.current(run_views.listed(actions.lab.runs), run_id)
+        run = run_views.current(actions.lab.runs, run_id)
         if run is None:
             raise gr.Error("There is no run yet.")
         return run.id
@@ -421,13 +448,14 @@ def _standing_sign(moment: Moment, actions: Actions) -> str:
 
 
 def _standing(moment: Moment, names: list[str], actions: Actions) -> list[object]:
-    runs = moment.runs
+    runs = actions.lab.runs
     run = moment.run
     slot = actions.lab.slots.get(run.slot) if run else None
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
     return [
-        run_views.queue(job.queue(actions.lab.runs) if runs else []),
+        run_views.queue(job.queue(runs)),
         run_views.history(runs),
+        _show_older(runs),
         run_views.report(run),
         *(gr.update(interactive=can[name] and actions.lab.training) for name in BUTTONS),
         *(update for name in names for update in _proposed(recipe.load(name), actions.lab.runs)),

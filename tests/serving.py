@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw
 from training.recipes.digits.config import Config
 from training.recipes.digits.data import CLASSES
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
-from training.runs.run import Run, lock, write_json
+from training.runs.records import write_json
+from training.runs.run import Run, lock
 
 DATA = {"digits": "mnist", "fashion": "fashion_mnist"}
 

@@ -29,7 +29,7 @@ def test_a_slot_holds_the_embedded_one_and_its_own_runs_newest_first(runs):
     first, second = published(runs), published(runs, name="mine")
     published(runs, dataset="fashion_mnist")
     job.create(runs, "digits", {})
-    found = list(checkpoint.listing(runs, "digits"))
+    found = list(checkpoint.list_checkpoints(runs, "digits"))
     assert [c.id for c in found] == ["embedded-digits", second.id, first.id]
     assert found[1].name == f"mine · {second.id[-4:]}" and found[2].name.startswith(
         "digits, sample, full, 3 epochs · "
@@ -40,17 +40,17 @@ def test_a_checkpoint_says_where_it_comes_from_and_what_its_weights_weigh(runs):
     run = published(runs)
     (run.checkpoint / "model-1.safetensors").write_bytes(b"x" * 70)
     (run.checkpoint / "model-2.safetensors").write_bytes(b"x" * 30)
-    own, trained = list(checkpoint.listing(runs, "digits"))
+    own, trained = list(checkpoint.list_checkpoints(runs, "digits"))
     assert (own.kind, own.title, own.bytes) == ("embedded", "Built-in", 0)
     assert (trained.kind, trained.title, trained.bytes) == ("run", trained.name, 100)
 
 
 def test_a_slot_for_which_nothing_is_embedded_holds_its_runs_and_nothing_is_active(runs, embedded):
     (embedded / "digits").rmdir()
-    assert list(checkpoint.listing(runs, "digits")) == []
+    assert list(checkpoint.list_checkpoints(runs, "digits")) == []
     assert checkpoint.active(runs, "digits") == []
     run = published(runs)
-    assert [each.id for each in checkpoint.listing(runs, "digits")] == [run.id]
+    assert [each.id for each in checkpoint.list_checkpoints(runs, "digits")] == [run.id]
     checkpoint.set_active(runs, "digits", [run.id])
     assert checkpoint.active(runs, "digits") == [run.id]
     with pytest.raises(CheckpointError, match="There is no checkpoint 'embedded-digits'"):

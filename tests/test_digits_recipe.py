@@ -108,7 +108,7 @@ def test_own_pictures_are_learned_end_to_end_and_land_in_the_digits_slot(lab, tr
         dataset="fashion_mnist",
     )
     assert run.settings["slot"] == "digits" and run.id in [
-        c.id for c in checkpoint.listing(lab, "digits")
+        c.id for c in checkpoint.list_checkpoints(lab, "digits")
     ]
     assert (
         checkpoint.labels(run.checkpoint) == ["a", "b", "c"]

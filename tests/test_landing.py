@@ -10,7 +10,8 @@ from demos.serving import landing
 from demos.serving.lab import Lab
 from demos.serving.landing import Landing, decide, land
 from training.runs import job
-from training.runs.run import Run, write_json
+from training.runs.records import write_json
+from training.runs.run import Run
 
 ACTIVE = "embedded-digits"
 

@@ -24,7 +24,7 @@ from demos.serving.checks import check_scores
 from demos.serving.model_slot import ModelSlot, SwapError
 from demos.serving.shelf import Shelf
 from training.runs import checkpoint
-from training.runs.run import read_json
+from training.runs.records import read_json
 
 ROOT = Path(__file__).parent.parent
 BESIDE = 2  # fake predictors that there is room for beside the active one

@@ -45,7 +45,7 @@ def test_an_old_runs_checkpoint_answers_in_its_tab(old_runs, name):
 
     run = find(old_runs, name, "done")
     slot = app.open_lab(old_runs).slots[run.slot]
-    assert run.id in [found.id for found in checkpoint.listing(old_runs, run.slot)]
+    assert run.id in [found.id for found in checkpoint.list_checkpoints(old_runs, run.slot)]
     held = slot.get(run.id)  # loads, predicts once, and is checked
     assert held.id == run.id and held.bytes > 0
 

@@ -22,7 +22,8 @@ from training.judge.records import (
 )
 from training.judge.report import file_of, parse_report, read_report, table, write_report
 from training.recipe import Metric
-from training.runs.run import Run, write_json
+from training.runs.records import write_json
+from training.runs.run import Run
 
 OLD = Path(__file__).parent / "old_runs"
 EXPECTED = json.loads((OLD / "expected.json").read_text())

@@ -1,5 +1,6 @@
 """A run is a directory: what is in it, how it is found, and that nobody reads half of anything."""
 
+import errno
 import json
 import os
 import threading
@@ -7,7 +8,9 @@ import time
 
 import pytest
 
-from training.runs.run import Run, read_json, write_json
+from training.runs.process import process_identity
+from training.runs.records import MOST, read_json, write_json
+from training.runs.run import Run
 
 
 @pytest.fixture
@@ -53,17 +56,99 @@ def test_what_was_being_written_in_a_crash_leaves_the_old_status_and_no_litter(r
     with pytest.raises(TypeError):
         run.set_status("running", cannot=object())
     assert run.state == "queued"
-    assert {p.name for p in run.path.iterdir()} == {"config.json", "status.json"}
+    assert {p.name for p in run.path.iterdir()} == {"config.json", "status.json", "reserve"}
 
 
-@pytest.mark.parametrize(
-    "rest", [b"", b'{"state": "run', b"\x00\x00\x00", b"\xff\xfe", b"null", b"{}"]
-)
-def test_a_damaged_status_reads_as_lost_and_can_be_written_again(run, rest):
+DAMAGES = {
+    "empty": b"",
+    "cut off": b'{"state": "run',
+    "zeros": b"\x00\x00\x00",
+    "no text": b"\xff\xfe",
+    "null": b"null",
+    "a number": b"5",
+    "a list": b"[]",
+    "no state": b"{}",
+    "a state that is none": b'{"state": 5}',
+    "a step that is none": b'{"state": "running", "step": "many"}',
+    "no number": b'{"state": "running", "step": NaN}',
+    "a number without end": b'{"state": "running", "total": 1' + b"0" * 300 + b"}",
+    "a process that is none": b'{"state": "running", "worker": 5}',
+    "half a character": b'{"state": "done", "reason": "\\ud800"}',
+    "half a character elsewhere": b'{"state": "done", "more": ["\\ud800"]}',
+    "too deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("rest", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_status_is_said_and_can_be_written_again(run, rest):
     (run.path / "status.json").write_bytes(rest)
-    assert run.state == "lost" and "status file" in run.status["reason"]
+    assert run.state == "damaged" and "status.json" in run.status["reason"]
     run.set_status("failed", reason="told")
-    assert run.state == "failed"
+    assert run.state == "failed" and run.status["reason"] == "told"
+
+
+@pytest.mark.parametrize("name", ["config.json", "status.json", "swap.json"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "number", "far too large"])
+def test_whatever_stands_where_a_file_should_be_the_run_is_damaged_and_can_be_deleted(
+    runs, run, name, kind
+):
+    path = run.path / name
+    path.unlink(missing_ok=True)
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"5" if kind == "number" else b" " * (MOST + 1))
+    assert [found.id for found in Run.all(runs)] == [run.id]
+    assert run.state == "damaged" and name in run.status["reason"]
+    assert isinstance(run.settings, dict) and run.recipe == "toy"
+    run.delete()
+    assert Run.all(runs) == []
+
+
+def test_settings_that_are_missing_are_damage_and_settings_of_another_kind_too(runs, run):
+    write_json(run.path / "config.json", {"recipe": "toy", "config": {"epochs": [1]}})
+    assert run.state == "damaged" and run.config == {}
+    (run.path / "config.json").unlink()
+    assert run.state == "damaged" and "missing" in run.status["reason"]
+    assert Run.find(runs, run.id) is not None
+
+
+def test_a_worker_that_writes_over_a_damaged_status_still_says_who_it_is(run):
+    run.set_status("running", worker=process_identity())
+    (run.path / "status.json").write_text("5")
+    run.set_status("running", step=2)
+    assert run.status["worker"] == process_identity() and run.status["step"] == 2
+
+
+def test_a_full_disk_leaves_room_for_the_last_word(run, monkeypatch):
+    def refuse(path, value):
+        if (run.path / "reserve").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_json(path, value)
+
+    monkeypatch.setattr("training.runs.run.write_json", refuse)
+    run.set_status("failed", reason="The disk is full.")
+    assert run.state == "failed" and run.status["reason"] == "The disk is full."
+
+
+def test_a_run_that_cannot_be_made_whole_leaves_nothing(runs, monkeypatch):
+    def refuse(path, value):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("training.runs.run.write_json", refuse)
+    with pytest.raises(OSError):
+        Run.create(runs, "toy", {})
+    assert list(runs.iterdir()) == []
+
+
+def test_events_of_another_kind_are_left_out(run):
+    run.log(step=1, total=2, loss=0.5)
+    with open(run.path / "events.jsonl", "a") as f:
+        f.write('{"t": 1.0, "step": 2, "total": 2, "loss": "low"}\n[]\n5\n{"loss": 1.0}\n')
+        f.write('{"t": 1.0, "step": 2, "total": 2, "loss": NaN}\n')
+    assert [event["step"] for event in run.events()] == [1, 2]
 
 
 def test_a_missing_status_reads_as_lost(run):
@@ -232,7 +317,8 @@ def test_the_size_is_that_of_all_files(run):
 def test_a_deleted_run_is_gone_with_all_that_was_in_it(runs, run):
     (run.report / "picture.png").write_bytes(b"x")
     run.delete()
-    assert list(runs.iterdir()) == [] and Run.find(runs, run.id) is None
+    assert list(runs.glob("[!.]*")) == [] and Run.find(runs, run.id) is None
+    assert list(runs.glob(".deleted*")) == []
 
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path):

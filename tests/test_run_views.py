@@ -175,7 +175,7 @@ def test_a_damaged_report_is_said_so_and_keeps_no_other_run_from_being_shown(run
     assert run_views.report(run) == ""
     (run.report / "metrics.json").write_text(text)
     assert "The report of this run is damaged: " in run_views.report(run)
-    assert run_views.history([run])["After"].tolist() == ["–"]
+    assert run_views.history(run.path.parent)["After"].tolist() == ["–"]
 
 
 # -- history ---------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_the_history_says_what_became_of_each_checkpoint(runs):
         if outcome != "pending":
             made[outcome].set_swap("swapped" if outcome == "rolled back" else outcome, "why")
     set_active(runs, "digits", ["embedded-digits", made["swapped"].id])
-    shown = run_views.history(list(made.values()))
+    shown = run_views.history(runs)
     assert dict(zip(shown["ID"], shown["Model"], strict=True)) == {
         made["kept"].id: "Not used",
         made["offered"].id: "Ready",
@@ -196,14 +196,34 @@ def test_the_history_says_what_became_of_each_checkpoint(runs):
         made["rolled back"].id: "Was in use",
     }
     set_active(runs, "digits", ["embedded-digits", made["kept"].id])
-    shown = run_views.history(list(made.values()))
+    shown = run_views.history(runs)
     assert shown["Model"].tolist().count("In use") == 1, "by a person's choice, too"
+
+
+def test_a_long_history_comes_in_pages(runs, monkeypatch):
+    monkeypatch.setattr(run_views, "SHOWN", 2)
+    made = [Run.create(runs, "digits", {}).id for _ in range(5)][::-1]
+    pages = [run_views.history(runs, page)["ID"].tolist() for page in range(4)]
+    assert pages == [made[:2], made[2:4], made[4:], []]
+
+
+def test_a_damaged_run_is_shown_and_can_be_deleted_and_no_more(runs):
+    whole, run = (Run.create(runs, "digits", {}, slot="digits") for _ in range(2))
+    (run.path / "config.json").write_text('{"created": 1e30, "config": [5]}')
+    shown = run_views.history(runs)
+    assert dict(zip(shown["ID"], shown["State"], strict=True)) == {
+        run.id: "Damaged",
+        whole.id: "Queued",
+    }
+    assert "config.json" in run_views.status(run) and "damaged" in run_views.status(run)
+    can = run_views.can(run)
+    assert [name for name in can if can[name]] == ["delete"]
 
 
 def test_runs_of_a_slot_in_which_nothing_is_are_in_the_history_too(runs):
     run = Run.create(runs, "digits", {}, slot="a slot with nothing embedded")
     run.set_swap("offered", "why")
-    assert run_views.history([run])["Model"].tolist() == ["Ready"]
+    assert run_views.history(run.path.parent)["Model"].tolist() == ["Ready"]
 
 
 @pytest.mark.parametrize("state, words", run_views.STATES.items())
@@ -211,6 +231,6 @@ def test_a_state_is_written_in_words(run, state, words):
     run.set_status("running" if state == "stopping" else state, seconds=5400)
     if state == "stopping":
         run.request_stop()
-    assert run_views.history([run])["State"].tolist() == [words]
+    assert run_views.history(run.path.parent)["State"].tolist() == [words]
     assert f'class="state {state}">{words}</span>' in run_views.status(run)
     assert "took 1.5 h" in run_views.status(run)

@@ -27,7 +27,8 @@ from training.runs import job
 from training.runs.batches import Stopped
 from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
-from training.runs.run import Progress, Run
+from training.runs.records import Progress
+from training.runs.run import Run
 from training.wording import duration
 
 DONE = 0

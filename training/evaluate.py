@@ -18,7 +18,7 @@ from training.judge.records import Report
 from training.judge.report import FILE, describe
 from training.learn.backbone import open_checkpoint
 from training.recipe import Recipe
-from training.runs.run import write_json
+from training.runs.records import write_json
 
 
 def evaluate(

@@ -15,6 +15,7 @@ from training.judge.report import read_report
 from training.recipe import SettingsError
 from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
+from training.runs.index import open_index
 from training.runs.run import Run, lock
 
 EVERY = 1.0
@@ -83,21 +84,13 @@ def land(run: Run, slot: ModelSlot) -> None:
     run.set_swap(outcome, why)
 
 
-def pending(runs: list[Run]) -> list[Run]:
-    """Those that ended with a checkpoint of which nothing was decided yet."""
-    return [
-        run
-        for run in runs
-        if run.swap is None and run.status["state"] in ("done", "stopped") and run.has_checkpoint
-    ]
-
-
 class Landing(threading.Thread):
     """Starts what is queued (where training is on) and lands what has ended, until the app ends."""
 
     def __init__(self, lab: Lab):
         super().__init__(name="landing", daemon=True)
         self.lab = lab
+        self.told: set[str] = set()
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -114,6 +107,8 @@ class Landing(threading.Thread):
                 last = what
 
     def look(self) -> None:
+        for slot in self.lab.slots.values():
+            slot.follow()
         runs = self.lab.runs
         if not runs.exists():
             return
@@ -122,18 +117,29 @@ class Landing(threading.Thread):
         else:
             with lock(runs):
                 job.reconcile(runs)
-        for run in pending(Run.all(runs)):
-            try:
-                slot = self.lab.slots.get(run.slot)
-                if slot is None:
-                    run.set_swap("offered", f"this version has no place for {run.slot or 'it'}")
-                else:
-                    land(run, slot)
-            # made by another version: the runs behind it still land
-            except (SettingsError, KeyError) as error:
-                run.set_swap(
-                    "offered", f"this version cannot read its settings or its scores ({error})"
-                )
+        found = open_index(runs)
+        for entry in found.pending():
+            self._land(found.open(entry))
+
+    def _land(self, run: Run) -> None:
+        """Whatever is wrong with one run, those behind it still land."""
+        try:
+            slot = self.lab.slots.get(run.slot)
+            if slot is None:
+                run.set_swap("offered", f"this version has no place for {run.slot or 'it'}")
+            else:
+                land(run, slot)
+        # made by another version
+        except (SettingsError, KeyError) as error:
+            run.set_swap(
+                "offered", f"this version cannot read its settings or its scores ({error})"
+            )
+        # whatever it is (a full disk, a run half deleted): the next look may succeed
+        except Exception as error:
+            what = f"{run.id}: {type(error).__name__}: {error}"
+            if what not in self.told:  # once, not once a second
+                self.told.add(what)
+                log.exception("could not decide what becomes of %s this time", run.id)
 
     def stop(self) -> None:
         self.ended.set()

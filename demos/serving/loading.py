@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from training.device import move
 from training.runs import checkpoint
-from training.runs.run import JsonValue
+from training.runs.records import JsonValue
 
 if TYPE_CHECKING:  # the page starts without torch
     from transformers import PreTrainedModel

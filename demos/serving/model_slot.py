@@ -16,6 +16,8 @@ from demos.serving.shelf import Shelf, size_of
 from training.recipe import SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint, CheckpointError
+from training.runs.index import Times, take_times
+from training.runs.job import explain
 from training.runs.run import Run
 
 if TYPE_CHECKING:  # the page starts without torch
@@ -80,6 +82,7 @@ class ModelSlot(Generic[P]):
         self.title = title or name.capitalize()
         self.notice = ""  # what a person should know: why the choice of last time is not there
         self._held: Held[P] | None = None
+        self._seen: Times = ()  # of active.json, when it was last followed
         self._shelf: Shelf[Held[P]] = shelf or Shelf()
         self._lock = threading.RLock()  # swaps and loads, one at a time; predictions take no lock
 
@@ -131,9 +134,10 @@ class ModelSlot(Generic[P]):
             )
         return found
 
-    def list_checkpoints(self) -> list[Checkpoint]:
-        """All that this slot can hold: the embedded one, then runs, newest first."""
-        return list(checkpoint.listing(self.runs, self.name))
+    def list_checkpoints(self, most: int | None = None) -> list[Checkpoint]:
+        """What this slot can hold: the embedded one, then runs, newest first; of those at most so
+        many."""
+        return list(checkpoint.list_checkpoints(self.runs, self.name, most))
 
     @property
     def embedded_id(self) -> str:
@@ -153,6 +157,7 @@ class ModelSlot(Generic[P]):
         now on. Raises SwapError."""
         chosen = self._chosen()
         lost = None
+        self.notice = checkpoint.find_lost_choice(self.runs, self.name)
         while chosen:
             try:
                 held = self._open(self.find(chosen[-1]))
@@ -171,6 +176,27 @@ class ModelSlot(Generic[P]):
             self.notice = str(lost)
             checkpoint.set_active(self.runs, self.name, [])
         raise SwapError(EMPTY)
+
+    def follow(self) -> None:
+        """Takes what another app on the same runs has put into this slot meanwhile. What cannot be
+        used is said in the notice."""
+        times = take_times(self.runs / checkpoint.ACTIVE)
+        if times == self._seen:
+            return
+        with self._lock:
+            self._seen = times
+            # Before the first question nothing is held, and that question opens what was chosen.
+            if self._held is None or checkpoint.find_lost_choice(self.runs, self.name):
+                return
+            chosen = self._chosen()
+            if not chosen or chosen[-1] == self._held.id:
+                return
+            before = self._held
+            try:
+                self._held = self._shelf.take(chosen[-1]) or self._open_chosen()
+            except SwapError:  # and the notice says why
+                return
+            self._shelf.keep(before)
 
     def _load_beside(self, found: Checkpoint) -> Held[P]:
         held = self._shelf.take(found.id) or self._open(found)
@@ -243,7 +269,10 @@ class ModelSlot(Generic[P]):
         """Puts a checkpoint into the slot and `chosen` on disk; if it is refused, nothing
         changes."""
         held = self._shelf.take(found.id) or self._open(found)
-        checkpoint.set_active(self.runs, self.name, chosen)
+        try:
+            checkpoint.set_active(self.runs, self.name, chosen)
+        except OSError as error:
+            raise SwapError(f"{found.id} could not be put into use. {explain(error)}") from error
         if self._held is not None:
             self._shelf.keep(self._held)
         self._held = held

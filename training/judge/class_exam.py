@@ -11,7 +11,8 @@ from training.judge.classification import Mistake
 from training.judge.exam import Exam, Findings
 from training.judge.records import ACCURACY, Score
 from training.runs import checkpoint
-from training.runs.run import JsonValue, Run
+from training.runs.records import JsonValue
+from training.runs.run import Run
 
 # Writes an example of a report into a folder under this stem; returns the file's name.
 Show = Callable[[int, Path], str]

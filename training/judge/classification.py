@@ -12,7 +12,7 @@ import numpy as np
 
 from training.judge import calibration
 from training.judge.records import ACCURACY, Gallery, Item, Matrix, Score, Section, Table
-from training.runs.run import JsonValue
+from training.runs.records import JsonValue
 from training.wording import in_words
 
 CONFUSION = "confusion.png"  # its file in a report

@@ -14,7 +14,8 @@ from training.judge.records import Gate, Report, Score, Section
 from training.recipe import Metric, SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
-from training.runs.run import JsonValue, Run
+from training.runs.records import JsonValue
+from training.runs.run import Run
 
 Answers = TypeVar("Answers")
 

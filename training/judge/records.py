@@ -5,13 +5,12 @@ classes or labels: what a recipe wants to show beside its scores it says in sect
 that the page, the terminal and the card know how to draw.
 """
 
-import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, cast, get_type_hints
 
 from training.recipe import Metric
-from training.runs.run import JsonValue
+from training.runs.records import JsonValue, fits
 
 Record = TypeVar("Record")
 
@@ -20,21 +19,11 @@ class ReportError(ValueError):
     """A stored report does not have the form of one; the text says what is wrong."""
 
 
-def _fits(value: object, kind: Any) -> bool:
-    """Whether what was stored has the type that a record's field is declared with."""
-    if get_origin(kind) is list:
-        (of,) = get_args(kind)
-        return isinstance(value, list) and all(_fits(each, of) for each in value)
-    if isinstance(kind, types.UnionType):
-        return any(_fits(value, one) for one in get_args(kind))
-    return isinstance(value, int | float if kind is float else kind)
-
-
 def _checked(record: Record) -> Record:
     """The same record. Raises TypeError where a field holds something else than is declared, so
     that whoever draws it need not ask."""
     for name, kind in get_type_hints(type(record)).items():
-        if not _fits(getattr(record, name), kind):
+        if not fits(getattr(record, name), kind, finite=False):
             raise TypeError(f"its {name} is of another kind")
     return record
 

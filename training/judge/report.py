@@ -1,6 +1,5 @@
 """A run's report on disk, and as text in the terminal."""
 
-import json
 from pathlib import Path
 
 from training.judge.old_reports import add_sections
@@ -13,7 +12,8 @@ from training.judge.records import (
     Section,
     Text,
 )
-from training.runs.run import JsonValue, Run, write_json
+from training.runs.records import JsonValue, RecordError, read_record, write_json
+from training.runs.run import Run
 
 FILE = "metrics.json"  # in the run's report/, beside the pictures and sounds that it names
 
@@ -21,15 +21,10 @@ FILE = "metrics.json"  # in the run's report/, beside the pictures and sounds th
 def read_report(run: Run) -> Report | None:
     """None where there is none yet. Raises ReportError where it is damaged."""
     try:
-        text = (run.path / "report" / FILE).read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"{FILE} is no text, or cannot be opened") from error
-    try:
-        return parse_report(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise ReportError(f"{FILE} is cut off or no JSON") from error
+        stored = read_record(run.path / "report" / FILE, dict)
+    except RecordError as error:
+        raise ReportError(str(error)) from error
+    return None if stored is None else parse_report(stored)
 
 
 def parse_report(stored: JsonValue) -> Report:

@@ -5,15 +5,27 @@ An id is `embedded-<slot>` or a run's id; never a path. `runs/active.json` keeps
 over a restart; it is written under the lock of `runs/`.
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from training.runs.run import JsonValue, Run, lock, read_json, write_json
+from training.runs.index import open_index
+from training.runs.records import (
+    JsonValue,
+    RecordError,
+    fits,
+    read_json,
+    read_record,
+    write_json,
+)
+from training.runs.run import Run, lock
 
 EMBEDDED = Path(__file__).parents[2] / "demos" / "checkpoints"
+ACTIVE = "active.json"  # in runs/
+LONGEST = 200  # characters of a name
 HISTORY = 10  # how many earlier choices Roll back can walk through
 
 
@@ -57,20 +69,23 @@ def of_run(run: Run) -> Checkpoint:
 
     try:
         made = recipe.load(run.recipe)
+        if run.state == "damaged":  # nothing is known of its settings
+            raise recipe.SettingsError(run.damage)
         name = str(run.config.get("name") or "")
         name = name or made.describe(recipe.parse(made.config, run.config))
     except recipe.SettingsError:  # made by another version, whose recipes or settings were others
         name = run.recipe
-    return Checkpoint(run.id, f"{name} · {run.id[-4:]}", run.checkpoint, "run")
+    return Checkpoint(run.id, f"{name[:LONGEST]} · {run.id[-4:]}", run.checkpoint, "run")
 
 
-def listing(runs: Path, slot: str) -> Iterator[Checkpoint]:
-    """The embedded one, then the runs that landed here, newest first."""
+def list_checkpoints(runs: Path, slot: str, most: int | None = None) -> Iterator[Checkpoint]:
+    """The embedded one, then the runs that landed here, newest first; of those at most so many."""
     if has_embedded(slot):
         yield embedded(slot)
-    for run in reversed(Run.all(runs)):
-        if run.has_checkpoint and run.slot == slot:
-            yield of_run(run)
+    found = open_index(runs)
+    landed = (entry for entry in found.newest() if entry.has_checkpoint and entry.slot == slot)
+    for entry in itertools.islice(landed, most):
+        yield of_run(found.open(entry))
 
 
 def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
@@ -95,20 +110,33 @@ def active(runs: Path, slot: str) -> list[str]:
     """Ids, the active one last; those before it are what Roll back returns to. Empty where nothing
     is embedded and nothing was chosen."""
     chosen = _read_choices(runs).get(slot)
-    if isinstance(chosen, list) and chosen:
-        return chosen
+    if chosen and fits(chosen, list[str]):
+        return cast(list[str], chosen)
     return [embedded(slot).id] if has_embedded(slot) else []
 
 
+def find_lost_choice(runs: Path, slot: str) -> str:
+    """A sentence where what was chosen for a slot can no longer be read; else empty."""
+    try:
+        chosen = (read_record(runs / ACTIVE, dict) or {}).get(slot, [])
+    except RecordError as error:
+        chosen = error
+    if fits(chosen, list[str]):
+        return ""
+    text = f"{ACTIVE} is damaged, so which model was in use here is no longer known."
+    return text + " The built-in one answers." * has_embedded(slot)
+
+
 def set_active(runs: Path, slot: str, history: list[str]) -> None:
+    """Raises OSError where it cannot be written; then all is as before."""
     with lock(runs):
-        write_json(runs / "active.json", {**_read_choices(runs), slot: history[-HISTORY:]})
+        write_json(runs / ACTIVE, {**_read_choices(runs), slot: history[-HISTORY:]})
 
 
-def _read_choices(runs: Path) -> dict[str, list[str]]:
-    """Of all slots; what is no list is skipped by who reads it."""
-    found = read_json(runs / "active.json")
-    return cast(dict[str, list[str]], found) if isinstance(found, dict) else {}
+def _read_choices(runs: Path) -> dict[str, JsonValue]:
+    """Of all slots, whatever stands there."""
+    found = read_json(runs / ACTIVE)
+    return found if isinstance(found, dict) else {}
 
 
 def config(path: Path) -> dict[str, JsonValue]:

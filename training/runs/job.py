@@ -17,14 +17,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
 from training import recipe
 from training.recipe import IsDataclass
+from training.runs.index import open_index
 from training.runs.process import is_alive, process_identity
-from training.runs.run import ENDED, JsonValue, Run, lock
+from training.runs.records import JsonValue
+from training.runs.run import ENDED, Run, lock
 
 ROOT = Path(__file__).parents[2]
 # seconds: after the stop file; then without a heartbeat
@@ -33,6 +35,12 @@ KILL_AFTER = 10.0
 POLL = 0.2
 MEMORY = "Lower the batch size, raise gradient accumulation, or train on fewer examples."
 REMOVED = "Removed from the queue."
+FULL = (
+    "The disk is full. Delete runs that you no longer need, or make room elsewhere; then continue "
+    "this run, or start it again."
+)
+LOST = "Its processes ended unexpectedly. Was the machine restarted?"
+LITTLE = 1 << 20  # bytes: a disk with less is full
 _children: list[subprocess.Popen] = []  # kept so that ended supervisors are reaped
 
 
@@ -78,6 +86,8 @@ def continued(runs: Path, run_id: str, changes: Mapping[str, object], local: boo
     old = Run.find(runs, run_id)
     if old is None:
         raise recipe.SettingsError(f"There is no run {run_id!r} to continue.")
+    if old.state == "damaged":
+        raise recipe.SettingsError(f"{old.damage} It cannot be continued: start a new run.")
     if old.state not in ENDED:
         raise recipe.SettingsError(
             f"{run_id} is {old.state}: it can be continued when it has ended."
@@ -131,30 +141,32 @@ def _commit() -> str:
 
 # -- the queue -------------------------------------------------------------------------------------
 def running(runs: Path) -> Run | None:
-    return next((r for r in Run.all(runs) if r.status["state"] == "running"), None)
+    found = open_index(runs)
+    entry = found.running()
+    return found.open(entry) if entry else None
 
 
 def queue(runs: Path) -> list[Run]:
     """Queued runs in the order in which they will start."""
-    waiting = [
-        (r.status.get("queued", 0), r.id, r) for r in Run.all(runs) if r.status["state"] == "queued"
-    ]
-    return [r for _, _, r in sorted(waiting, key=lambda w: w[:2])]
+    found = open_index(runs)
+    return [found.open(entry) for entry in found.queue()]
 
 
 def reconcile(runs: Path) -> None:
     """No state sticks: runs whose processes all died without a word are lost."""
     _children[:] = [child for child in _children if child.poll() is None]
-    for run in Run.all(runs):
+    found = open_index(runs)
+    for entry in found.at_work():
+        run = found.open(entry)
         status = run.status
         if status["state"] == "running" or (status["state"] == "queued" and status.get("terminal")):
             dead = not is_alive(status.get("worker")) and not is_alive(status.get("supervisor"))
             # Read again: between the two looks its last word may have been written, and now no
             # other can come.
             if dead and run.status["state"] == status["state"]:
-                run.set_status(
-                    "lost", reason="Its processes ended unexpectedly. Was the machine restarted?"
-                )
+                with contextlib.suppress(OSError):  # of a full disk: it is said once there is room
+                    run.discard()
+                    run.set_status("lost", reason=LOST)
 
 
 def pump(runs: Path) -> None:
@@ -169,22 +181,30 @@ def pump(runs: Path) -> None:
         if run.stop_requested:
             run.set_status("stopped", reason=REMOVED)
             return
-        with open(run.log_file, "ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "training.runs.job", str(run.path)],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        _children.append(child)
-        deadline = time.time() + 20
-        while run.status["state"] == "queued" and child.poll() is None and time.time() < deadline:
-            time.sleep(0.02)
-        if run.status["state"] == "queued":
-            child.kill()
-            run.set_status("failed", reason="The job did not start. See its log.")
+        try:
+            _start(run)
+        except OSError as error:  # those behind it still start
+            run.set_status("failed", reason=f"The job did not start. {explain(error)}")
+
+
+def _start(run: Run) -> None:
+    """Starts a job, and waits until it says so. Raises OSError."""
+    with open(run.log_file, "ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "training.runs.job", str(run.path)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _children.append(child)
+    deadline = time.time() + 20
+    while run.status["state"] == "queued" and child.poll() is None and time.time() < deadline:
+        time.sleep(0.02)
+    if run.status["state"] == "queued":
+        child.kill()
+        run.set_status("failed", reason="The job did not start. See its log.")
 
 
 def wait_for_turn(run: Run) -> bool:
@@ -284,16 +304,29 @@ def last_word(run: Run, code: int) -> None:
     """The status of a worker that ended without writing one."""
     if run.status["state"] in ENDED:
         return
+    run.discard()
+    if code < 0 and run.escalation:
+        _write_at_last(run, "stopped", "Stopped before anything was saved.")
+        return
     if code < 0:
         reason = f"Killed by signal {-code}."
-        if run.escalation:
-            run.set_status("stopped", reason="Stopped before anything was saved.")
-            return
         if -code == signal.SIGKILL:
             reason += f" Most often the system does that when memory runs out. {MEMORY}"
+    elif shutil.disk_usage(run.path).free < LITTLE:
+        reason = FULL
     else:
         reason = f"Exited with code {code}. " + (run.log_tail(1) or "Its log is empty.")
-    run.set_status("failed", reason=reason, stage="")
+    _write_at_last(run, "failed", reason)
+
+
+def _write_at_last(run: Run, state: str, reason: str) -> None:
+    """However long the disk stays full: no other process will say it."""
+    while run.path.exists():
+        try:
+            run.set_status(state, reason=reason, stage="")
+            return
+        except OSError:
+            time.sleep(1)
 
 
 def explain(error: BaseException) -> str:
@@ -305,13 +338,25 @@ def explain(error: BaseException) -> str:
         or "can't allocate memory" in text.lower()
     ):
         return f"Out of memory. {MEMORY}"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in text:
-        free = shutil.disk_usage(ROOT).free / 2**20
+    # Who writes for others says something of their own, and the system's word stands behind it.
+    numbers = {cause.errno for cause in _list_causes(error) if isinstance(cause, OSError)}
+    if numbers & {errno.ENOSPC, errno.EDQUOT} or "No space left" in text:
+        return FULL
+    if numbers & {errno.EROFS, errno.EACCES, errno.EPERM}:
         return (
-            f"The disk is full ({free:.0f} MB free). Delete runs that you no longer need, then "
-            "continue this one."
+            "The system refused access to a file. Is the folder of runs read-only, or does it "
+            "belong to somebody else?"
         )
+    if isinstance(error, OSError) and error.strerror:  # its text names paths of this machine
+        return f"{type(error).__name__}: {error.strerror}"
     return f"{type(error).__name__}: {text}"[:500]
+
+
+def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 if __name__ == "__main__":

@@ -7,23 +7,15 @@ when it started, in ticks since then.
 
 import os
 from pathlib import Path
-from typing import TypedDict
 
 import psutil
+
+from training.runs.records import Identity
 
 PROC = Path("/proc")
 # Of systems without /proc: seconds by which start times may differ, which hang on the clock there.
 CLOCK_STEP = 2.5
 STARTED = 19  # of /proc/PID/stat, behind the name: when it started, in ticks (proc(5), field 22)
-
-
-class Identity(TypedDict, total=False):
-    """A process, as status.json holds it."""
-
-    pid: int
-    boot: str
-    ticks: int
-    started: float  # seconds since 1970; of systems without /proc, and of earlier versions
 
 
 def process_identity(pid: int | None = None) -> Identity:
@@ -43,12 +35,12 @@ def is_alive(identity: Identity | None) -> bool:
     if not identity or "pid" not in identity:
         return False
     try:
-        process = psutil.Process(int(identity["pid"]))
+        process = psutil.Process(identity["pid"])
         return _is_same(process, identity) and process.status() not in (
             psutil.STATUS_ZOMBIE,
             psutil.STATUS_DEAD,
         )
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # or a number that is no process's
         return False
 
 

@@ -11,12 +11,14 @@ to serving.
         resume/            what continuing needs
         checkpoint/        published by one rename, last
         report/            metrics.json and pictures
+        reserve            room on the disk for the last word, while it has not ended
 
 This file alone knows the paths inside it. Each phase has one writer of the status: who queues it,
 then its supervisor, then its worker, then (when the worker left no word) the supervisor again.
 """
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -24,112 +26,38 @@ import re
 import shutil
 import string
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Required, TypeAlias, TypedDict, Unpack, cast
+from typing import Unpack, cast
 
 from filelock import FileLock
 
-ENDED = ("done", "stopped", "failed", "lost")
-BEAT = 1.0  # seconds between heartbeats, at most
-JsonValue: TypeAlias = (
-    "Mapping[str, JsonValue] | Sequence[JsonValue] | str | int | float | bool | None"
+from training.runs.records import (
+    Beat,
+    Event,
+    Facts,
+    JsonValue,
+    Progress,
+    RecordError,
+    Settings,
+    Status,
+    StatusFacts,
+    Swap,
+    fits,
+    read_json,
+    read_record,
+    write_json,
 )
 
-
-# -- what its files hold ---------------------------------------------------------------------------
-class Settings(TypedDict, total=False):
-    """config.json whole. Beside these keys, what was resolved when it ran
-    (`judge.records.Provenance`)."""
-
-    recipe: str
-    config: dict[str, str | int | float]
-    created: float
-    slot: str  # where its checkpoint belongs
-    continues: str  # the run that it continues
-    versions: dict[str, str]
-    commit: str
-
-
-class Progress(TypedDict, total=False):
-    """How far a job is."""
-
-    step: int
-    total: int
-    epoch: int
-    note: str  # what a person should know
-
-
-class Beat(Progress, total=False):
-    """What a job is at."""
-
-    stage: str
-
-
-class StatusFacts(Beat, total=False):
-    """What a status says beside its state."""
-
-    reason: str  # why it ended
-    seconds: float  # how long it took
-    queued: float
-    terminal: bool  # a terminal waits for its turn, and runs it
-    worker: dict[str, float]  # see training/runs/process.py
-    supervisor: dict[str, float]
-
-
-class Status(StatusFacts, total=False):
-    """status.json whole."""
-
-    state: Required[str]
-    heartbeat: float
-
-
-class Facts(TypedDict, total=False):
-    """What happened: a step, or the score of an epoch."""
-
-    step: Required[int]
-    total: Required[int]
-    epoch: int
-    loss: float
-    seen: int  # examples so far
-    score: float
-    score_loss: float
-
-
-class Event(Facts):
-    """A line of events.jsonl."""
-
-    t: float  # seconds since 1970
-
-
-class Swap(TypedDict):
-    """What became of a run's checkpoint."""
-
-    outcome: str  # swapped, kept, offered or refused
-    why: str
-    at: float
-
-
-# -- files -----------------------------------------------------------------------------------------
-def write_json(path: Path, value: object) -> None:
-    """Atomic: a reader sees the old file or the new one, also after a crash."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{random.getrandbits(32):x}")
-    try:
-        with open(partial, "w", encoding="utf-8") as f:
-            json.dump(value, f, indent=1)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def read_json(path: Path, default: JsonValue = None) -> JsonValue:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: half-written
-        return default
+ENDED = ("done", "stopped", "failed", "lost")
+BEAT = 1.0  # seconds between heartbeats, at most
+OVER = (*ENDED, "damaged")  # nothing more comes of it
+NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")  # of a run: its id, which is never a path
+MADE = re.compile(r"[A-Za-z0-9_]+-\d{8}-\d{6}-[a-z]{4}")  # as `Run.create` names them
+JOURNAL = ".journal"  # in runs/, read by training/runs/index.py
+RESERVE = "reserve"  # room on the disk for a last word
 
 
 def lock(runs: Path) -> FileLock:
@@ -148,6 +76,7 @@ class Run:
         self.interrupted = False
         self._beat = 0.0
         self._step: Beat = {}
+        self._who: StatusFacts = {}
 
     # -- making and finding ------------------------------------------------------------------------
     @classmethod
@@ -160,36 +89,48 @@ class Run:
     ) -> "Run":
         """A new directory with its config, queued."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        while True:
-            run = cls(
-                runs / f"{recipe}-{stamp}-{''.join(random.choices(string.ascii_lowercase, k=4))}"
+        made = time.time()
+        runs.mkdir(parents=True, exist_ok=True)
+        # Made whole beside the others, then named: nobody ever sees half a run, also where the disk
+        # fills in the midst of it.
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=runs))
+        try:
+            new.chmod(0o755)
+            (new / RESERVE).write_bytes(bytes(4096))
+            write_json(
+                new / "config.json", {"recipe": recipe, "config": config, "created": made, **more}
             )
-            with contextlib.suppress(FileExistsError):
-                run.path.mkdir(parents=True)
-                break
-        write_json(
-            run.path / "config.json",
-            {"recipe": recipe, "config": config, "created": time.time(), **more},
-        )
-        run.set_status("queued", queued=time.time())
+            cls(new)._write_status({"state": "queued", "heartbeat": made, "queued": made})
+            while True:
+                letters = "".join(random.choices(string.ascii_lowercase, k=4))
+                run = cls(runs / f"{recipe}-{stamp}-{letters}")
+                if not run.path.exists():
+                    new.rename(run.path)
+                    break
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        run._tell()
         return run
 
     @classmethod
     def find(cls, runs: Path, run_id: str) -> "Run | None":
         """By id, which is never a path."""
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
-            return None
-        return cls(runs / run_id) if (runs / run_id / "config.json").is_file() else None
+        return cls(runs / run_id) if cls.is_run(runs, run_id) else None
+
+    @classmethod
+    def is_run(cls, runs: Path, name: str) -> bool:
+        """Whether a directory in `runs` is a run's, be it a damaged one's."""
+        if not NAME.fullmatch(name):
+            return False
+        path = runs / name
+        return (path / "config.json").exists() or bool(MADE.fullmatch(name) and path.is_dir())
 
     @classmethod
     def all(cls, runs: Path) -> list["Run"]:
-        """Oldest first."""
-        found = [
-            cls(p.parent)
-            for p in Path(runs).glob("*/config.json")
-            if not p.parent.name.startswith(".")
-        ]
-        return sorted(found, key=lambda r: (r.settings.get("created", 0), r.id))
+        """Oldest first. (`index.open_index` knows them without reading each anew.)"""
+        names = [path.name for path in Path(runs).glob("*") if cls.is_run(runs, path.name)]
+        return sorted((cls(runs / name) for name in names), key=lambda run: (run.created, run.id))
 
     # -- what it is --------------------------------------------------------------------------------
     @property
@@ -197,9 +138,47 @@ class Run:
         return self.path.name
 
     @property
+    def damage(self) -> str:
+        """What is wrong with its files, as a sentence; empty where nothing is."""
+        try:
+            if self._read_settings() is None:
+                raise RecordError("config.json is missing")
+            self._read_status()
+            self._read_swap()
+        except RecordError as error:
+            return f"This run's files are damaged: {error}."
+        return ""
+
+    def _read_settings(self) -> Settings | None:
+        """Raises RecordError."""
+        return read_record(self.path / "config.json", Settings)
+
+    def _read_status(self) -> Status | None:
+        """Raises RecordError."""
+        return read_record(self.path / "status.json", Status)
+
+    def _read_swap(self) -> Swap | None:
+        """Raises RecordError."""
+        return read_record(self.path / "swap.json", Swap)
+
+    @property
     def settings(self) -> Settings:
-        """config.json whole: recipe, config, created, and what was resolved when it ran."""
-        return cast(Settings, read_json(self.path / "config.json", {}))
+        """config.json whole: recipe, config, created, and what was resolved when it ran. Empty
+        where it is damaged."""
+        with contextlib.suppress(RecordError):
+            return self._read_settings() or {}
+        return {}
+
+    @property
+    def created(self) -> float:
+        """Seconds since 1970; where its settings do not say, by its name."""
+        if "created" in (settings := self.settings):
+            return settings["created"]
+        if MADE.fullmatch(self.id):
+            stamp = self.id.rpartition("-")[0][-len("20261120-234401") :]
+            with contextlib.suppress(ValueError, OverflowError):
+                return time.mktime(time.strptime(stamp, "%Y%m%d-%H%M%S"))
+        return 0.0
 
     @property
     def recipe(self) -> str:
@@ -222,9 +201,11 @@ class Run:
     # -- status ------------------------------------------------------------------------------------
     @property
     def status(self) -> Status:
-        status = read_json(self.path / "status.json")
-        if isinstance(status, dict) and "state" in status:
-            return cast(Status, status)
+        if damage := self.damage:
+            return {"state": "damaged", "reason": damage}
+        with contextlib.suppress(RecordError):  # it was whole a moment ago
+            if found := self._read_status():
+                return found
         return {"state": "lost", "reason": "Its status file is missing."}
 
     @property
@@ -234,12 +215,39 @@ class Run:
         return "stopping" if state == "running" and self.stop_requested else state
 
     def set_status(self, state: str, **more: Unpack[StatusFacts]) -> None:
-        if self.main:
-            found = read_json(self.path / "status.json")
-            old = found if isinstance(found, dict) else {}
-            write_json(
-                self.path / "status.json", {**old, "state": state, "heartbeat": time.time(), **more}
-            )
+        """Raises OSError where it cannot be written."""
+        if not self.main:
+            return
+        # Which process it is must not be lost with a file that was damaged meanwhile.
+        for name in ("worker", "supervisor"):
+            if name in more:
+                self._who[name] = more[name]
+        try:
+            old = self._read_status() or {}
+        except RecordError:
+            old = self._who
+        now = cast(Status, {**old, "state": state, "heartbeat": time.time(), **more})
+        try:
+            self._write_status(now)
+        except OSError as error:
+            if state not in ENDED or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # The disk is full: the last word takes the room that was kept for it.
+            (self.path / RESERVE).unlink(missing_ok=True)
+            self._write_status(now)
+        if state in ENDED:
+            (self.path / RESERVE).unlink(missing_ok=True)
+        if old.get("state") != state or "worker" in more:
+            self._tell()
+
+    def _write_status(self, status: Status) -> None:
+        write_json(self.path / "status.json", status)
+
+    def _tell(self) -> None:
+        """That something changed which a list of runs shows."""
+        # One that could not be told is found by the index's rounds.
+        with contextlib.suppress(OSError), open(self.path.parent / JOURNAL, "a") as f:
+            f.write(f"{self.id}\n")
 
     def beat(self, stage: str = "", **more: Unpack[Progress]) -> None:
         """A sign of life, with what the job is at; written at most once a second, a new stage or a
@@ -264,27 +272,27 @@ class Run:
         self.beat(**cast(Progress, at))
 
     def events(self) -> Iterator[Event]:
-        """All events; a half-written last line is left out."""
+        """All events; a half-written last line is left out, and whatever else is none."""
         try:
             text = (self.path / "events.jsonl").read_text("utf-8", errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return
-        for line in text.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
+        for line in text.split("\n"):
+            with contextlib.suppress(ValueError, RecursionError):
                 event = json.loads(line)
-                if isinstance(event, dict):
+                if fits(event, Event, finite=False):
                     yield cast(Event, event)
 
     def say(self, text: str, error: bool = False) -> None:
         """One line for the person: on the terminal, and in log.txt (which is the output of a
         spawned job). Errors go to stderr, also those of a rank that otherwise writes nothing."""
-        if self.main or error:
-            print(text, file=sys.stderr if error else sys.stdout, flush=True)
-        if not self.main:
-            return
-        if not self.spawned:
-            with open(self.log_file, "a", encoding="utf-8") as f:
-                f.write(text + "\n")
+        # A full disk must not keep a run from saying in its status why it ended.
+        with contextlib.suppress(OSError):
+            if self.main or error:
+                print(text, file=sys.stderr if error else sys.stdout, flush=True)
+            if self.main and not self.spawned:
+                with open(self.log_file, "a", encoding="utf-8") as f:
+                    f.write(text + "\n")
 
     @property
     def spawned(self) -> bool:
@@ -299,7 +307,7 @@ class Run:
             with open(self.log_file, "rb") as f:
                 f.seek(max(0, f.seek(0, os.SEEK_END) - 16384))
                 text = f.read().decode("utf-8", errors="replace")
-        except FileNotFoundError:
+        except OSError:  # there is none, or none that can be read
             return ""
         # A progress bar redraws its line with \r: only its last state is worth showing.
         shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.rstrip().split("\n")]
@@ -309,6 +317,7 @@ class Run:
     def request_stop(self) -> None:
         if not self.stop_requested:  # asking twice does not make the first time later
             (self.path / "stop").touch()
+            self._tell()
 
     @property
     def stop_requested(self) -> bool:
@@ -354,6 +363,7 @@ class Run:
         """One rename, last: a checkpoint directory that exists is whole."""
         if self.main:
             os.rename(self.staging, self.checkpoint)
+            self._tell()
 
     def discard(self) -> None:
         """What was not published goes, also because the disk may be full and its status must be
@@ -389,17 +399,20 @@ class Run:
     @property
     def swap(self) -> Swap | None:
         """What became of the checkpoint; None: pending."""
-        return cast(Swap | None, read_json(self.path / "swap.json"))
+        with contextlib.suppress(RecordError):
+            return self._read_swap()
+        return None
 
     def set_swap(self, outcome: str, why: str) -> None:
         write_json(self.path / "swap.json", {"outcome": outcome, "why": why, "at": time.time()})
+        self._tell()
 
     def size(self) -> int:
         """Bytes on disk."""
         total = 0
         for root, _, files in os.walk(self.path):
             for name in files:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     total += os.lstat(os.path.join(root, name)).st_size
         return total
 
@@ -407,4 +420,8 @@ class Run:
         """Renamed out of sight first, so that a half-deleted run is never listed."""
         gone = self.path.with_name(f".deleted-{self.id}")
         os.rename(self.path, gone)
-        shutil.rmtree(gone)
+        self._tell()
+        if gone.is_symlink():  # of one that a person keeps elsewhere, the name goes
+            gone.unlink()
+        else:
+            shutil.rmtree(gone)

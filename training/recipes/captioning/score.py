@@ -36,7 +36,8 @@ from training.recipes.captioning.model import (
     prepare_generation,
 )
 from training.runs.batches import batches
-from training.runs.run import JsonValue, Run
+from training.runs.records import JsonValue
+from training.runs.run import Run
 
 STEP = 32  # pictures at a time
 SHOWN = 12  # best and worst captions in the report, each
