@@ -18,6 +18,7 @@ from training.recipe import SettingsError
 from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
 from training.runs.run import OVER, Run, lock
+from training.wording import quote
 
 
 class Actions:
@@ -30,7 +31,7 @@ class Actions:
         run = Run.find(self.lab.runs, str(run_id or ""))
         if run is None:
             raise gr.Error(
-                f"There is no run {run_id!r}. It may have been deleted."
+                f"There is no run {quote(run_id)}. It may have been deleted."
                 if run_id
                 else "Choose a run in the history first."
             )
@@ -84,7 +85,7 @@ class Actions:
     def slot(self, name: str) -> ModelSlot[Predictor]:
         slots = self.lab.slots
         if str(name) not in slots:
-            raise gr.Error(f"There is no slot {name!r}. The slots are: {', '.join(slots)}.")
+            raise gr.Error(f"There is no slot {quote(name)}. The slots are: {', '.join(slots)}.")
         return slots[name]
 
     def checkpoints(self, slot: str) -> list[dict[str, str | bool]]:

@@ -284,9 +284,7 @@ def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
         spoken.close()
 
 
-def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_back(
-    page, app
-):
+def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_back(page, app):
     open_train(page)
     choose(page, "set-digits-dataset", "fashion_mnist")
     page.locator("#set-digits-epochs input").fill("4")

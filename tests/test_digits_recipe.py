@@ -2,6 +2,7 @@
 loaded and used."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from training.recipes.digits.config import Config
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
 from training.recipes.digits.recipe import describe, evaluate, slot
 from training.runs import checkpoint, job
+from training.runs.records import write_json
+from training.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("quick_picture")
 
@@ -227,24 +230,44 @@ def test_what_is_active_and_gone_does_not_cost_a_run_its_end(lab, active):
 
 
 # -- starts that cannot be used --------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "start", ["digits-20200101-000000-gone", "../..", "/etc", ".", "embedded-nothing"]
-)
-def test_a_start_that_there_is_not_is_refused_by_name(lab, start, capsys):
+@pytest.mark.parametrize("start", ["../..", "/etc"])
+def test_a_start_is_no_path(lab, start):
     run = job.create(lab, "digits", {**TWO_STEPS, "start": start})
-    capsys.readouterr()  # that the network of TWO_STEPS does nothing with this start
     assert execute(run) == SETTINGS
-    assert run.state == "failed" and run.status["reason"].startswith(
-        f"There is no checkpoint {start!r}"
-    )
-    assert capsys.readouterr().err == f"error: {run.status['reason']}\n"
+    assert run.status["reason"].startswith(f"There is no checkpoint {start!r}")
+
+
+@pytest.mark.parametrize("start", ["digits-20200101-000000-gone", ".", "embedded-nothing"])
+def test_a_start_that_there_is_not_is_refused_by_name(lab, start):
+    before = len(Run.all(lab))
+    with pytest.raises(SettingsError) as error:
+        job.create(lab, "digits", {**TWO_STEPS, "start": start})
+    assert str(error.value).startswith(f"There is no checkpoint {start!r}")
+    assert len(Run.all(lab)) == before, "nothing was made for it"
 
 
 def test_a_start_that_published_nothing_is_refused(lab):
     nothing = job.create(lab, "digits", TWO_STEPS)
+    run = job.create(lab, "digits", {**TWO_STEPS, "start": nothing.id})  # it may yet publish one
     nothing.set_status("failed")
-    run = job.create(lab, "digits", {**TWO_STEPS, "start": nothing.id})
     assert execute(run) == SETTINGS and "published no checkpoint" in run.status["reason"]
+    with pytest.raises(SettingsError, match="published no checkpoint"):
+        job.create(lab, "digits", {**TWO_STEPS, "start": nothing.id})
+
+
+def test_a_start_of_another_kind_is_refused_before_there_is_a_run(lab):
+    with pytest.raises(SettingsError, match="a model of another kind .food.. Choose one of Digits"):
+        job.create(lab, "digits", {**TWO_STEPS, "start": "embedded-food"})
+
+
+def test_a_start_with_the_weights_of_another_network_is_refused(lab):
+    other = left_by_a_run(lab, "digits", "digits", DigitsNet(DigitsNetConfig(arch="mlp")))
+    config = json.loads((other.checkpoint / "config.json").read_text())
+    write_json(other.checkpoint / "config.json", {**config, "arch": "cnn"})
+    run = job.create(lab, "digits", {**TWO_STEPS, "start": other.id})
+    assert execute(run) == SETTINGS
+    assert "another kind of network" in run.status["reason"]
+    assert "body." in run.status["reason"] and not run.has_checkpoint
 
 
 def test_a_start_whose_config_is_damaged_is_refused_by_name(lab):

@@ -221,11 +221,8 @@ def test_safetensors_that_the_hubs_robot_offers_for_pickles_are_taken_and_nobody
 class TestWithAHub:
     def test_the_whole_data_set_loads_and_its_revision_is_recorded(self, in_process):
         data = digits_data.load("mnist", "hub")
-        assert data.train.images.shape == (60_000, 28, 28) and data.test.images.shape == (
-            10_000,
-            28,
-            28,
-        )
+        assert digits_data.stack_images(data.train).shape == (60_000, 28, 28)
+        assert digits_data.stack_images(data.test).shape == (10_000, 28, 28)
         assert set(data.train.labels) == set(data.test.labels) == set(range(10))
         assert re.fullmatch("[0-9a-f]{40}", data.revision) and "ylecun/mnist" in data.about
 
@@ -302,12 +299,12 @@ class TestWithAHub:
     def test_the_data_tells_what_is_said_and_a_language_that_there_is_not_is_refused(
         self, in_process
     ):
-        from training.recipes.audio_intent import score as audio_score
+        from training.recipes.audio_intent import data as audio_data
 
-        data = audio_score.load("PolyAI/minds14", "hub", "", "en-US", 0)
+        data = audio_data.load("PolyAI/minds14", "hub", "", "en-US", 0)
         assert len(data.train.texts) == len(data.train) + len(data.test) and all(data.train.texts)
         with pytest.raises(recipe.SettingsError, match="has no part named 'xx-XX'"):
-            audio_score.load("PolyAI/minds14", "hub", "", "xx-XX", 0)
+            audio_data.load("PolyAI/minds14", "hub", "", "xx-XX", 0)
 
     @pytest.mark.parametrize("method", ["full", "frozen", "lora"])
     def test_an_encoder_and_a_decoder_of_the_hub_are_joined_and_learn_flickr8k(
@@ -361,13 +358,12 @@ def few_captions(monkeypatch):
 
     import numpy as np
 
-    from training.recipes.captioning import score as caption_score
+    from training.recipes.captioning import data as caption_data
     from training.recipes.captioning import train as caption_train
 
-    whole = caption_score.load("jxie/flickr8k", "hub")
+    whole = caption_data.load("jxie/flickr8k", "hub")
     assert len(whole.train) == 6000 and len(whole.test) == 1000 and "validation" in whole.about
     assert all(len(whole.train.texts[place]) == 5 for place in whole.train.places)
-    monkeypatch.setattr(
-        caption_score, "load", lambda *_: dataclasses.replace(whole, test=whole.test[np.arange(8)])
-    )
+    few = dataclasses.replace(whole, test=whole.test[np.arange(8)])
+    monkeypatch.setattr(caption_data, "load_once", lambda *_: few)
     monkeypatch.setattr(caption_train, "JUDGED", 8)

@@ -9,7 +9,7 @@ from conftest import wait_for
 from demos.serving import landing
 from demos.serving.lab import Lab
 from demos.serving.landing import Landing, decide, land
-from training.runs import job
+from training.runs import checkpoint, job
 from training.runs.records import write_json
 from training.runs.run import Run
 
@@ -87,6 +87,33 @@ def test_landing_swaps_and_writes_down_what_was_done_and_why(
         and run.swap["at"] > 0
     )
     assert slots["digits"].get().id == (run.id if answers else ACTIVE)
+
+
+def test_one_run_that_cannot_land_keeps_none_behind_it_from_landing(
+    runs, slots, ended, monkeypatch, caplog
+):
+    odd, good = ended(seed=1, swap="always"), ended(seed=2, metrics=scores())
+    decided = landing.decide
+
+    def stumble(run, active_id):
+        if run.id == odd.id:
+            raise RuntimeError("whatever it is")
+        return decided(run, active_id)
+
+    monkeypatch.setattr(landing, "decide", stumble)
+    app = Landing(Lab(runs, slots))
+    for _ in range(3):
+        app.look()
+    assert good.swap["outcome"] == "swapped" and odd.swap is None
+    assert len(caplog.records) == 1, "it is told once"
+
+
+def test_the_landing_follows_another_app(runs, slots, ended):
+    run = ended(metrics=scores(0.7, 0.8))
+    slots["digits"].get()
+    checkpoint.set_active(runs, "digits", ["embedded-digits", run.id])
+    Landing(Lab(runs, slots)).look()
+    assert slots["digits"].get().id == run.id
 
 
 @pytest.mark.parametrize("wish, outcome", [("better", "offered"), ("always", "swapped")])

@@ -1,6 +1,7 @@
 """A slot answers without pause while its checkpoint is exchanged, and refuses what it cannot vouch
 for."""
 
+import errno
 import gc
 import json
 import pickle
@@ -447,8 +448,66 @@ def test_where_every_choice_was_lost_the_embedded_one_answers(runs, slot, ended)
     )
 
 
-def test_a_damaged_list_of_choices_means_the_embedded_one(runs, slot):
-    (runs / "active.json").write_text('{"digits": ["embe')
+@pytest.mark.parametrize(
+    "text", ["", '{"digits": ["embe', "5", "[]", '{"digits": [5]}', '{"digits": "embedded-digits"}']
+)
+def test_a_damaged_list_of_choices_means_the_embedded_one_and_is_said(runs, slot, ended, text):
+    (runs / "active.json").write_text(text)
+    assert slot.get().id == "embedded-digits"
+    assert "active.json is damaged" in slot.notice
+    run = ended()
+    slot.swap(run.id)  # and can be written again
+    assert slot.notice == "" and recorded(runs)[-1] == run.id
+
+
+def test_no_list_of_choices_is_no_damage(runs, slot):
+    assert slot.get().id == "embedded-digits" and slot.notice == ""
+    (runs / "active.json").write_text('{"fashion": [5]}')
+    assert ModelSlot("digits", digits.DigitsPredictor, runs).get() and slot.notice == ""
+
+
+# -- two apps on the same runs ---------------------------------------------------------------------
+def test_a_slot_follows_what_another_app_has_chosen(runs, slot, ended):
+    other = ModelSlot("digits", digits.DigitsPredictor, runs)
+    run = ended()
+    slot.get(), other.get()
+    other.swap(run.id)
+    assert slot.get().id == "embedded-digits"
+    slot.follow()
+    assert slot.get().id == slot.active_id == run.id
+    other.roll_back()
+    slot.follow()
+    assert slot.get().id == "embedded-digits"
+
+
+def test_a_slot_that_cannot_follow_says_why_and_answers(runs, slot, ended):
+    run, damaged = ended(seed=1), ended(seed=2)
+    slot.swap(run.id)
+    cut(damaged.checkpoint)
+    checkpoint.set_active(runs, "digits", ["embedded-digits", damaged.id])
+    slot.follow()
+    assert slot.get().id == "embedded-digits" and damaged.id in slot.notice
+
+
+def test_a_list_of_choices_that_is_damaged_in_mid_use_changes_nothing(runs, slot, ended):
+    run = ended()
+    slot.swap(run.id)
+    (runs / "active.json").write_text("5")
+    slot.follow()
+    assert slot.get().id == run.id
+
+
+def test_a_swap_that_cannot_be_written_down_is_refused_and_the_old_one_stays(
+    slot, ended, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = ended()
+    slot.get()
+    monkeypatch.setattr(checkpoint, "write_json", refuse)
+    with pytest.raises(SwapError, match="The disk is full"):
+        slot.swap(run.id)
     assert slot.get().id == "embedded-digits"
 
 

@@ -94,6 +94,32 @@ def test_both_ends_of_a_range_belong_to_it(value):
     assert recipe.parse(Toy, {"pages": value}).pages == value
 
 
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("x" * 201, "name has 201 characters"),
+        ("half \ud800", "name holds a character"),
+        ("end\x00", "name holds a character"),
+        ("two\nlines", "name holds a character"),
+        (["a", "list"], "name must be a text"),
+        ({}, "name must be a text"),
+    ],
+)
+def test_a_text_that_no_page_can_show_is_refused_by_the_name_of_its_field(name, why):
+    assert refused({"name": name}, Config, local=False).startswith(why)
+
+
+def test_a_text_of_any_script_is_taken_whole():
+    name = "Crème brûlée 🍮 焦糖布丁"
+    assert recipe.parse(Config, {"name": name}).name == name
+    assert recipe.parse(Config, {"name": "x" * 200}).name == "x" * 200
+
+
+@pytest.mark.parametrize("values", [{"pages": "9" * 5000}, {"x" * 5000: 1}, {"pages": 10**300}])
+def test_a_refusal_quotes_no_more_than_a_line(values):
+    assert len(refused(values)) < 300
+
+
 def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are():
     assert refused({"colour": "green"}) == "colour is 'green': it must be one of red, blue."
 

@@ -29,7 +29,7 @@ from training.runs.checkpoint import CheckpointError
 from training.runs.process import process_identity
 from training.runs.records import Progress
 from training.runs.run import Run
-from training.wording import duration
+from training.wording import duration, quote
 
 DONE = 0
 FAILED = 1
@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
         if spawned:
             run = Run.find(runs, spawned)
             if run is None:
-                raise recipe.SettingsError(f"There is no run {spawned!r} in {runs}.")
+                raise recipe.SettingsError(f"There is no run {quote(spawned)} in {runs}.")
         elif rank == 0:
             run = (
                 job.continued(runs, continued, given)

@@ -13,12 +13,17 @@ import dataclasses
 import functools
 import importlib
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from training.wording import quote, shorten
+
 RECIPES = Path(__file__).parent / "recipes"
+LONGEST = 200  # characters of a text
+LONGEST_LIST = 4000  # likewise, of one that names several checkpoints, or a path
 METAVARS = {str: "TEXT", int: "N", float: "X"}  # of a setting's type, in the command's help
 Default = TypeVar("Default", str, int, float)
 
@@ -123,7 +128,7 @@ def _names(folder: Path) -> tuple[str, ...]:
 def load(name: str) -> Recipe[Any, Any, Any]:
     if name not in names():
         raise SettingsError(
-            f"There is no recipe named {name!r}. The recipes are: {', '.join(names())}."
+            f"There is no recipe named {quote(name)}. The recipes are: {', '.join(names())}."
         )
     return importlib.import_module(f"training.recipes.{name}.recipe").RECIPE
 
@@ -134,7 +139,7 @@ def of_slot(slot: str) -> Recipe[Any, Any, Any]:
         recipe = load(name)
         if slot in recipe.slots:
             return recipe
-    raise SettingsError(f"There is no slot named {slot!r}.")
+    raise SettingsError(f"There is no slot named {quote(slot)}.")
 
 
 def parse(config: type[ConfigT], values: Mapping[str, object], local: bool = True) -> ConfigT:
@@ -147,7 +152,7 @@ def parse(config: type[ConfigT], values: Mapping[str, object], local: bool = Tru
     for name, value in values.items():
         if name not in fields:
             raise SettingsError(
-                f"There is no setting named {name!r}. The settings are: {', '.join(fields)}."
+                f"There is no setting named {quote(name)}. The settings are: {', '.join(fields)}."
             )
         if not local and fields[name].metadata["local"] and value != fields[name].default:
             raise SettingsError(
@@ -229,23 +234,41 @@ def _check(f: dataclasses.Field, value: object) -> str | int | float:
     meta = f.metadata
     kind = _kind(f)
     if kind is str:
-        checked = "" if value is None else str(value).strip()
+        checked = _check_text(f, value)
     else:
         number = _read_number(value)
         if number is None or (kind is int and number != int(number)):
             want = "a whole number" if kind is int else "a number"
-            raise SettingsError(f"{f.name} is {value!r}: it must be {want}.")
+            raise SettingsError(f"{f.name} is {quote(value)}: it must be {want}.")
         checked = int(number) if kind is int else number
         low = meta["low"]
         high = meta["high"]
         if (low is not None and checked < low) or (high is not None and checked > high):
             allowed = f"from {_plain(meta['low'])} to {_plain(meta['high'])}"
-            raise SettingsError(f"{f.name} is {_plain(checked)}: it must be {allowed}.")
+            raise SettingsError(f"{f.name} is {shorten(_plain(checked))}: it must be {allowed}.")
     if meta["choices"] and checked not in meta["choices"]:
         raise SettingsError(
-            f"{f.name} is {checked!r}: it must be one of {', '.join(meta['choices'])}."
+            f"{f.name} is {quote(checked)}: it must be one of {', '.join(meta['choices'])}."
         )
     return checked
+
+
+def _check_text(f: dataclasses.Field, value: object) -> str:
+    """Of one line, and of a length that a page can show."""
+    if not isinstance(value, str | int | float | None):
+        raise SettingsError(f"{f.name} must be a text.")
+    text = "" if value is None else str(value).strip()
+    longest = LONGEST_LIST if f.metadata["many"] or f.metadata["local"] else LONGEST
+    if len(text) > longest:
+        raise SettingsError(
+            f"{f.name} has {len(text):,} characters: it may have {longest:,} at most."
+        )
+    # Halves of a character, and those that move the cursor or end a text.
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise SettingsError(
+            f"{f.name} holds a character that cannot be shown, such as a line break: leave it out."
+        )
+    return text
 
 
 def _kind(f: dataclasses.Field) -> type:

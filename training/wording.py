@@ -24,3 +24,13 @@ def counted(count: int, thing: str, plural: str = "") -> str:
 def sentence(words: str) -> str:
     """What can stand by itself: its first letter is large, whatever follows stays as it is."""
     return words[:1].upper() + words[1:]
+
+
+def quote(value: object) -> str:
+    """What somebody sent, in a sentence about it, whatever it was."""
+    return shorten(repr(value))
+
+
+def shorten(text: str) -> str:
+    """So that it fits in a sentence."""
+    return text if len(text) <= 80 else f"{text[:77]}..."

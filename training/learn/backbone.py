@@ -4,10 +4,10 @@ beside its weights. The same for pictures and for sounds.
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypedDict
+from typing import Any, Protocol, TypeAlias, TypedDict, cast
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +25,7 @@ from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
+from training.wording import counted
 
 # Families whose positions are learned for one number of patches.
 OF_ONE_SIZE = (
@@ -160,20 +161,56 @@ def make_network(
     try:
         if method == "scratch" or start.path is None:
             return auto.from_config(made, dtype=torch.float32)
-        with quiet_transformers():
-            return auto.from_pretrained(
-                start.path,
-                config=made,
-                use_safetensors=True,
-                local_files_only=True,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-            )
+        name = start.checkpoint.name if start.checkpoint else start.name
+        return load_weights(auto, start.path, made, name, _is_above_backbone)
+    except SettingsError:  # a sentence already, though a ValueError too
+        raise
     except (OSError, ValueError, KeyError) as error:
         name = start.checkpoint.name if start.checkpoint else start.name
         raise SettingsError(
             f"{name} cannot be used to tell {things} apart: {str(error).splitlines()[0][:200]}"
         ) from error
+
+
+def load_weights(
+    auto: AutoClass | type[PreTrainedModel],
+    path: Path,
+    made: PretrainedConfig,
+    name: str,
+    may_be_new: Callable[[PreTrainedModel, str], bool],
+) -> PreTrainedModel:
+    """A network of the config `made`, float32, with a checkpoint's weights; those of which
+    `may_be_new` says so (of the network and a weight's name) may be missing there or have another
+    shape, and are then random. Raises SettingsError where others are: transformers would make
+    them random too, and a start that nothing was taken from is none."""
+    with quiet_transformers():
+        # Any: with the information they give two things, which transformers' types do not tell.
+        model, found = cast(Any, auto).from_pretrained(
+            path,
+            config=made,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    mismatched = (key if isinstance(key, str) else key[0] for key in found["mismatched_keys"])
+    lacking = [key for key in (*found["missing_keys"], *mismatched) if not may_be_new(model, key)]
+    if lacking:
+        raise SettingsError(
+            f"{name} is another kind of network than this needs: it lacks "
+            f"{counted(len(lacking), 'weight')}, such as {min(lacking)}, or has them in another "
+            "shape. Choose another start."
+        )
+    return model
+
+
+def _is_above_backbone(model: PreTrainedModel, key: str) -> bool:
+    """Whether a weight belongs to the head, or is of use in training alone."""
+    prefix = model.base_model_prefix
+    has_backbone = isinstance(getattr(model, prefix, None), nn.Module)
+    own = key.startswith(f"{prefix}.") if has_backbone else not key.startswith(HEADS)
+    return not own or key.endswith("masked_spec_embed")
 
 
 @contextlib.contextmanager

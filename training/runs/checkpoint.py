@@ -22,6 +22,7 @@ from training.runs.records import (
     write_json,
 )
 from training.runs.run import Run, lock
+from training.wording import quote
 
 EMBEDDED = Path(__file__).parents[2] / "demos" / "checkpoints"
 ACTIVE = "active.json"  # in runs/
@@ -100,7 +101,7 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
         why = "It may have been deleted."
         if checkpoint_id.startswith("embedded"):
             why = "No model is built in there: choose another start, or random weights."
-        raise CheckpointError(f"There is no checkpoint {checkpoint_id!r}. {why}")
+        raise CheckpointError(f"There is no checkpoint {quote(checkpoint_id)}. {why}")
     if not run.has_checkpoint:
         raise CheckpointError(f"{checkpoint_id} published no checkpoint (its state: {run.state}).")
     return of_run(run)

@@ -215,17 +215,16 @@ def take_times(*paths: Path) -> Times:
 
 
 def _read_entry(run: Run) -> Entry:
-    settings = run.settings
-    status = run.status
+    found = run.read()
     return Entry(
         run.id,
-        settings.get("created", 0.0),
-        run.slot,
-        run.state,
-        status.get("queued", 0.0),
-        bool(status.get("terminal")),
+        found.settings.get("created", run.named),
+        found.settings.get("slot", ""),
+        run.name_state(found.status),
+        found.status.get("queued", 0.0),
+        bool(found.status.get("terminal")),
         run.has_checkpoint,
-        run.swap,
+        found.swap,
     )
 
 

@@ -23,10 +23,12 @@ from pathlib import Path
 
 from training import recipe
 from training.recipe import IsDataclass
+from training.runs import checkpoint
 from training.runs.index import open_index
 from training.runs.process import is_alive, process_identity
 from training.runs.records import JsonValue
-from training.runs.run import ENDED, Run, lock
+from training.runs.run import ENDED, OVER, Run, lock
+from training.wording import quote
 
 ROOT = Path(__file__).parents[2]
 # seconds: after the stop file; then without a heartbeat
@@ -50,9 +52,45 @@ def create(
 ) -> Run:
     """A queued run from loose settings. `local`: the caller is this machine's command line, which
     waits for its own turn; otherwise the app starts it. Raises SettingsError."""
-    config = recipe.parse(recipe.load(name).config, settings, local)
+    made = recipe.load(name)
+    config = recipe.parse(made.config, settings, local)
+    _refuse_foreign_starts(runs, made, config)
     with lock(runs):
         return _queue_up(runs, name, config, settings, local, **more)
+
+
+def _refuse_foreign_starts(runs: Path, made: recipe.Recipe, config: IsDataclass) -> None:
+    """A checkpoint that a setting names must be there, or be on its way; a start must be one that
+    answers in this recipe's slots. Said before there is a run. Raises SettingsError."""
+    used = recipe.find_used(config)
+    for f in dataclasses.fields(config):
+        offers = f.metadata["offers"]
+        if offers is None or f.name not in used:
+            continue
+        own_words = {"embedded", f.default, *(value for _, value in offers)}
+        text = str(getattr(config, f.name))
+        names = {name.strip() for name in text.split(",")} if f.metadata["many"] else {text}
+        for name in names - own_words - {""}:
+            if "/" in name:  # on the Hub, which is asked when the run starts
+                continue
+            slot = _find_slot(runs, name)
+            if f.name == "start" and slot not in made.slots:
+                raise recipe.SettingsError(
+                    f"start is {quote(name)}, which is a model of another kind "
+                    f"({slot or 'unknown'}). Choose one of {made.title}."
+                )
+
+
+def _find_slot(runs: Path, checkpoint_id: str) -> str:
+    """Of a checkpoint that is there, or that a run may yet publish. Raises SettingsError."""
+    run = Run.find(runs, checkpoint_id)
+    if run is not None and run.state not in OVER:
+        return run.slot
+    try:
+        found = checkpoint.find(runs, checkpoint_id)
+    except checkpoint.CheckpointError as error:
+        raise recipe.SettingsError(str(error)) from error
+    return run.slot if run else found.id.removeprefix("embedded-")
 
 
 def _queue_up(
@@ -85,7 +123,7 @@ def continued(runs: Path, run_id: str, changes: Mapping[str, object], local: boo
     unless `changes` names its epochs. Raises SettingsError."""
     old = Run.find(runs, run_id)
     if old is None:
-        raise recipe.SettingsError(f"There is no run {run_id!r} to continue.")
+        raise recipe.SettingsError(f"There is no run {quote(run_id)} to continue.")
     if old.state == "damaged":
         raise recipe.SettingsError(f"{old.damage} It cannot be continued: start a new run.")
     if old.state not in ENDED:
@@ -118,8 +156,8 @@ def _refuse_changed(old: Run, config: IsDataclass) -> None:
         after = getattr(config, f.name)
         if f.metadata["lasting"] and before != after:
             raise recipe.SettingsError(
-                f"{f.name} cannot change from {before!r} to {after!r} while {old.id} is continued. "
-                f"Start a new run from its checkpoint instead: start {old.id}."
+                f"{f.name} cannot change from {quote(before)} to {quote(after)} while {old.id} is "
+                f"continued. Start a new run from its checkpoint instead: start {old.id}."
             )
 
 

@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack, cast
 
@@ -65,6 +66,16 @@ def lock(runs: Path) -> FileLock:
     reentrant."""
     runs.mkdir(parents=True, exist_ok=True)
     return FileLock(runs / ".lock", timeout=30)
+
+
+@dataclass
+class Contents:
+    """What a run's records say; of a damaged run, what could be read, and its status tells what is
+    wrong."""
+
+    settings: Settings = field(default_factory=lambda: Settings())
+    status: Status = field(default_factory=lambda: Status(state="damaged"))
+    swap: Swap | None = None
 
 
 class Run:
@@ -137,43 +148,46 @@ class Run:
     def id(self) -> str:
         return self.path.name
 
+    def read(self) -> "Contents":
+        """What its three records say, each read once."""
+        found = Contents()
+        try:
+            settings = read_record(self.path / "config.json", Settings)
+            if settings is None:
+                raise RecordError("config.json is missing")
+            found.settings = settings
+            found.swap = read_record(self.path / "swap.json", Swap)
+            status = read_record(self.path / "status.json", Status)
+            if status is None:
+                status = {"state": "lost", "reason": "Its status file is missing."}
+            found.status = status
+        except RecordError as error:
+            reason = f"This run's files are damaged: {error}."
+            found.status = {"state": "damaged", "reason": reason}
+        return found
+
     @property
     def damage(self) -> str:
         """What is wrong with its files, as a sentence; empty where nothing is."""
-        try:
-            if self._read_settings() is None:
-                raise RecordError("config.json is missing")
-            self._read_status()
-            self._read_swap()
-        except RecordError as error:
-            return f"This run's files are damaged: {error}."
-        return ""
-
-    def _read_settings(self) -> Settings | None:
-        """Raises RecordError."""
-        return read_record(self.path / "config.json", Settings)
-
-    def _read_status(self) -> Status | None:
-        """Raises RecordError."""
-        return read_record(self.path / "status.json", Status)
-
-    def _read_swap(self) -> Swap | None:
-        """Raises RecordError."""
-        return read_record(self.path / "swap.json", Swap)
+        status = self.status
+        return status.get("reason", "") if status["state"] == "damaged" else ""
 
     @property
     def settings(self) -> Settings:
         """config.json whole: recipe, config, created, and what was resolved when it ran. Empty
         where it is damaged."""
         with contextlib.suppress(RecordError):
-            return self._read_settings() or {}
+            return read_record(self.path / "config.json", Settings) or {}
         return {}
 
     @property
     def created(self) -> float:
         """Seconds since 1970; where its settings do not say, by its name."""
-        if "created" in (settings := self.settings):
-            return settings["created"]
+        return self.settings.get("created", self.named)
+
+    @property
+    def named(self) -> float:
+        """When it was made, by its name; 0 where that does not say."""
         if MADE.fullmatch(self.id):
             stamp = self.id.rpartition("-")[0][-len("20261120-234401") :]
             with contextlib.suppress(ValueError, OverflowError):
@@ -201,17 +215,16 @@ class Run:
     # -- status ------------------------------------------------------------------------------------
     @property
     def status(self) -> Status:
-        if damage := self.damage:
-            return {"state": "damaged", "reason": damage}
-        with contextlib.suppress(RecordError):  # it was whole a moment ago
-            if found := self._read_status():
-                return found
-        return {"state": "lost", "reason": "Its status file is missing."}
+        return self.read().status
 
     @property
     def state(self) -> str:
         """As a person sees it: a running job that was asked to stop is `stopping`."""
-        state = self.status["state"]
+        return self.name_state(self.status)
+
+    def name_state(self, status: Status) -> str:
+        """The state of which `status` tells, as a person sees it."""
+        state = status["state"]
         return "stopping" if state == "running" and self.stop_requested else state
 
     def set_status(self, state: str, **more: Unpack[StatusFacts]) -> None:
@@ -219,11 +232,12 @@ class Run:
         if not self.main:
             return
         # Which process it is must not be lost with a file that was damaged meanwhile.
-        for name in ("worker", "supervisor"):
-            if name in more:
-                self._who[name] = more[name]
+        if "worker" in more:
+            self._who["worker"] = more["worker"]
+        if "supervisor" in more:
+            self._who["supervisor"] = more["supervisor"]
         try:
-            old = self._read_status() or {}
+            old = read_record(self.path / "status.json", Status) or {}
         except RecordError:
             old = self._who
         now = cast(Status, {**old, "state": state, "heartbeat": time.time(), **more})
@@ -400,7 +414,7 @@ class Run:
     def swap(self) -> Swap | None:
         """What became of the checkpoint; None: pending."""
         with contextlib.suppress(RecordError):
-            return self._read_swap()
+            return read_record(self.path / "swap.json", Swap)
         return None
 
     def set_swap(self, outcome: str, why: str) -> None:

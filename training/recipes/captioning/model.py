@@ -163,14 +163,9 @@ def _open_start(
         made.decoder.add_cross_attention = True
         if config.method == "scratch":
             return VisionEncoderDecoderModel(made).float(), preprocessor
-        with backbone.quiet_transformers():
-            model = VisionEncoderDecoderModel.from_pretrained(
-                start.path,
-                config=made,
-                use_safetensors=True,
-                local_files_only=True,
-                dtype=torch.float32,
-            )
+        model = backbone.load_weights(
+            VisionEncoderDecoderModel, start.path, made, start.name, lambda *_: False
+        )
     except SettingsError:  # a sentence already, though a ValueError too
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -248,15 +243,18 @@ def _open_part(
     if config.method == "scratch":
         return auto.from_config(made)
     try:
-        # A head that is dropped and cross-attention that is new are no news.
-        with backbone.quiet_transformers():
-            return auto.from_pretrained(
-                path, config=made, use_safetensors=True, local_files_only=True, dtype=torch.float32
-            )
+        return backbone.load_weights(auto, path, made, name, _is_of_joining)
+    except SettingsError:  # a sentence already, though a ValueError too
+        raise
     except (OSError, ValueError, KeyError) as error:
         raise SettingsError(
             f"{name} cannot be used in a captioner: {str(error).splitlines()[0][:200]}"
         ) from error
+
+
+def _is_of_joining(_: PreTrainedModel, key: str) -> bool:
+    """Whether a part has a weight only where it is joined to another, or none that is used."""
+    return any(name in key for name in ("crossattention", "ln_cross_attn", "pooler"))
 
 
 def configure(

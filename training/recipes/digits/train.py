@@ -16,7 +16,7 @@ from training.data.examples import Data
 from training.device import device, lay_out_for_pictures
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
-from training.learn import classification, finetune
+from training.learn import backbone, classification, finetune
 from training.learn.backbone import Start
 from training.learn.loop import Lesson, fit, read_state
 from training.learn.optimizers import ParameterGroup, make_adamw
@@ -119,7 +119,15 @@ def build_network(
         model = DigitsNet(made)
     else:
         path = start.checkpoint.path
-        model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
+        try:
+            made = DigitsNetConfig.from_pretrained(path)
+            loaded = backbone.load_weights(
+                DigitsNet, path, made, start.checkpoint.name, lambda _, key: key.startswith("head.")
+            )
+        except (OSError, RuntimeError) as error:
+            raise SettingsError(f"{start.checkpoint.name} cannot be loaded as a start.") from error
+        assert isinstance(loaded, DigitsNet)
+        model = loaded
     if model.config.num_labels != len(labels):
         model.head = nn.Linear(model.head.in_features, len(labels))
     model.config.id2label = labels
