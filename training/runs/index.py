@@ -25,6 +25,7 @@ from training.runs.run import JOURNAL, Run
 ROUND = 50  # runs that are looked at in turn, each time
 LONGEST = 1 << 20  # bytes of the journal, when it is begun anew
 FILES = ("config.json", "status.json", "swap.json")
+ABSENT = (0, 0, 0)  # the times of a file that is not there
 Times = tuple[tuple[int, int, int], ...]  # of a run's directory and FILES
 
 
@@ -164,7 +165,8 @@ class Index:
         # Of what is at work the stop file counts too, which the directory's time tells.
         if known is not None and times == self._times.get(run_id):
             return
-        if not Run.is_run(self.runs, run_id):
+        has_config = times[1] != ABSENT
+        if not has_config and not Run.is_run(self.runs, run_id):
             self._forget(run_id)
             return
         self._times[run_id] = times
@@ -210,7 +212,7 @@ def take_times(*paths: Path) -> Times:
             about = os.stat(path)
             found.append((about.st_mtime_ns, about.st_size, about.st_ino))
         except OSError:
-            found.append((0, 0, 0))
+            found.append(ABSENT)
     return tuple(found)
 
 
@@ -218,7 +220,7 @@ def _read_entry(run: Run) -> Entry:
     found = run.read()
     return Entry(
         run.id,
-        found.settings.get("created", run.named),
+        found.settings["created"] if "created" in found.settings else run.named,
         found.settings.get("slot", ""),
         run.name_state(found.status),
         found.status.get("queued", 0.0),
