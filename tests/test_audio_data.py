@@ -118,11 +118,14 @@ def test_hub_data_is_read_without_a_decoder_of_its_own(monkeypatch, tmp_path):
     import datasets
     import pyarrow
 
-    soundfile.write(tmp_path / "a.wav", tone(300), RATE)
-    content = (tmp_path / "a.wav").read_bytes()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    own = tmp_path / "datasets--some--sounds" / "snapshots" / "1" / "a.wav"
+    own.parent.mkdir(parents=True)
+    soundfile.write(own, tone(300), RATE)
+    content = own.read_bytes()
     sounds = [
         {"bytes": content, "path": "x.wav"},
-        {"bytes": None, "path": str(tmp_path / "a.wav")},
+        {"bytes": None, "path": str(own)},
     ] * 10
     features = datasets.Features(
         {"audio": datasets.Audio(decode=False), "intent": datasets.ClassLabel(names=["a", "b"])}

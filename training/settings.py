@@ -152,8 +152,8 @@ def limit() -> int:
 def holdout(default: float = 0.08) -> float:
     return setting(
         default,
-        "Share of the training examples held out for validation, which chooses the best epoch. "
-        "0 = none: the last epoch is kept.",
+        "Share of the training examples held out for validation, which chooses the best epoch; a "
+        "folder of your own with a val split has its own. 0 = none: the last epoch is kept.",
         low=0,
         high=0.5,
         rare=True,

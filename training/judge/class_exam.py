@@ -25,10 +25,12 @@ def make_exam(
     predict: Callable[[Path, Run | None], np.ndarray],
     show: Show,
     problems: list[str],
+    notes: list[str],
     top5: bool = False,
 ) -> Exam[np.ndarray]:
     """`labels`: (N,) int64, of the test examples; `predict`: a checkpoint's probabilities of them,
-    (N, classes); `top5`: whether to report how often the label is among the first five."""
+    (N, classes); `notes`: how the data was understood; `top5`: whether to report how often the
+    label is among the first five."""
 
     def score(probabilities: np.ndarray) -> Score:
         return classification.score_answers(probabilities, labels, classes, top5)
@@ -62,7 +64,16 @@ def make_exam(
         )
 
     return Exam(
-        data, held_out, ACCURACY, predict, score, find_refusal, is_comparable, find, problems
+        data,
+        held_out,
+        ACCURACY,
+        predict,
+        score,
+        find_refusal,
+        is_comparable,
+        find,
+        problems,
+        notes,
     )
 
 

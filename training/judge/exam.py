@@ -46,6 +46,7 @@ class Exam(Generic[Answers]):
     # into the folder.
     find: Callable[[Answers, Score | None, Score, Path], Findings]
     problems: list[str] = field(default_factory=list)  # of the data
+    notes: list[str] = field(default_factory=list)  # how the data was understood, in sentences
 
 
 def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
@@ -74,7 +75,7 @@ def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
         sections=found.sections,
         problems=exam.problems,
         facts=found.facts,
-        notes=found.notes,
+        notes=[*exam.notes, *found.notes],
     )
 
 
@@ -95,7 +96,7 @@ def examine(exam: Exam[Answers], path: Path, folder: Path) -> Report:
         sections=found.sections,
         problems=exam.problems,
         facts=found.facts,
-        notes=found.notes,
+        notes=[*exam.notes, *found.notes],
     )
 
 

@@ -23,6 +23,9 @@ from training.runs.run import Run
 LIGHT = 10**8  # multiplications of a step that one thread does in a millisecond or two
 
 
+NAMED = 12  # classes that the log names
+
+
 class HeadConfig(Protocol):
     """What is read of a recipe's config."""
 
@@ -36,9 +39,15 @@ def describe_examples(things: str, part: Examples, validation: Examples, data: D
     """What is learned from, as a line of the log."""
     seen = len(np.unique(part.strata))
     return (
-        f"{len(part):,} training {things} of {seen} of {len(data.classes)} classes (chance: "
-        f"{1 / len(data.classes):.1%}), {len(validation):,} for validation; test: {data.about}"
+        f"{len(part):,} training {things} of {seen} of {len(data.classes)} classes "
+        f"({name_few(data.classes)}), {len(validation):,} for validation; test: {data.about}"
     )
+
+
+def name_few(classes: list[str]) -> str:
+    """The classes by their own names; of many the first ones."""
+    rest = f" and {len(classes) - NAMED} more" if len(classes) > NAMED else ""
+    return ", ".join(classes[:NAMED]) + rest
 
 
 class Judged(TypedDict, total=False):

@@ -49,7 +49,7 @@ def train(config: Config, run: Run) -> Report:
         ),
         run,
     )
-    part, validation = finetune.choose_examples(data.train, config)
+    part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
     model, preprocessor = build_network(config, start, data.classes)

@@ -40,7 +40,7 @@ def train(config: Config, run: Run) -> Report:
     )
     images = stack_images(data.train)
     buckets = hash_for_holdout(images)
-    part, validation = finetune.choose_examples(data.train, config, buckets)
+    part, validation = finetune.choose_examples(data, config, buckets)
     if len(part) < accelerator.num_processes:
         raise SettingsError(
             f"{len(part)} training pictures are left; at least {accelerator.num_processes} are "

@@ -40,7 +40,7 @@ def train(config: Config, run: Run) -> Report:
     data = finetune.open_data(
         lambda: food_data.load_once(config.dataset, config.source, config.folder), run
     )
-    part, validation = finetune.choose_examples(data.train, config)
+    part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
     model, preprocessor = build_network(config, start, data.classes)
