@@ -378,7 +378,7 @@ def test_json_that_is_no_list_of_captions_is_refused_in_a_sentence(content, tmp_
     "form",
     [
         "images\\{}",
-        "C:\\Users\\me\\own\\images\\{}",
+        "D:\\photos\\own\\images\\{}",
         "/data/me/images/{}",
         "./images/{}",
         "own/IMAGES/{}",
