@@ -325,6 +325,16 @@ def label_smoothing(default: float = 0.0) -> float:
     )
 
 
+def class_weights() -> str:
+    return setting(
+        "none",
+        "balanced: each example counts the more in the loss, the rarer its class is, so that all "
+        "classes count alike, and the best epoch is chosen by balanced accuracy.",
+        choices=("none", "balanced"),
+        rare=True,
+    )
+
+
 def keep(when: When = trains_fully) -> float:
     return setting(
         0.0,

@@ -9,7 +9,7 @@ import numpy as np
 from training.judge import classification
 from training.judge.classification import Mistake
 from training.judge.exam import Exam, Findings
-from training.judge.records import ACCURACY, Score
+from training.judge.records import ACCURACY, BALANCED, Score
 from training.runs import checkpoint
 from training.runs.run import JsonValue, Run
 
@@ -57,6 +57,8 @@ def make_exam(
             classification.make_sections(before, after, confused, mistakes),
             classification.make_notes(before, after),
             chance=1 / len(classes),
+            base=classification.find_base(labels, classes),
+            beside=[BALANCED],
             facts=cast(
                 dict[str, JsonValue],
                 {"classes": classes, "confused": confused, "mistakes": mistakes},

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict, cast
 import numpy as np
 
 from training.judge import calibration
-from training.judge.records import ACCURACY, Gallery, Item, Matrix, Score, Section, Table
+from training.judge.records import ACCURACY, Base, Gallery, Item, Matrix, Score, Section, Table
 from training.runs.run import JsonValue
 from training.wording import in_words, name_classes
 
@@ -24,6 +24,7 @@ CROWD = 20  # classes that a confusion picture shows at most
 class Figures(TypedDict):
     """What a classifier's score says beside its accuracy (`Score.more`)."""
 
+    balanced_accuracy: NotRequired[float]
     macro_f1: float
     per_class: Mapping[str, float | None]  # recall; None where there is no example of a class
     confusion: list[list[int]]  # true classes in rows, predicted ones in columns
@@ -60,6 +61,8 @@ def score_answers(
     confusion = np.bincount(labels * k + probabilities.argmax(1), minlength=k * k).reshape(k, k)
     right = confusion.diagonal()
     truth = confusion.sum(1)
+    held = truth > 0
+    more["balanced_accuracy"] = round(float((right[held] / truth[held]).mean()), 5)
     more["per_class"] = {
         name: round(float(right[i] / truth[i]), 4) if truth[i] else None
         for i, name in enumerate(classes)
@@ -77,12 +80,25 @@ def read_figures(score: Score) -> Figures:
     return cast(Figures, score.more)
 
 
-def score_held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Accuracy and mean loss: what an epoch is judged by."""
-    right = probabilities[np.arange(len(labels)), labels]
-    accuracy = (probabilities.argmax(1) == labels).mean()
-    loss = -np.log(np.maximum(right, 1e-9)).mean()
-    return float(accuracy), float(loss)
+def find_base(labels: np.ndarray, classes: list[str]) -> Base:
+    """What always naming the commonest class would score: accuracy below that is worth nothing,
+    however many of a rare class's examples are missed."""
+    counts = np.bincount(labels, minlength=len(classes))
+    name = name_classes(classes)[int(counts.argmax())]
+    return Base(round(float(counts.max() / max(1, len(labels))), 5), f'always "{name}"')
+
+
+def score_held_out(
+    probabilities: np.ndarray, labels: np.ndarray, balanced: bool = False
+) -> tuple[float, float]:
+    """Accuracy and mean loss: what an epoch is judged by. `balanced`: every class counts alike."""
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    right = probabilities.argmax(1) == labels
+    loss = -np.log(np.maximum(of_truth, 1e-9))
+    if balanced:
+        shares = 1 / np.bincount(labels)[labels]
+        return float(np.average(right, weights=shares)), float(np.average(loss, weights=shares))
+    return float(right.mean()), float(loss.mean())
 
 
 def find_worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from training.judge.records import Gate, Report, Score, Section
+from training.judge.records import Base, Gate, Report, Score, Section
 from training.recipe import Metric, SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
@@ -26,6 +26,8 @@ class Findings:
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # sentences beside the scores
     chance: float | None = None  # the score of guessing
+    base: Base | None = None
+    beside: list[Metric] = field(default_factory=list)  # of the scores' further figures
     facts: dict[str, JsonValue] = field(default_factory=dict)  # further keys of metrics.json
 
 
@@ -76,6 +78,8 @@ def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
         problems=exam.problems,
         facts=found.facts,
         notes=[*exam.notes, *found.notes],
+        base=found.base,
+        beside=found.beside,
     )
 
 
@@ -97,6 +101,8 @@ def examine(exam: Exam[Answers], path: Path, folder: Path) -> Report:
         problems=exam.problems,
         facts=found.facts,
         notes=[*exam.notes, *found.notes],
+        base=found.base,
+        beside=found.beside,
     )
 
 

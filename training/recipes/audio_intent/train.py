@@ -85,7 +85,7 @@ def train(config: Config, run: Run) -> Report:
         save,
         lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
     )
-    classification.warn_if_no_better_than_chance(report, run)
+    classification.warn_if_no_better_than_base(report, run)
     return report
 
 
@@ -236,6 +236,7 @@ def make_lesson(
     Speller."""
     held = Heard(validation, heard.seconds, run.beat)
     labels = torch.from_numpy(heard.clips.strata)
+    weights = classification.weigh_classes(config.class_weights, heard.clips.strata)
     where = device()
     pool = ThreadPoolExecutor(cores())  # numpy and soxr let go of the interpreter
     texts = audio_data.list_texts(heard.clips)
@@ -265,11 +266,8 @@ def make_lesson(
         else:
             logits = model(**inputs).logits.float()
             spelling = torch.zeros(1, device=where)
-        return config.spelling * spelling.sum() + F.cross_entropy(
-            logits,
-            truth[piece].to(where),
-            label_smoothing=config.label_smoothing,
-            reduction="sum",
+        return config.spelling * spelling.sum() + classification.sum_cross_entropy(
+            logits, truth[piece].to(where), config.label_smoothing, weights
         )
 
     def predict() -> np.ndarray:
@@ -283,5 +281,5 @@ def make_lesson(
         clip=1.0,
         prefetch=True,
         order=lambda epoch: order_by_length(heard.lengths, config.batch_size, config.seed, epoch),
-        **classification.judge_by(predict, validation.strata),
+        **classification.judge_by(predict, validation.strata, config.class_weights),
     )
