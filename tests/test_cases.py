@@ -3,6 +3,7 @@ of captions in every form; each as a public bug report or a forum has it, small.
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -500,3 +501,14 @@ def test_a_folder_of_a_system_is_nobodys(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert folders.list_files(tmp_path) == [tmp_path / "x" / "a.png"]
+
+
+def test_names_that_are_no_text_stop_nobody(tmp_path):
+    path = colours(tmp_path / "own", classes=3, each=6)
+    odd = os.fsdecode(b"caf\xe9")
+    (path / "colour2").rename(path / odd)
+    for name in ("1.txt", "2.png"):
+        (path / odd / (odd + name)).write_bytes(b"x")
+    data = food(path)
+    assert data.classes == ["caf?", "colour0", "colour1"]
+    assert all(line.encode("utf-8") for line in data.problems) and len(data.problems) == 2

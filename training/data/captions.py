@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.data.folders import PARTS, list_files
+from training.data.folders import PARTS, list_files, name_file
 from training.data.problems import Problem, explain, name_some
 from training.data.splits import NAMES as SPLITS
 from training.data.splits import name_splits
@@ -166,7 +166,7 @@ class _Album:
         )
 
     def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.root))
+        return name_file(path, self.root)
 
     def _read_lists(self, paths: list[Path]) -> None:
         """Those that are called what lists are called, else any that names these pictures."""

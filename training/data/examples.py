@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import numpy as np
 
 from training.data import hub
-from training.data.folders import keep_usable, list_class_folders
+from training.data.folders import keep_usable, list_class_folders, name_file
 from training.data.problems import Problem, count_problems
 from training.data.splits import bucket, split
 from training.device import cores
@@ -291,16 +291,16 @@ def find_distinct(
     good: list[int] = []
     keys: list[float] = []
     problems: list[Problem] = []
-    seen: dict[bytes, Path] = {}
+    seen: dict[bytes, str] = {}
     for i, (path, what) in enumerate(zip(files, contents, strict=True)):
-        name = path.relative_to(folder)
+        name = name_file(path, folder)
         if isinstance(what, str):
             reason = re.sub(r"[\d.,]+", "", what.replace(path.name, ""))
-            problems.append(Problem(str(name), what, "files could not be read; left out", reason))
+            problems.append(Problem(name, what, "files could not be read; left out", reason))
         elif what in seen:
             problems.append(
                 Problem(
-                    str(name),
+                    name,
                     f"{verb} what {seen[what]} {verb}; left out",
                     f"files {PLURAL[verb]} what another one {verb}; left out",
                 )

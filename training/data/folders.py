@@ -38,6 +38,11 @@ def is_made_by_system(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") or part.lower() in OF_SYSTEMS for part in parts)
 
 
+def name_file(path: Path, folder: Path) -> str:
+    """A file or folder below another one, for a person: bytes that are no text are marked."""
+    return str(path.relative_to(folder)).encode("utf-8", "replace").decode()
+
+
 def list_files(folder: Path) -> list[Path]:
     """All that a person has put into a folder or deeper, in the order of their names."""
     return sorted(
@@ -120,7 +125,7 @@ class _Listing:
         """Of the files that lie beside subfolders."""
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.name.lower() not in STRAY and path.name[0] != ".":
-                name = str(path.relative_to(self.folder))
+                name = name_file(path, self.folder)
                 self.problems.append(
                     Problem(
                         name,
@@ -133,10 +138,11 @@ class _Listing:
         """The class folders in this one."""
         self.tell_loose(folder)
         for sub in list_folders(folder):
-            key = fold(sub.name)
+            name = name_file(sub, folder)
+            key = fold(name)
             names = self.names.setdefault(key, [])
-            if sub.name not in names:
-                names.append(sub.name)
+            if name not in names:
+                names.append(name)
             own = self.files.setdefault(key, {}).setdefault(split, [])
             for path in list_files(sub):
                 if path.suffix.lower() in self.endings:
@@ -144,7 +150,7 @@ class _Listing:
                 else:
                     self.problems.append(
                         Problem(
-                            str(path.relative_to(self.folder)),
+                            name_file(path, self.folder),
                             "not a supported kind of file; left out",
                             "files are not of a supported kind; left out",
                         )

@@ -24,11 +24,12 @@ class Problem:
 
 
 def count_problems(problems: list[Problem]) -> list[str]:
-    """A line for each kind of problem, in the order in which they appeared."""
+    """A line for each kind of problem, in the order in which they appeared. Of a file's name, bytes
+    that are no text are marked: they could not be printed."""
     kinds: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
         kinds.setdefault((problem.many, problem.kind), []).append(problem)
-    return [_tell(alike) for alike in kinds.values()]
+    return [_tell(alike).encode("utf-8", "replace").decode() for alike in kinds.values()]
 
 
 def _tell(alike: list[Problem]) -> str:

@@ -13,6 +13,7 @@ from training.judge.records import (
     Section,
     Text,
 )
+from training.recipe import Metric
 from training.runs.run import JsonValue, Run, write_json
 
 FILE = "metrics.json"  # in the run's report/, beside the pictures and sounds that it names
@@ -125,9 +126,12 @@ def _measure(report: Report) -> str:
 
 def _further_rows(report: Report) -> list[tuple[str, str, str]]:
     """The figures that stand beside the scores, before and after."""
-    scores = (report.before, report.after)
+
+    def show(score: Score | None, metric: Metric) -> str:
+        return (score and score.beside(metric, 2)) or "-"
+
     return [
-        (metric.title, *((score and score.beside(metric, 2)) or "-" for score in scores))
+        (metric.title, show(report.before, metric), show(report.after, metric))
         for metric in report.beside
     ]
 

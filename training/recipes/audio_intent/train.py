@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
+from training.data.problems import count_problems
 from training.device import cores, device
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
@@ -130,7 +131,7 @@ def _hear(part: Clips, config: Config, run: Run) -> Heard:
 
 def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Run) -> None:
     """What a person should know before it starts."""
-    notes = [*heard.problems[:10]]
+    notes = count_problems(heard.problems)[:10]
     if heard.seconds * RATE < np.median(heard.whole) / 2:
         notes.append(
             f"{heard.seconds:g} s is less than half the length of most clips, so much of what was "
