@@ -94,6 +94,26 @@ def test_without_a_test_split_the_validation_one_is_what_is_measured_on(tmp_path
     assert sizes(data) == (18, 0, 6) and "There is no test folder" in data.notes[-1]
 
 
+def test_splits_may_have_longer_names_and_a_folder_too_much_each(tmp_path):
+    path = split_folder(
+        tmp_path / "own", seg_train={"a": 6, "b": 6}, seg_test={"a": 2, "b": 2}, seg_pred={"c": 6}
+    )
+    for name in ("seg_train", "seg_test"):
+        (path / name).rename(tmp_path / "inner")
+        (path / name).mkdir()
+        (tmp_path / "inner").rename(path / name / name)
+    data = food(path)
+    assert data.classes == ["a", "b"] and sizes(data) == (12, 0, 4)
+    assert data.problems == ["seg_pred: is no split's folder; left out"]
+
+
+def test_classes_may_have_the_words_of_splits_in_their_names(tmp_path):
+    path = colours(tmp_path / "own", classes=2, each=6)
+    (path / "colour0").rename(path / "test tube")
+    (path / "colour1").rename(path / "train station")
+    assert food(path).classes == ["test tube", "train station"]
+
+
 def test_empty_splits_and_a_test_split_without_classes_leave_a_fifth_of_train(tmp_path):
     path = split_folder(tmp_path / "own", train={"a": 20, "b": 20})
     (path / "val").mkdir()
@@ -112,7 +132,7 @@ def test_a_class_of_the_test_split_alone_is_told_and_a_picture_in_both_is_tested
     data = food(path)
     assert data.classes == ["a", "b"] and sizes(data) == (18, 0, 6)
     assert data.problems == [
-        "zebra: 0 usable files, at least 5 are needed; left out",
+        "zebra: is no class of train; left out",
         "train/a/leaked.png: holds what test/a/00.png holds; left out",
     ]
 
@@ -311,6 +331,14 @@ def test_texts_beside_pictures_are_their_captions(ending, tmp_path):
     found = read_captions(tmp_path / "own")
     assert told(tmp_path / "own") == ALL
     assert [p.where for p in found.problems] == ["README.txt"]
+
+
+def test_texts_may_have_a_folder_of_their_own(tmp_path):
+    names = bare(tmp_path / "own" / "images")
+    (tmp_path / "own" / "captions").mkdir()
+    for i, name in enumerate(names):
+        (tmp_path / "own" / "captions" / name.replace("png", "txt")).write_text(say(i))
+    assert told(tmp_path / "own") == ALL
 
 
 def test_a_list_counts_and_the_texts_beside_pictures_fill_its_gaps(tmp_path):

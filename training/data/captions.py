@@ -20,8 +20,7 @@ from typing import Any
 
 from training.data.folders import PARTS, list_files, name_file
 from training.data.problems import Problem, explain, name_some
-from training.data.splits import NAMES as SPLITS
-from training.data.splits import name_splits
+from training.data.splits import find_split_word, name_splits
 from training.recipe import SettingsError
 
 LISTS = ("captions.csv", "captions.txt", "metadata.jsonl")  # that a person is told to make
@@ -191,8 +190,7 @@ class _Album:
     def _find_split(self, path: Path, by_name: bool = False) -> str:
         """What its folders say, or, of a list, its own name: `captions_train2017.json`."""
         parts = [*path.relative_to(self.root).parts[:-1], *[path.stem] * by_name]
-        words = (word for part in parts for word in re.split(r"[^a-z]+", part.casefold()))
-        return next((word for word in words if word in SPLITS), "")
+        return find_split_word(" ".join(parts))
 
     def _read_list(self, path: Path, split: str) -> bool:
         """Whether it holds captions of pictures of this folder."""
@@ -231,7 +229,8 @@ class _Album:
             else:
                 known += 1
                 self.captions.setdefault(picture, []).extend(said)
-                self.splits[picture] = entry.split or split or self._find_split(picture)
+                found = entry.split or split or self._find_split(picture)
+                self.splits.setdefault(picture, found)
         if known or called:
             self.tried.add(path)
             self.found.problems += problems
@@ -310,10 +309,12 @@ class _Pictures:
             self.by_stem.setdefault(_fold(path.stem), []).append(path)
 
     def find_beside(self, text: Path) -> list[Path]:
-        """The pictures that a text lies beside: dog.txt or dog.jpg.txt beside dog.jpg."""
+        """The pictures that a text lies beside: dog.txt or dog.jpg.txt beside dog.jpg; or, where
+        texts have a folder of their own, the only picture of its name."""
         stem = _fold(text.stem)
         found = [*self.by_stem.get(stem, []), *self.by_name.get(stem, [])]
-        return [path for path in found if path.parent == text.parent]
+        beside = [path for path in found if path.parent == text.parent]
+        return beside or (found if len(found) == 1 else [])
 
     def find(self, name: str, near: Path) -> Path | None:
         """By a path from the list's folder or from the root, or, where that leads nowhere, as from

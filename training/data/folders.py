@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.problems import Problem, explain, left_out
-from training.data.splits import name_splits
+from training.data.splits import find_split_word, name_splits
 from training.recipe import SettingsError
 from training.wording import counted, fold
 
@@ -72,8 +72,10 @@ def list_split_folders(folder: Path) -> dict[str, list[Path]]:
     """A person's own splits, {"train": [...], "test": [...]}; empty where they made none. What is
     in no split's folder is under ""."""
     inner = list_folders(folder)
+    # `seg_train` is one where it holds folders: a class may be called `train station`.
+    called = [find_split_word(p.name) if list_folders(p) else p.name for p in inner]
     found: dict[str, list[Path]] = {}
-    for path, split in zip(inner, name_splits([path.name for path in inner]), strict=True):
+    for path, split in zip(inner, name_splits(called), strict=True):
         found.setdefault(split, []).append(path)
     return found if found.keys() - {""} else {}
 
@@ -104,7 +106,7 @@ def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -
         ]
         for split in PARTS[::-1]:  # train first: its classes are the classes
             for path in splits.get(split, []):
-                listing.add(path, split)
+                listing.add(step_in(path), split)
     else:
         listing.add(root, "")
     return listing.finish(least)
@@ -162,7 +164,14 @@ class _Listing:
         for key, parts in self.files.items():
             count = len(parts.get("train", [])) + len(parts.get("", []))
             if count < least:
-                self.problems.append(left_out(self.names[key][0], count, least))
+                name = self.names[key][0]
+                if not count and any(parts.values()):
+                    problem = Problem(
+                        name, "is no class of train; left out", "classes are not in train; left out"
+                    )
+                else:
+                    problem = left_out(name, count, least)
+                self.problems.append(problem)
                 continue
             kept.append(key)
             if len(names := self.names[key]) > 1:

@@ -6,6 +6,7 @@ trained on.
 """
 
 import hashlib
+import re
 
 import numpy as np
 
@@ -23,6 +24,11 @@ NAMES = {
     "evaluation": "test",
 }
 EXTRA = ("eval", "evaluation")  # beside a test split they are for validation
+
+
+def find_split_word(text: str) -> str:
+    """The first word of it that means a split, as in `captions_train2017`; empty without one."""
+    return next((word for word in re.split(r"[^a-z]+", text.casefold()) if word in NAMES), "")
 
 
 def name_splits(names: list[str]) -> list[str]:
