@@ -1,13 +1,14 @@
 """What a classifier's tab answers, and which checkpoint said it; the same for every tab."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from demos.serving.model_slot import Held, Predictor
+from training.wording import name_classes
 
 
 class Classifier(Predictor, Protocol):
@@ -27,7 +28,8 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class Answer(Generic[Seen]):
-    confidences: dict[str, float]  # words to share, the surest first
+    # Words to share, the surest first; no two labels have the same words.
+    confidences: dict[str, float]
     label: str  # the data set's own name
     checkpoint: str  # its id
     name: str  # the checkpoint's, as a person reads it
@@ -42,15 +44,16 @@ class Answer(Generic[Seen]):
         scores: np.ndarray,
         seconds: float,
         seen: Seen,
-        words: Callable[[str], str],
+        words: Mapping[str, str] | None = None,
         top: int | None = None,
     ) -> "Answer[Seen]":
-        """From (labels,) probabilities of a `Classifier`; `words` turns a label into what a person
-        reads, `seconds` is what preprocessing and prediction took."""
+        """From (labels,) probabilities of a `Classifier`; `words` are those of one data set's
+        labels (see `name_classes`), `seconds` is what preprocessing and prediction took."""
         classifier = held.predictor
+        names = name_classes(classifier.labels, words)
         order = np.argsort(-scores)[:top]
         return cls(
-            confidences={words(classifier.labels[i]): float(scores[i]) for i in order},
+            confidences={names[i]: float(scores[i]) for i in order},
             label=classifier.labels[order[0]],
             checkpoint=held.id,
             name=held.checkpoint.title,
@@ -66,6 +69,15 @@ class Answer(Generic[Seen]):
             "checkpoint": self.checkpoint,
             "milliseconds": round(self.milliseconds, 2),
         }
+
+    @property
+    def doubt(self) -> str:
+        """HTML, for where the model is not sure: what it may be."""
+        first = [
+            f"<b>{html.escape(name)}</b> ({share:.0%})"
+            for name, share in list(self.confidences.items())[:2]
+        ]
+        return f"Not sure. Perhaps {' or '.join(first)}."
 
     def caption(self, what: str) -> str:
         """HTML beside a picture of what was seen: who answered, in which time, trained on what."""

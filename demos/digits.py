@@ -88,7 +88,7 @@ def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) ->
         return pixels, scores, time.perf_counter() - began
 
     held, (pixels, scores, seconds) = slot.answer(ask, checkpoint)
-    return Answer.of(held, scores, seconds, pixels, lambda name: WORDS.get(name, name))
+    return Answer.of(held, scores, seconds, pixels, WORDS)
 
 
 # -- the page --------------------------------------------------------------------------------------

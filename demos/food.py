@@ -6,7 +6,6 @@ The handler is plain and needs no page and no server:
     classify(lab.slots["food"], load_picture("lunch.jpg"))
 """
 
-import html
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +27,6 @@ from demos.serving.model_slot import ModelSlot, SwapError
 from training.device import lay_out_for_pictures
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
-from training.wording import in_words
 
 if TYPE_CHECKING:  # the page starts without torch
     from torch import Tensor
@@ -101,7 +99,7 @@ def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) ->
         return pixels, scores, time.perf_counter() - began
 
     held, (pixels, scores, seconds) = slot.answer(ask, checkpoint)
-    return Answer.of(held, scores, seconds, pixels, in_words, TOP)
+    return Answer.of(held, scores, seconds, pixels, top=TOP)
 
 
 def heat(slot: Slot, answer: Framed) -> np.ndarray:
@@ -132,15 +130,9 @@ def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str 
 
 def _verdict(answer: Framed) -> str:
     """A sentence where the model does not know."""
-    names = list(answer.confidences)
-    shares = list(answer.confidences.values())
-    if shares[0] >= UNSURE:
+    if next(iter(answer.confidences.values())) >= UNSURE:
         return ""
-    return page.notice(
-        f"Not sure. Perhaps <b>{html.escape(names[0])}</b> ({shares[0]:.0%}) or "
-        f"<b>{html.escape(names[1])}</b> ({shares[1]:.0%}). A photo in which the dish is alone and "
-        "large may help."
-    )
+    return page.notice(f"{answer.doubt} A photo in which the dish is alone and large may help.")
 
 
 def _seen(answer: Framed, picture: Image.Image, heat_map: np.ndarray) -> str:

@@ -232,10 +232,12 @@ def _unscored(found: Report, metric: Metric) -> str:
 
 
 def _before_and_after(found: Report, after: Score) -> str:
-    rows = [(found.data, found.before, after)]
+    body = [[html.escape(found.data), _scored(found.before), _scored(after)]]
+    for metric in found.beside:
+        shown = [(score and score.beside(metric)) or NONE for score in (found.before, after)]
+        body.append([html.escape(metric.title), *shown])
     if other := found.other:
-        rows.append((other.data, other.before, other.after))
-    body = [[html.escape(data), _scored(old), _scored(new)] for data, old, new in rows]
+        body.append([html.escape(other.data), _scored(other.before), _scored(other.after)])
     return _table([f"{html.escape(found.metric.title)} on", "Before", "After"], body)
 
 
@@ -248,11 +250,10 @@ def _scored(score: Score | None) -> str:
 
 
 def _story(found: Report, after: Score) -> str:
-    """What was gained and what was forgotten, in sentences, with what chance would give."""
-    chance = ""
-    if found.chance is not None:
-        chance = f" Chance is {found.metric.text(found.chance, 0)}."
-    text = f"Measured on {html.escape(found.held_out)}.{chance} Intervals are 95%."
+    """What was gained and what was forgotten, in sentences, with what there is to beat."""
+    base = sentence(html.escape(found.name_base(": ", places=1 if found.base else 0)))
+    text = f"Measured on {html.escape(found.held_out)}. {f'{base}. ' * bool(base)}"
+    text += "Intervals are 95%."
     if found.before:
         gain = after.value - found.before.value
         points = found.metric.difference(gain)

@@ -79,7 +79,7 @@ def test_a_model_of_neither_pictures_nor_classes_has_a_card_too():
     assert "The intervals are 95% (bootstrap)." in text and "hance" not in text
     guessed = replace(report, chance=0.25)
     text_with_chance = write_card(rents, Rents(depth=5), provenance, guessed, 30)
-    assert "Chance is 0.250; the intervals are 95% (bootstrap)." in text_with_chance
+    assert "Chance: 0.250; the intervals are 95% (bootstrap)." in text_with_chance
     assert "| Starts from | somebody/trees (revision c0ffee) + other/leaves |" in text
     assert "| Teachers | somebody/forest (revision beef) |" in text
     assert "| Flats | train 1,200 |" in text and "| Continues | rents-1 |" in text

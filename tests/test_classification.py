@@ -88,7 +88,7 @@ def test_the_confusion_picture_can_be_drawn_for_any_number_of_classes(tmp_path):
 
     for count in (2, 30):
         path = tmp_path / f"{count}.png"
-        names = [f"a very long name for class {i}" for i in range(count)]
+        names = [f"a very ${i}_ long_ name ${i}_" for i in range(count)]
         classification.draw_confusion(path, np.eye(count, dtype=int).tolist(), names, "all right")
         with Image.open(path) as picture:
             assert min(picture.size) > 300
@@ -101,12 +101,14 @@ def score(**more) -> Score:
 def test_a_class_is_named_in_words_and_keyed_by_its_own_name():
     found = classification.make_recall_table({"hot_dog": 0.5}, {"hot_dog": 0.75, "hot dog": None})
     assert found.title == "Recall per class"
-    assert found.rows == [["hot dog", 0.5, 0.75], ["hot dog", None, None]]
+    assert found.rows == [["hot_dog", 0.5, 0.75], ["hot dog", None, None]]  # two that look alike
+    names = {"hot_dog": "hot dog", "ice_cream": "ice cream"}
+    names |= {str(i): str(i) for i in range(classification.MANY)}
     pair = {"truth": "hot_dog", "said": "ice_cream", "count": 3, "of": 4}
-    matrix = classification.make_matrix([pair], classification.MANY + 1)
+    matrix = classification.make_matrix([pair], names)
     assert matrix.notes == ["3 of 4 **hot dog** were predicted as **ice cream**"]
     mistake = {"picture": "m.jpg", "truth": "hot_dog", "said": "ice_cream", "confidence": 0.87}
-    (item,) = classification.make_gallery([mistake]).items
+    (item,) = classification.make_gallery([mistake], names).items
     assert item.file == "m.jpg" and item.alt == "hot dog"
     assert item.text == "Predicted **ice cream** (87% confident), actual **hot dog**"
 
@@ -115,7 +117,7 @@ def test_few_classes_keep_their_order_and_need_no_pairs():
     found = classification.make_recall_table(None, {"b": 0.9, "a": 0.1})
     assert [row[0] for row in found.rows] == ["b", "a"] and found.folded_after == 0
     pair = {"truth": "a", "said": "b", "count": 3, "of": 4}
-    assert classification.make_matrix([pair], 2).notes == []
+    assert classification.make_matrix([pair], {"a": "a", "b": "b"}).notes == []
 
 
 def test_further_figures_are_told_in_sentences_where_there_are_enough_examples():

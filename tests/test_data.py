@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from learning import bars, folder_of
 
-from training.data.examples import Data, hold_out, split_off_test
+from training.data.examples import Data, hold_out, read_column, split_off_test
 from training.data.folders import list_class_folders
 from training.data.splits import bucket, split, stratify
 from training.recipe import SettingsError
@@ -137,14 +137,12 @@ def test_stray_files_are_told_or_silently_skipped_when_a_system_made_them(tmp_pa
     (folder / ".git").mkdir()
     (folder / "a" / ".checkpoints").mkdir()
     (folder / "a" / ".checkpoints" / "0.png").write_bytes((folder / "a" / "000.png").read_bytes())
-    (folder / "__MACOSX").mkdir()
+    for name in ("__MACOSX", "a/@eaDir"):
+        (folder / name).mkdir()
+        (folder / name / "0.png").write_bytes((folder / "a" / "000.png").read_bytes())
     found = list_class_folders(folder, (".png",))
     assert found.classes == ["a", "b"] and len(found.files) == 10
-    assert sorted(p.split(":")[0] for p in found.problems) == [
-        "__MACOSX",
-        "a/list.csv",
-        "notes.txt",
-    ]
+    assert sorted(p.where for p in found.problems) == ["a/list.csv", "notes.txt"]
 
 
 def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
@@ -159,7 +157,8 @@ def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
     [
         (1, 8, "holds 1 usable class:"),
         (0, 0, "holds 0 usable classes:"),
-        (3, 4, "a: 4 usable files, at least 5"),
+        (1, 4, "a: 4 usable files, at least 5"),
+        (3, 4, "3 classes have fewer than 5 usable files each; left out: a, b and 1 more"),
     ],
 )
 def test_too_little_is_refused_with_what_is_needed(tmp_path, classes, each, words):
@@ -174,8 +173,8 @@ def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
     (folder / "few").mkdir()
     (folder / "a" / "000.png").rename(folder / "few" / "0.png")
     found = list_class_folders(folder, (".png",))
-    assert found.classes == ["a", "b"] and found.problems == [
-        "few: 1 usable files, at least 5 are needed; left out"
+    assert found.classes == ["a", "b"] and [str(p) for p in found.problems] == [
+        "few: 1 usable file, at least 5 are needed; left out"
     ]
 
 
@@ -193,8 +192,9 @@ def test_broken_pictures_and_duplicates_are_told_and_left_out(tmp_path):
     (folder / "b" / "twin.png").write_bytes((folder / "b" / "008.png").read_bytes())
     (folder / "b" / "elsewhere.png").write_bytes((folder / "a" / "001.png").read_bytes())
     data = digits_data.load("mnist", "folder", str(folder))
-    told = {p.split(":")[0] for p in data.problems}
-    assert told == {"a/000.png", "a/empty.png", "b/twin.png", "b/elsewhere.png"}
+    told = "\n".join(data.problems)
+    assert "a/000.png: “000.png” starts like a picture" in told and "a/empty.png: " in told
+    assert "2 files show what another one shows; left out: b/elsewhere.png and b/twin.png" in told
     assert len(data.train) + len(data.test) == 15 == len(contents(data.train) | contents(data.test))
 
 
@@ -229,3 +229,42 @@ def test_the_revision_of_a_folder_changes_with_its_content(tmp_path):
     before, again = (digits_data.load("mnist", "folder", str(folder)).revision for _ in range(2))
     folder_of(bars(2, 7, seed=9), folder)
     assert before == again != digits_data.load("mnist", "folder", str(folder)).revision
+
+
+# -- what a data set of the Hub names --------------------------------------------------------------
+def test_a_row_of_the_hub_opens_files_of_its_own_data_set_alone(tmp_path, monkeypatch):
+    import pyarrow
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    own = tmp_path / "hub" / "datasets--me--own"
+    for place in (own / "blobs", own / "snapshots" / "1", tmp_path / "hub" / "datasets--me--other"):
+        place.mkdir(parents=True)
+    (own / "blobs" / "abc").write_bytes(b"blob")
+    (own / "snapshots" / "1" / "0.png").symlink_to(own / "blobs" / "abc")
+    for secret in (tmp_path / "secret", tmp_path / "hub" / "datasets--me--other" / "0.png"):
+        secret.write_bytes(b"secret")
+    (own / "out.png").symlink_to(tmp_path / "secret")
+
+    def read(content: bytes | None, path: str | None) -> bytes:
+        kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+        rows = pyarrow.array([{"bytes": content, "path": path}], kind)
+        return read_column(pyarrow.table({"image": rows}), "image", "me/own")[0](0)
+
+    assert read(b"held", "/etc/passwd") == b"held" and read(b"", str(tmp_path / "secret")) == b""
+    assert read(None, str(own / "snapshots" / "1" / "0.png")) == b"blob"
+    monkeypatch.chdir(tmp_path)  # no name is one from where the app runs
+    for path in (
+        str(tmp_path / "secret"),
+        "secret",
+        "../../secret",
+        f"{own}/../../secret",
+        str(own / "out.png"),
+        str(tmp_path / "hub" / "datasets--me--other" / "0.png"),
+        str(own),
+        "",
+        None,
+        "\0",
+        "x" * 5000,
+    ):
+        with pytest.raises(SettingsError, match="row 1 holds no content, and names no file of the"):
+            read(None, path)

@@ -141,8 +141,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_trains(tmp_path):
         "broken.jpg",
         "notes.txt",
         "stray.png",
-        "same.bmp: holds what",
-        "00.png: holds what",
+        "2 files hold what another one holds; left out: colour1/00.png and colour1/same.bmp",
         "few: 1",
     ):
         assert words in told, words

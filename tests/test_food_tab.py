@@ -2,6 +2,7 @@
 answers."""
 
 import json
+from dataclasses import replace
 
 import gradio as gr
 import numpy as np
@@ -129,6 +130,24 @@ def test_a_model_that_does_not_know_says_so(slot, runs):
         model.classifier[1].bias[2] = 9.0
     sure = food.classify(slot, photo(), published(runs, model).id)
     assert food._verdict(sure) == ""
+
+
+def test_of_two_dishes_whose_names_read_alike_none_is_lost(slot, runs, tmp_path):
+    model = network("resnet", ["hot_dog", "hot dog"])
+    torch.nn.init.zeros_(model.classifier[1].weight)  # both alike
+    torch.nn.init.zeros_(model.classifier[1].bias)
+    run = published(runs, model)
+    answer = food.classify(slot, photo(), run.id)
+    assert answer.confidences == {"hot_dog": 0.5, "hot dog": 0.5}
+    photo().save(tmp_path / "a.png")
+    confidences, told = food.ask_on_page(slot)(str(tmp_path / "a.png"), run.id)
+    assert confidences == answer.confidences and "Where it looked" in told
+
+
+def test_a_model_of_one_dish_alone_does_not_break_the_page(slot, runs):
+    answer = food.classify(slot, photo())
+    alone = replace(answer, confidences={"ramen": 0.1})
+    assert "Perhaps <b>ramen</b> (10%)." in food._verdict(alone)
 
 
 def test_a_label_that_is_not_sure_still_shows_its_bars(slot):

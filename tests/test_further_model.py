@@ -136,7 +136,7 @@ def test_the_command_trains_it_and_goes_on(command, terminal_runs):
     card = (run.checkpoint / "README.md").read_text("utf-8")
     assert "| R² on | before | after |" in card and "| Command | `python -m training rents" in card
     assert "| Flats | train 849, held out 77, test 274 |" in card
-    assert "Chance is 0.000; the intervals are 95% (bootstrap)." in card
+    assert "Chance: 0.000; the intervals are 95% (bootstrap)." in card
 
     told = command("rents", "--continue", run.id)
     second = Run.all(terminal_runs)[-1]
@@ -289,7 +289,7 @@ def test_its_report_is_drawn_with_its_metric_and_its_sections(site, first, bette
     gain = better.metrics["after"]["r2"] - better.metrics["before"]["r2"]
     assert "R² on" in shown and f"R² rose by {gain:.3f}." in shown
     assert f"<b>{better.metrics['after']['r2']:.3f}</b>" in shown
-    assert "Chance is 0.00." in shown and "The mean error is" in shown
+    assert "Chance: 0.00." in shown and "The mean error is" in shown
     assert "<h4>Error by size</h4>" in shown and "<td>60 to 99 m²</td>" in shown
     assert "<h4>Largest errors</h4>" in shown and "€</b> predicted" in shown
     assert first.id in shown and "In use" in shown and "Was in use" in shown, "the history"

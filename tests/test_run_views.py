@@ -8,6 +8,7 @@ from PIL import Image
 
 from demos import run_views
 from training.judge.records import (
+    Base,
     Comparison,
     Gallery,
     Item,
@@ -83,10 +84,20 @@ def test_before_and_after_are_told_with_intervals_and_in_sentences(run):
 
 def test_chance_is_written_as_the_score_is(run):
     shown = draw(run, chance=0.0)
-    assert "Chance is 0.00." in shown and shown.count("%") == 1
+    assert "Chance: 0.00." in shown and shown.count("%") == 1
     right = Metric("right", "Right")
     write_report(run, Report(right, after=Score(right, 0.5, (0.4, 0.6), 9), chance=0.125))
-    assert "Chance is 12%." in run_views.report(run)
+    assert "Chance: 12%." in run_views.report(run)
+
+
+def test_a_figure_stands_beside_the_score_and_the_base_is_told_with_its_rule(run):
+    most = Metric("most", "Most <right>")
+    after = Score(FIT, 0.7, (0.6, 0.8), 50, {"most": 0.5})
+    base = Base(0.25, 'always "<a>"')
+    write_report(run, Report(FIT, "rents", "50", fit(0.2), after, base=base, beside=[most]))
+    shown = run_views.report(run)
+    assert "<td>Most &lt;right&gt;</td><td>–</td><td>50.0%</td>" in shown
+    assert "Base to beat: 0.250 (always &quot;&lt;a&gt;&quot;)." in shown
 
 
 @pytest.mark.parametrize(
@@ -151,7 +162,7 @@ def test_reports_of_earlier_versions_are_drawn(old_runs, name):
     assert "Measured on" in shown and "data:" in shown
     words = {
         "digits": ["Recall per class", "Confusion matrix", "Calibration error 30.2%."],
-        "food": ["hot dog", "Top-5 accuracy", "Most confident mistakes", "Chance is 12%."],
+        "food": ["hot dog", "Top-5 accuracy", "Most confident mistakes", "Chance: 12%."],
         "audio_intent": ["<audio", "Recall per class, weakest first", "high value payment"],
         "captioning": ["CIDEr-D on", "BLEU-4", "Best captions", "<summary>References</summary>"],
     }

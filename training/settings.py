@@ -152,8 +152,8 @@ def limit() -> int:
 def holdout(default: float = 0.08) -> float:
     return setting(
         default,
-        "Share of the training examples held out for validation, which chooses the best epoch. "
-        "0 = none: the last epoch is kept.",
+        "Share of the training examples held out for validation, which chooses the best epoch; a "
+        "folder of your own with a val split has its own. 0 = none: the last epoch is kept.",
         low=0,
         high=0.5,
         rare=True,
@@ -321,6 +321,16 @@ def label_smoothing(default: float = 0.0) -> float:
         "Share of the target probability that is spread evenly over all outputs.",
         low=0,
         high=0.5,
+        rare=True,
+    )
+
+
+def class_weights() -> str:
+    return setting(
+        "none",
+        "balanced: each example counts the more in the loss, the rarer its class is, so that all "
+        "classes count alike, and the best epoch is chosen by balanced accuracy.",
+        choices=("none", "balanced"),
         rare=True,
     )
 

@@ -2,11 +2,43 @@
 and in model cards.
 """
 
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 
 def in_words(label: str) -> str:
     """A data set's own name as a person writes it: `hot_dog` is "hot dog". For the eye alone: two
     labels may read alike, so nothing is keyed by this."""
-    return " ".join(label.replace("_", " ").split())
+    return " ".join(label.replace("_", " ").split()) or label
+
+
+def fold(label: str) -> str:
+    """What is equal of two names that a person takes for one: their case, and spaces and
+    underscores apart, and in whichever way their accents are stored."""
+    return in_words(unicodedata.normalize("NFC", label)).casefold()
+
+
+def name_classes(labels: Sequence[str], words: Mapping[str, str] | None = None) -> list[str]:
+    """What a person reads for each of a classifier's labels, no two alike: answers may be keyed by
+    it. `words`: how those of one data set are written, which counts where the labels are that data
+    set's, so where they hold all of them: a class of another one may have the same name."""
+    known = words if words and set(words) <= set(labels) else {}
+    return tell_apart(labels, [known.get(label) or in_words(label) for label in labels])
+
+
+def tell_apart(labels: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The words, but of labels whose words are alike the labels themselves, with their place among
+    all where these look alike too."""
+    times = Counter(words)
+    shown = [label if times[word] > 1 else word for label, word in zip(labels, words, strict=True)]
+    # Spaces at an end, or two in a row, are not seen.
+    seen = [" ".join(text.split()) for text in shown]
+    times = Counter(seen)
+    return [
+        f"{text} (class {place})" if times[text] > 1 else shown[place - 1]
+        for place, text in enumerate(seen, 1)
+    ]
 
 
 def duration(seconds: float) -> str:

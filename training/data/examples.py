@@ -5,16 +5,18 @@ Which part it belongs to depends on its content alone (training/data/splits.py).
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 
 from training.data import hub
-from training.data.folders import keep_usable, list_class_folders
+from training.data.folders import keep_usable, list_class_folders, name_file
+from training.data.problems import Problem, count_problems
 from training.data.splits import bucket, split
 from training.device import cores
 from training.recipe import SettingsError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:  # a data set of the Hub brings it
 
 LEAST = 5  # examples of a class in a person's own folder
 TESTS = ("test", "validation", "valid", "val")
+
+PLURAL = {"holds": "hold", "shows": "show"}  # what examples do with their content
 
 Thing = TypeVar("Thing")  # a picture, a sound, a row of numbers ...
 
@@ -68,6 +72,8 @@ class Data(Generic[Thing]):
     about: str  # what the test examples are
     revision: str
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # how it was understood, in sentences
+    validation: Examples[Thing] | None = None  # where a person parted it off
     synthetic: bool = False  # drawn or spoken by code: a score on it says little of real ones
 
 
@@ -99,6 +105,37 @@ def hold_out(
     return examples[~chosen], examples[chosen]
 
 
+def keep_splits(
+    data: Data[Thing], parts: Sequence[str], kind_name: str, problems: list[Problem]
+) -> Data[Thing]:
+    """Data whose `train` holds all of a person's examples, parted as they are: `parts` tells the
+    split of each, or is empty for all of them; then a fifth of each class is the test part."""
+    part = np.array(parts, dtype=str)
+    told = count_problems(problems)
+    every = data.train
+    notes = [*data.notes]
+    if not (part == "test").any() and (part == "validation").any():
+        part[part == "validation"] = "test"
+        notes.append(
+            "There is no test folder, so the score is measured on the validation one, and the best "
+            "epoch is chosen on a part of train."
+        )
+    if not (part == "test").any():
+        made = split_off_test(every, data.classes, kind_name, data.name, data.revision, told)
+        return replace(made, notes=notes)
+    test = every[part == "test"]
+    held = every[part == "validation"]
+    return replace(
+        data,
+        train=every[part == "train"],
+        test=test,
+        validation=held if len(held) else None,
+        about=f"the {len(test):,} test {kind_name} of {data.name}",
+        problems=told,
+        notes=notes,
+    )
+
+
 def split_off_test(
     examples: Examples[Thing],
     classes: list[str],
@@ -112,7 +149,7 @@ def split_off_test(
     test = split(examples.keys, examples.strata, 0, 0.2, at_least_one=True)
     about = f"{test.sum():,} held-out {kind_name} of {name}"
     parts = (examples[~test], examples[test])
-    return Data(*parts, classes, name, about, revision, problems, synthetic)
+    return Data(*parts, classes, name, about, revision, problems, synthetic=synthetic)
 
 
 # -- the Hub ---------------------------------------------------------------------------------------
@@ -159,7 +196,7 @@ def _read_split(
         )
     table = read_table(rows)
     labels = table.column(label).to_numpy().astype(np.int64)
-    content, keys = read_column(table, column)
+    content, keys = read_column(table, column, dataset)
     texts = None
     if kind.text in table.column_names:
         texts = [text or "" for text in table.column(kind.text).to_pylist()]
@@ -174,14 +211,19 @@ def read_table(rows: "datasets.Dataset") -> "pyarrow.Table":
     return cast("pyarrow.Table", rows.with_format("arrow")[:])
 
 
-def read_column(table: "pyarrow.Table", column: str) -> tuple[Callable[[int], bytes], np.ndarray]:
-    """What an arrow table's column of pictures or sounds holds in a row, and each row's key."""
+def read_column(
+    table: "pyarrow.Table", column: str, dataset: str
+) -> tuple[Callable[[int], bytes], np.ndarray]:
+    """What an arrow table's column of pictures or sounds holds in a row, and each row's key. Raises
+    SettingsError where a row holds nothing that is the data set's own."""
     held = table.column(column).combine_chunks()
     encoded = held.field("bytes")
     paths = held.field("path")
+    folder = hub.find_own_folder(dataset).resolve()
 
-    def content(i: int) -> bytes:  # some data sets keep files beside their tables
-        return encoded[i].as_py() or Path(paths[i].as_py()).read_bytes()
+    def content(i: int) -> bytes:
+        found = encoded[i].as_py()
+        return found if found is not None else _read_own(folder, paths[i].as_py(), i, dataset)
 
     keys = [
         bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i))
@@ -190,34 +232,54 @@ def read_column(table: "pyarrow.Table", column: str) -> tuple[Callable[[int], by
     return content, np.array(keys)
 
 
+def _read_own(folder: Path, name: str | None, row: int, dataset: str) -> bytes:
+    """A file that a data set keeps beside its tables, in this folder. A table is written by a
+    stranger: what it names elsewhere on this machine is not opened. Raises SettingsError."""
+    try:
+        path = (folder / (name or "")).resolve()  # as it is without links and ..
+        if name and path.is_relative_to(folder) and path.is_file():
+            return path.read_bytes()
+    except (OSError, ValueError):  # no name of a file at all
+        pass
+    raise SettingsError(
+        f"{dataset} cannot be used: row {row + 1:,} holds no content, and names no file of the "
+        "data set itself."
+    )
+
+
 # -- a folder of one's own -------------------------------------------------------------------------
 def load_from_folder(folder: Path, kind: Kind[Thing], verb: str = "holds") -> Data[Thing]:
     """One subfolder a class; what cannot be read or is there twice is told. `verb`: what an example
     does with its content. Raises SettingsError."""
     found = list_class_folders(folder, kind.endings, LEAST)
-    good, keys, problems = find_distinct(folder, found.files, kind, verb)
-    found.problems += problems
+    good, keys, unread = find_distinct(folder, found.files, kind, verb)
+    found.problems += unread
     labels = np.array(found.labels, dtype=np.int64)[good]
-    classes, chosen, labels = keep_usable(folder, found, labels, LEAST)
+    parts = np.array(found.parts, dtype=str)[good]
+    learned = (parts == "train") | (parts == "")
+    classes, chosen, labels = keep_usable(folder, found, labels, learned, LEAST)
     examples = Examples(
         lambda i: kind.decode(found.files[i], found.files[i].name),
         np.array(good)[chosen],
         labels,
         keys[chosen],
     )
-    return split_off_test(
+    parts = parts[chosen].tolist()
+    data = Data(
         examples,
+        examples[np.zeros(0, int)],
         classes,
-        kind.name,
         f"the folder {folder.name}",
-        compute_revision(examples.keys),
-        found.problems,
+        "",
+        compute_revision(examples.keys, parts),
+        notes=found.notes,
     )
+    return keep_splits(data, parts, kind.name, found.problems)
 
 
 def find_distinct(
     folder: Path, files: list[Path], kind: Kind[Thing], verb: str
-) -> tuple[list[int], np.ndarray, list[str]]:
+) -> tuple[list[int], np.ndarray, list[Problem]]:
     """Which of a person's files can be read and show what no earlier one does, their keys, and what
     is wrong with the others. `verb`: what an example does with its content."""
 
@@ -231,14 +293,21 @@ def find_distinct(
         contents = list(pool.map(read_content, files))
     good: list[int] = []
     keys: list[float] = []
-    problems: list[str] = []
-    seen: dict[bytes, Path] = {}
+    problems: list[Problem] = []
+    seen: dict[bytes, str] = {}
     for i, (path, what) in enumerate(zip(files, contents, strict=True)):
-        name = path.relative_to(folder)
+        name = name_file(path, folder)
         if isinstance(what, str):
-            problems.append(f"{name}: {what}")
+            reason = re.sub(r"[\d.,]+", "", what.replace(path.name, ""))
+            problems.append(Problem(name, what, "files could not be read; left out", reason))
         elif what in seen:
-            problems.append(f"{name}: {verb} what {seen[what]} {verb}; left out")
+            problems.append(
+                Problem(
+                    name,
+                    f"{verb} what {seen[what]} {verb}; left out",
+                    f"files {PLURAL[verb]} what another one {verb}; left out",
+                )
+            )
         else:
             seen[what] = name
             good.append(i)
@@ -246,6 +315,8 @@ def find_distinct(
     return good, np.array(keys), problems
 
 
-def compute_revision(keys: np.ndarray) -> str:
-    """The content is the revision: a folder has no other, and changes without a word."""
-    return f"content {hashlib.blake2b(keys.tobytes(), digest_size=6).hexdigest()}"
+def compute_revision(keys: np.ndarray, parts: Sequence[str]) -> str:
+    """The content is the revision: a folder has no other, and changes without a word. `parts`: the
+    split that each is in, or empty."""
+    content = keys.tobytes() + "".join(parts).encode()
+    return f"content {hashlib.blake2b(content, digest_size=6).hexdigest()}"

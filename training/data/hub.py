@@ -86,6 +86,14 @@ def load_dataset(
     return rows, revision or "cached"
 
 
+def find_own_folder(name: str) -> Path:
+    """Where this machine keeps the files of a data set of the Hub, whichever revision."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="dataset")
+
+
 def download_model(name: str) -> tuple[Path, str]:
     """The folder of a model (no pickles, no code) and its revision ("cached" when the Hub does not
     answer). Raises SettingsError."""

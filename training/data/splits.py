@@ -6,8 +6,46 @@ trained on.
 """
 
 import hashlib
+import re
 
 import numpy as np
+
+# What people call the folders of splits that they made, and what each is to us.
+NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+EXTRA = ("eval", "evaluation")  # beside a test split they are for validation
+
+
+def find_split_word(text: str) -> str:
+    """The first word of it that means a split, as in `captions_train2017`; empty without one."""
+    return next((word for word in re.split(r"[^a-z]+", text.casefold()) if word in NAMES), "")
+
+
+def name_splits(names: list[str]) -> list[str]:
+    """Of each of these names, which stand side by side, the split that it means, in any case:
+    train, validation or test. Empty where it means none, and everywhere where they are not splits:
+    train and another one are needed, since a class may well be called train."""
+    folded = [name.strip().casefold() for name in names]
+    found = [NAMES.get(name, "") for name in folded]
+    if any(
+        split == "test" and name not in EXTRA for split, name in zip(found, folded, strict=True)
+    ):
+        found = [
+            "validation" if name in EXTRA else split
+            for split, name in zip(found, folded, strict=True)
+        ]
+    several = "train" in found and len({*found} - {""}) > 1
+    return found if several else [""] * len(names)
 
 
 def bucket(content: bytes) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from training import device
 from training.judge.records import Provenance, Report, Score
 from training.recipe import IsDataclass, Recipe
-from training.wording import duration
+from training.wording import duration, sentence
 
 
 def command(recipe: Recipe, config: IsDataclass) -> str:
@@ -83,12 +83,15 @@ def _result(report: Report) -> list[str]:
     """The scores as a table, and what they were measured on."""
     if report.after is None:
         return [f"Stopped at step {report.step:,} of {report.total:,}, before it was scored."]
-    rows = [(report.data, report.before, report.after)]
+    scores = (report.before, report.after)
+    rows = [(report.data, *map(_score, scores))]
+    for metric in report.beside:
+        shown = [(score and score.beside(metric, 2)) or "none" for score in scores]
+        rows.append((metric.title, *shown))
     if other := report.other:
-        rows.append((other.data, other.before, other.after))
-    intervals = "The intervals"
-    if report.chance is not None:
-        intervals = f"Chance is {report.metric.text(report.chance)}; the intervals"
+        rows.append((other.data, _score(other.before), _score(other.after)))
+    base = report.name_base(": ")
+    intervals = f"{sentence(base)}; the intervals" if base else "The intervals"
     measured = (
         f"Measured on {report.held_out}, read once, when training had ended. {intervals} "
         f"are 95% ({report.metric.interval})."
@@ -96,7 +99,7 @@ def _result(report: Report) -> list[str]:
     return [
         f"| {report.metric.title} on | before | after |",
         "| --- | --- | --- |",
-        *(f"| {data} | {_score(before)} | {_score(after)} |" for data, before, after in rows),
+        *(f"| {name} | {before} | {after} |" for name, before, after in rows),
         "",
         " ".join([measured, *report.notes]),
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from training.judge import classification
 from training.judge.classification import Mistake
 from training.judge.exam import Exam, Findings
-from training.judge.records import ACCURACY, Score
+from training.judge.records import ACCURACY, BALANCED, Score
 from training.runs import checkpoint
 from training.runs.records import JsonValue
 from training.runs.run import Run
@@ -26,10 +26,12 @@ def make_exam(
     predict: Callable[[Path, Run | None], np.ndarray],
     show: Show,
     problems: list[str],
+    notes: list[str],
     top5: bool = False,
 ) -> Exam[np.ndarray]:
     """`labels`: (N,) int64, of the test examples; `predict`: a checkpoint's probabilities of them,
-    (N, classes); `top5`: whether to report how often the label is among the first five."""
+    (N, classes); `notes`: how the data was understood; `top5`: whether to report how often the
+    label is among the first five."""
 
     def score(probabilities: np.ndarray) -> Score:
         return classification.score_answers(probabilities, labels, classes, top5)
@@ -56,6 +58,8 @@ def make_exam(
             classification.make_sections(before, after, confused, mistakes),
             classification.make_notes(before, after),
             chance=1 / len(classes),
+            base=classification.find_base(labels, classes),
+            beside=[BALANCED],
             facts=cast(
                 dict[str, JsonValue],
                 {"classes": classes, "confused": confused, "mistakes": mistakes},
@@ -63,7 +67,16 @@ def make_exam(
         )
 
     return Exam(
-        data, held_out, ACCURACY, predict, score, find_refusal, is_comparable, find, problems
+        data,
+        held_out,
+        ACCURACY,
+        predict,
+        score,
+        find_refusal,
+        is_comparable,
+        find,
+        problems,
+        notes,
     )
 
 

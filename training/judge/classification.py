@@ -11,9 +11,9 @@ from typing import NotRequired, TypedDict, cast
 import numpy as np
 
 from training.judge import calibration
-from training.judge.records import ACCURACY, Gallery, Item, Matrix, Score, Section, Table
+from training.judge.records import ACCURACY, Base, Gallery, Item, Matrix, Score, Section, Table
 from training.runs.records import JsonValue
-from training.wording import in_words
+from training.wording import in_words, name_classes
 
 CONFUSION = "confusion.png"  # its file in a report
 MANY = 12  # classes, beyond which the weakest come first and the rest is folded away
@@ -24,6 +24,7 @@ CROWD = 20  # classes that a confusion picture shows at most
 class Figures(TypedDict):
     """What a classifier's score says beside its accuracy (`Score.more`)."""
 
+    balanced_accuracy: NotRequired[float]
     macro_f1: float
     per_class: Mapping[str, float | None]  # recall; None where there is no example of a class
     confusion: list[list[int]]  # true classes in rows, predicted ones in columns
@@ -60,6 +61,8 @@ def score_answers(
     confusion = np.bincount(labels * k + probabilities.argmax(1), minlength=k * k).reshape(k, k)
     right = confusion.diagonal()
     truth = confusion.sum(1)
+    held = truth > 0
+    more["balanced_accuracy"] = round(float((right[held] / truth[held]).mean()), 5)
     more["per_class"] = {
         name: round(float(right[i] / truth[i]), 4) if truth[i] else None
         for i, name in enumerate(classes)
@@ -77,12 +80,25 @@ def read_figures(score: Score) -> Figures:
     return cast(Figures, score.more)
 
 
-def score_held_out(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Accuracy and mean loss: what an epoch is judged by."""
-    right = probabilities[np.arange(len(labels)), labels]
-    accuracy = (probabilities.argmax(1) == labels).mean()
-    loss = -np.log(np.maximum(right, 1e-9)).mean()
-    return float(accuracy), float(loss)
+def find_base(labels: np.ndarray, classes: list[str]) -> Base:
+    """What always naming the commonest class would score: accuracy below that is worth nothing,
+    however many of a rare class's examples are missed."""
+    counts = np.bincount(labels, minlength=len(classes))
+    name = name_classes(classes)[int(counts.argmax())]
+    return Base(round(float(counts.max() / max(1, len(labels))), 5), f'always "{name}"')
+
+
+def score_held_out(
+    probabilities: np.ndarray, labels: np.ndarray, balanced: bool = False
+) -> tuple[float, float]:
+    """Accuracy and mean loss: what an epoch is judged by. `balanced`: every class counts alike."""
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    right = probabilities.argmax(1) == labels
+    loss = -np.log(np.maximum(of_truth, 1e-9))
+    if balanced:
+        shares = 1 / np.bincount(labels)[labels]
+        return float(np.average(right, weights=shares)), float(np.average(loss, weights=shares))
+    return float(right.mean()), float(loss.mean())
 
 
 def find_worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
@@ -136,8 +152,8 @@ def draw_confusion(path: Path, confusion: list[list[int]], classes: list[str], t
     axes = figure.subplots()
     # The right answers would drown the mistakes: colour shows the square root of the share.
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
-    words = [in_words(name) for name in classes]
-    names = [name if len(name) < 16 else name[:15] + "…" for name in words]
+    words = [name if len(name) < 16 else name[:15] + "…" for name in name_classes(classes)]
+    names = [name.replace("$", r"\$") for name in words]  # else it begins a formula
     axes.set_xticks(range(len(classes)), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(classes)), names)
     axes.set_xlabel("Predicted")
@@ -188,10 +204,11 @@ def make_sections(
     """What a report shows below its scores. Both scores hold `per_class` figures; the picture of
     the confusion matrix is there already, and so are the files of the mistakes."""
     recall = read_figures(after)["per_class"]
+    names = dict(zip(recall, name_classes([*recall]), strict=True))
     return [
         make_recall_table(read_figures(before).get("per_class") if before else None, recall),
-        make_matrix(confused, len(recall)),
-        make_gallery(mistakes),
+        make_matrix(confused, names),
+        make_gallery(mistakes, names),
     ]
 
 
@@ -201,6 +218,7 @@ def make_recall_table(
     """Recall by class; None where the test examples hold none of it. Of many classes the weakest
     come first."""
     known = before or {}
+    words = dict(zip(after, name_classes([*after]), strict=True))
     names = list(after)
     title = "Recall per class"
     if crowded := len(names) > MANY:
@@ -209,32 +227,38 @@ def make_recall_table(
     return Table(
         title,
         ["Class", "Before", "After"],
-        [[in_words(name), known.get(name), after[name]] for name in names],
+        [[words[name], known.get(name), after[name]] for name in names],
         shares=[1, 2],
         folded_after=MANY if crowded else 0,
     )
 
 
-def make_matrix(confused: list[Confused], classes: int) -> Matrix:
+def make_matrix(confused: list[Confused], names: Mapping[str, str]) -> Matrix:
     """`confused`: the pairs that are confused most, the worst first. They are named where the
-    picture, of so many classes, cannot show each."""
+    picture, of so many classes, cannot show each. `names`: what a person reads, by class."""
     return Matrix(
         "Confusion matrix",
         CONFUSION,
         "Confusion matrix: true classes in rows, predicted classes in columns",
         [
-            f"{pair['count']:,} of {pair['of']:,} **{in_words(pair['truth'])}** were predicted as "
-            f"**{in_words(pair['said'])}**"
-            for pair in confused[: PAIRS if classes > MANY else 0]
+            f"{pair['count']:,} of {pair['of']:,} **{_name(pair['truth'], names)}** were predicted "
+            f"as **{_name(pair['said'], names)}**"
+            for pair in confused[: PAIRS if len(names) > MANY else 0]
         ],
     )
 
 
-def make_gallery(mistakes: list[Mistake]) -> Gallery:
+def _name(label: str, names: Mapping[str, str]) -> str:
+    """An old report may tell of a class that it has no figures of."""
+    return names.get(label) or in_words(label)
+
+
+def make_gallery(mistakes: list[Mistake], names: Mapping[str, str]) -> Gallery:
+    """`names`: what a person reads, by class."""
     items = []
     for mistake in mistakes:
-        truth = in_words(mistake["truth"])
-        said = in_words(mistake["said"])
+        truth = _name(mistake["truth"], names)
+        said = _name(mistake["said"], names)
         text = f"Predicted **{said}** ({mistake['confidence']:.0%} confident), actual **{truth}**"
         items.append(Item(mistake["picture"], truth, text))
     return Gallery("Most confident mistakes", items, "No mistakes on the test examples.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from training.judge.records import Gate, Report, Score, Section
+from training.judge.records import Base, Gate, Report, Score, Section
 from training.recipe import Metric, SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import Checkpoint
@@ -27,6 +27,8 @@ class Findings:
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # sentences beside the scores
     chance: float | None = None  # the score of guessing
+    base: Base | None = None
+    beside: list[Metric] = field(default_factory=list)  # of the scores' further figures
     facts: dict[str, JsonValue] = field(default_factory=dict)  # further keys of metrics.json
 
 
@@ -47,6 +49,7 @@ class Exam(Generic[Answers]):
     # into the folder.
     find: Callable[[Answers, Score | None, Score, Path], Findings]
     problems: list[str] = field(default_factory=list)  # of the data
+    notes: list[str] = field(default_factory=list)  # how the data was understood, in sentences
 
 
 def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
@@ -75,7 +78,9 @@ def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
         sections=found.sections,
         problems=exam.problems,
         facts=found.facts,
-        notes=found.notes,
+        notes=[*exam.notes, *found.notes],
+        base=found.base,
+        beside=found.beside,
     )
 
 
@@ -96,7 +101,9 @@ def examine(exam: Exam[Answers], path: Path, folder: Path) -> Report:
         sections=found.sections,
         problems=exam.problems,
         facts=found.facts,
-        notes=found.notes,
+        notes=[*exam.notes, *found.notes],
+        base=found.base,
+        beside=found.beside,
     )
 
 

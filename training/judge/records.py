@@ -30,6 +30,7 @@ def _checked(record: Record) -> Record:
 
 # -- scores ----------------------------------------------------------------------------------------
 ACCURACY = Metric("accuracy", "Accuracy")
+BALANCED = Metric("balanced_accuracy", "Balanced accuracy")  # the mean of the classes' recalls
 CIDER = Metric("cider_d", "CIDEr-D", share=False, interval="bootstrap")
 OLD_METRICS = (ACCURACY, CIDER)  # of reports that do not say what they were judged by
 
@@ -46,6 +47,11 @@ class Score:
 
     def text(self, places: int = 1) -> str:
         return self.metric.text(self.value, places)
+
+    def beside(self, metric: Metric, places: int = 1) -> str | None:
+        """Another figure than its own, where it has it."""
+        found = self.more.get(metric.key)
+        return metric.text(found, places) if isinstance(found, int | float) else None
 
     def with_interval(self, places: int = 1) -> str:
         low, high = (self.metric.text(end, places) for end in self.interval)
@@ -80,6 +86,14 @@ class Comparison:
     data: str
     before: Score
     after: Score
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a score has to beat to be worth anything: that of a simple rule."""
+
+    value: float
+    rule: str  # 'always "ramen"'
 
 
 @dataclass(frozen=True)
@@ -198,6 +212,17 @@ class Report:
     stopped: bool = False
     held_out_score: float | None = None
     notes: list[str] = field(default_factory=list)
+    base: Base | None = None
+    beside: list[Metric] = field(default_factory=list)  # of the scores' further figures
+
+    def name_base(self, link: str = " ", places: int = 1) -> str:
+        """What the score has to beat, in words: the base, or else chance. Empty without both.
+        `link` stands before the figure."""
+        if base := self.base:
+            return f"base to beat{link}{self.metric.text(base.value, places)} ({base.rule})"
+        if self.chance is None:
+            return ""
+        return f"chance{link}{self.metric.text(self.chance, places)}"
 
     def to_json(self) -> dict[str, JsonValue]:
         """As metrics.json holds it: `/run_status` promises its keys to programs."""
@@ -212,7 +237,10 @@ class Report:
                 "metric": asdict(self.metric),
                 "sections": [section_to_json(section) for section in self.sections],
                 "notes": self.notes,
+                "beside": [asdict(metric) for metric in self.beside],
             }
+        if self.base is not None:
+            found["base"] = asdict(self.base)
         if self.chance is not None:
             found["chance"] = self.chance
         if self.active is not None:
@@ -257,7 +285,10 @@ class Report:
                 stopped=bool(found.get("stopped", False)),
                 held_out_score=_number(found.get("held_out_score")),
                 notes=[str(note) for note in found.get("notes", [])],
+                beside=[_checked(Metric(**each)) for each in found.get("beside", [])],
             )
+            if base := found.get("base"):
+                report.base = _checked(Base(**base))
             if gate := found.get("active"):
                 report.active = Gate(
                     str(gate["id"]), bool(gate["same_labels"]), _number(gate["score"])

@@ -12,6 +12,7 @@ from training.judge.records import (
     Section,
     Text,
 )
+from training.recipe import Metric
 from training.runs.records import JsonValue, RecordError, read_record, write_json
 from training.runs.run import Run
 
@@ -48,7 +49,9 @@ def file_of(run: Run, name: str) -> Path:
 
 def describe(report: Report) -> str:
     """The whole report as text: of a checkpoint that sat an exam by itself, with no before."""
-    lines = [f"{report.metric.title} on {report.data}: {_cell(report.after)}", _measure(report)]
+    lines = [f"{report.metric.title} on {report.data}: {_cell(report.after)}"]
+    lines += [f"{name}: {after}" for name, _, after in _further_rows(report)]
+    lines.append(_measure(report))
     lines += [f"note: {problem}" for problem in report.problems]
     for section in report.sections:
         if shown := _describe_section(section):
@@ -102,6 +105,7 @@ def table(report: Report) -> str:
         (f"{report.metric.title} on", "before", "after"),
         (report.data, _cell(report.before), _cell(report.after)),
     ]
+    rows += _further_rows(report)
     if other := report.other:
         rows.append((other.data, _cell(other.before), _cell(other.after)))
     lines = _align([list(row) for row in rows])
@@ -110,8 +114,21 @@ def table(report: Report) -> str:
 
 def _measure(report: Report) -> str:
     """On what was measured, and what belongs beside the scores."""
-    chance = "" if report.chance is None else f"chance {report.metric.text(report.chance)}; "
-    return "\n".join([f"{chance}95% intervals; {report.held_out}", *report.notes])
+    base = report.name_base()
+    parts = [*[base] * bool(base), "95% intervals", report.held_out]
+    return "\n".join(["; ".join(parts), *report.notes])
+
+
+def _further_rows(report: Report) -> list[tuple[str, str, str]]:
+    """The figures that stand beside the scores, before and after."""
+
+    def show(score: Score | None, metric: Metric) -> str:
+        return (score and score.beside(metric, 2)) or "-"
+
+    return [
+        (metric.title, show(report.before, metric), show(report.after, metric))
+        for metric in report.beside
+    ]
 
 
 def _cell(score: Score | None) -> str:

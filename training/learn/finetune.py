@@ -111,20 +111,24 @@ def wants_half(choice: str) -> bool:
 
 
 def open_data(load: Callable[[], Data[Thing]], run: Run) -> Data[Thing]:
-    """Loads, and tells what was left out. Raises SettingsError."""
+    """Loads, and tells how it was understood and what was left out. Raises SettingsError."""
     run.beat("loading the data")
     data = load()
-    for problem in data.problems[:20]:
-        run.say(f"note: {problem}")
+    for note in [*data.notes, *data.problems[:20]]:
+        run.say(f"note: {note}")
     return data
 
 
 def choose_examples(
-    examples: Examples[Thing], config: SplitConfig, buckets: np.ndarray | None = None
+    data: Data[Thing], config: SplitConfig, buckets: np.ndarray | None = None
 ) -> tuple[Examples[Thing], Examples[Thing]]:
-    """What is learned from, and what is held out of it to choose the best epoch. `buckets`, (N,):
-    a recipe's own hash of the content in place of the examples' keys."""
-    part, validation = hold_out(examples, config.holdout, buckets)
+    """What is learned from, and what is held out of it to choose the best epoch, unless a person
+    parted that off. `buckets`, (N,): a recipe's own hash of the content in place of the examples'
+    keys."""
+    if data.validation is not None and config.holdout:
+        part, validation = data.train, data.validation
+    else:
+        part, validation = hold_out(data.train, config.holdout, buckets)
     return part[stratify(part.strata, config.limit, config.seed)], validation
 
 

@@ -128,6 +128,7 @@ class Config:
     weight_decay: float = settings.weight_decay(0.01)
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.0)
+    class_weights: str = settings.class_weights()
     keep: float = settings.keep()
     lora_rank: int = settings.lora_rank()
     bf16: str = settings.bf16()

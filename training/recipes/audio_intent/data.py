@@ -16,6 +16,7 @@ import psutil
 
 from training.data import hub
 from training.data.examples import Data, Examples, Kind, load_from_folder, load_from_hub
+from training.data.problems import Problem
 from training.data.splits import bucket
 from training.device import cores
 from training.media.sounds import SoundError, from_bytes, load_sound
@@ -66,7 +67,7 @@ class Heard:
         self.seconds = seconds  # 0: all of it
         self.lengths = np.zeros(len(clips), np.int64)  # samples that are heard
         self.whole = np.zeros(len(clips), np.int64)  # samples that there are
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         self.packed: list[np.ndarray] | None = []
         room = psutil.virtual_memory().available / 3
         with ThreadPoolExecutor(cores()) as pool:
@@ -89,7 +90,9 @@ class Heard:
         try:
             return np.rint(self.clips.read_one(index) * 32767).astype(np.int16)
         except SoundError as error:
-            self.problems.append(f"clip {self.clips.places[index]}: {error}")
+            name = f"clip {self.clips.places[index]}"
+            many = "clips could not be read and are heard as silence"
+            self.problems.append(Problem(name, str(error), many, str(error)))
             return np.zeros(RATE // 10, np.int16)
 
     def __len__(self) -> int:

@@ -103,4 +103,5 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
         ask,
         show,
         data.problems,
+        data.notes,
     )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
+from training.data.problems import count_problems
 from training.device import cores, device
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
@@ -49,7 +50,7 @@ def train(config: Config, run: Run) -> Report:
         ),
         run,
     )
-    part, validation = finetune.choose_examples(data.train, config)
+    part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
     model, preprocessor = build_network(config, start, data.classes)
@@ -85,7 +86,7 @@ def train(config: Config, run: Run) -> Report:
         save,
         lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
     )
-    classification.warn_if_no_better_than_chance(report, run)
+    classification.warn_if_no_better_than_base(report, run)
     return report
 
 
@@ -130,7 +131,7 @@ def _hear(part: Clips, config: Config, run: Run) -> Heard:
 
 def _warn(heard: Heard, preprocessor: SoundPreprocessor, config: Config, run: Run) -> None:
     """What a person should know before it starts."""
-    notes = [*heard.problems[:10]]
+    notes = count_problems(heard.problems)[:10]
     if heard.seconds * RATE < np.median(heard.whole) / 2:
         notes.append(
             f"{heard.seconds:g} s is less than half the length of most clips, so much of what was "
@@ -236,6 +237,7 @@ def make_lesson(
     Speller."""
     held = Heard(validation, heard.seconds, run.beat)
     labels = torch.from_numpy(heard.clips.strata)
+    weights = classification.weigh_classes(config.class_weights, heard.clips.strata)
     where = device()
     pool = ThreadPoolExecutor(cores())  # numpy and soxr let go of the interpreter
     texts = audio_data.list_texts(heard.clips)
@@ -265,11 +267,8 @@ def make_lesson(
         else:
             logits = model(**inputs).logits.float()
             spelling = torch.zeros(1, device=where)
-        return config.spelling * spelling.sum() + F.cross_entropy(
-            logits,
-            truth[piece].to(where),
-            label_smoothing=config.label_smoothing,
-            reduction="sum",
+        return config.spelling * spelling.sum() + classification.sum_cross_entropy(
+            logits, truth[piece].to(where), config.label_smoothing, weights
         )
 
     def predict() -> np.ndarray:
@@ -283,5 +282,5 @@ def make_lesson(
         clip=1.0,
         prefetch=True,
         order=lambda epoch: order_by_length(heard.lengths, config.batch_size, config.seed, epoch),
-        **classification.judge_by(predict, validation.strata),
+        **classification.judge_by(predict, validation.strata, config.class_weights),
     )

@@ -31,8 +31,8 @@ class Config:
     source: str = setting(
         "sample",
         "sample: 480 drawn scenes that come with the app. hub: the data set below, downloaded "
-        "once. folder: your own pictures with captions.csv, captions.txt or metadata.jsonl "
-        "(command line only).",
+        "once. folder: your own pictures with a list of captions, such as captions.csv, or a text "
+        "beside each (command line only).",
         choices=("sample", "hub", "folder"),
         lasting=True,
     )

@@ -186,6 +186,7 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
         is_captioner,
         find,
         data.problems,
+        data.notes,
     )
 
 

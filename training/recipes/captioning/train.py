@@ -58,7 +58,7 @@ def train(config: Config, run: Run) -> Report:
     )
     if config.scenes:
         data = caption_data.add_scenes(data, config.scenes)
-    part, validation = finetune.choose_examples(data.train, config)
+    part, validation = finetune.choose_examples(data, config)
     start = find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
     texts = [text for each in list_captions(data.train) for text in each]

@@ -71,6 +71,7 @@ class Config:
         rare=True,
     )
     label_smoothing: float = settings.label_smoothing()
+    class_weights: str = settings.class_weights()
     augmentation: str = setting(
         "light",
         "Rotation, shift and scale; for garments also mirroring.",

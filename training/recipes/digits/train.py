@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from training.data.examples import Data
 from training.device import device, lay_out_for_pictures
@@ -40,7 +39,7 @@ def train(config: Config, run: Run) -> Report:
     )
     images = stack_images(data.train)
     buckets = hash_for_holdout(images)
-    part, validation = finetune.choose_examples(data.train, config, buckets)
+    part, validation = finetune.choose_examples(data, config, buckets)
     if len(part) < accelerator.num_processes:
         raise SettingsError(
             f"{len(part)} training pictures are left; at least {accelerator.num_processes} are "
@@ -51,7 +50,8 @@ def train(config: Config, run: Run) -> Report:
     finetune.describe_data(model.config, _name_data(config), data)
     finetune.record(run, start, data, "pictures", (part, validation))
     run.say(
-        f"{len(part):,} training pictures, {len(validation):,} for validation; test: {data.about}"
+        f"{len(part):,} training pictures ({classification.name_few(data.classes)}), "
+        f"{len(validation):,} for validation; test: {data.about}"
     )
 
     learning = [weight for weight in model.parameters() if weight.requires_grad]
@@ -150,6 +150,7 @@ def make_lesson(
     held = stack_images(validation)
     images = torch.from_numpy(shown).to(where)[:, None]
     labels = torch.from_numpy(part.strata).to(where)
+    weights = classification.weigh_classes(config.class_weights, part.strata)
     table = functools.lru_cache(maxsize=1)(lambda epoch: draws(len(part), config.seed, epoch))
 
     def fetch(indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
@@ -158,11 +159,8 @@ def make_lesson(
     def compute_loss(model: nn.Module, batch: tuple[Tensor, Tensor], piece: slice) -> Tensor:
         at, rows = (column[piece] for column in batch)
         x = augment(images[at].float() / 255, rows, bare.config.framing, config.augmentation)
-        return F.cross_entropy(
-            model(x).logits.float(),
-            labels[at],
-            label_smoothing=config.label_smoothing,
-            reduction="sum",
+        return classification.sum_cross_entropy(
+            model(x).logits.float(), labels[at], config.label_smoothing, weights
         )
 
     def set_mode(model: nn.Module) -> None:
@@ -177,5 +175,7 @@ def make_lesson(
         fetch,
         compute_loss,
         set_mode=set_mode,
-        **classification.judge_by(lambda: score.predict(bare, held, run), validation.strata),
+        **classification.judge_by(
+            lambda: score.predict(bare, held, run), validation.strata, config.class_weights
+        ),
     )

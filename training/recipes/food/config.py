@@ -99,6 +99,7 @@ class Config:
     weight_decay: float = settings.weight_decay(0.02)
     layer_decay: float = settings.layer_decay()
     label_smoothing: float = settings.label_smoothing(0.1)
+    class_weights: str = settings.class_weights()
     keep: float = settings.keep()
     teacher: str = setting(
         "",

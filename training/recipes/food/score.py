@@ -125,5 +125,6 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
         ask,
         show,
         data.problems,
+        data.notes,
         top5=True,
     )

@@ -9,7 +9,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
@@ -40,7 +39,7 @@ def train(config: Config, run: Run) -> Report:
     data = finetune.open_data(
         lambda: food_data.load_once(config.dataset, config.source, config.folder), run
     )
-    part, validation = finetune.choose_examples(data.train, config)
+    part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
     model, preprocessor = build_network(config, start, data.classes)
@@ -75,7 +74,7 @@ def train(config: Config, run: Run) -> Report:
         save,
         lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
     )
-    classification.warn_if_no_better_than_chance(report, run)
+    classification.warn_if_no_better_than_base(report, run)
     return report
 
 
@@ -169,6 +168,7 @@ def make_lesson(
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
     config_of_network = cast(PretrainedConfig, model.config)  # also of what LoRA put around it
     classes = config_of_network.num_labels or 0
+    weights = classification.weigh_classes(config.class_weights, part.strata, classes)
     where = device()
 
     def fetch(indices: Tensor, epoch: int) -> tuple[tuple[Tensor, ...], int, int]:
@@ -197,9 +197,7 @@ def make_lesson(
             shares = torch.lerp(shares, teachers.predict(x, draw), config.teacher_share)
         x = preprocessor.normalise(x).contiguous(memory_format=torch.channels_last)
         logits = model(pixel_values=x).logits.float()
-        return F.cross_entropy(
-            logits, shares, label_smoothing=config.label_smoothing, reduction="sum"
-        )
+        return classification.sum_cross_entropy(logits, shares, config.label_smoothing, weights)
 
     def set_mode(model: nn.Module) -> None:
         model.train()
@@ -217,6 +215,8 @@ def make_lesson(
         clip=1.0,
         prefetch=store.packed is None or where != "cpu",
         **classification.judge_by(
-            lambda: score.predict(model, held, preprocessor, run), validation.strata
+            lambda: score.predict(model, held, preprocessor, run),
+            validation.strata,
+            config.class_weights,
         ),
     )

@@ -27,7 +27,7 @@ def train(config: Config, run: Run) -> Report:
     CheckpointError, Stopped."""
     accelerator = finetune.start_accelerator(half=False)
     data = finetune.open_data(draw_flats, run)
-    part, validation = finetune.choose_examples(data.train, config)
+    part, validation = finetune.choose_examples(data, config)
     start = find_start(config, run)
     model = build_network(config, start, stack(part))
     finetune.record(run, start, data, "flats", (part, validation))
