@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demos import refusals, sessions
 from demos.serving.origins import Addresses, OwnPagesOnly, is_loopback, refuse
 from demos.serving.sign_in import SignIn
-from demos.serving.uploads import BodyLimit, Uploads
+from demos.serving.uploads import BodyLimit, Uploads, uploads_in
 
 HOUR = 3600
 DAY = 24 * HOUR  # after which an upload goes; it is looked for every hour
@@ -46,7 +46,7 @@ def guarded(found: Addresses) -> dict[str, Any]:
         blocks = app.get_blocks()
         app.state_holder.__class__ = sessions.Visits
         sessions.hold_drawings(blocks)
-        uploads = Uploads(Path(app.uploaded_file_dir))
+        uploads = uploads_in(Path(app.uploaded_file_dir))
         # Gradio puts its own middleware outside of any that it is given; that one would answer
         # other pages. This runs before the first request, when its stack has just been built.
         assert app.middleware_stack is not None

@@ -12,8 +12,9 @@ from typing import Any
 
 import gradio as gr
 from gradio import routes
-from gradio.blocks import BlocksConfig
+from gradio.blocks import Block, BlocksConfig
 from gradio.queueing import Queue
+from gradio.renderable import Renderable
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import LRUCache
 
@@ -34,11 +35,17 @@ class PageConfig(BlocksConfig):
 
 
 class VisitConfig(BlocksConfig):
-    def config_for_block(self, _id: int, rendered_ids: Any, block: Any, renderable: Any = None):
+    @staticmethod
+    def config_for_block(
+        _id: int,
+        rendered_ids: list[int],
+        block: Block,
+        renderable: Renderable | None = None,
+    ) -> dict:
         """Only of what is drawn anew for this visitor (gr.render), who is sent it."""
         if renderable is None:
             return {}
-        return super().config_for_block(_id, rendered_ids, block, renderable)
+        return BlocksConfig.config_for_block(_id, rendered_ids, block, renderable)
 
 
 class Visits(StateHolder):

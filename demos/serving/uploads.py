@@ -8,13 +8,16 @@ too long, or for which there is no room, is refused before it is read.
 What this does not know: how large an answer is, which Gradio writes there too.
 """
 
+import asyncio
 import atexit
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +35,8 @@ UPLOAD_PATH = "/gradio_api/upload"
 MB = 1024**2
 UPLOAD = 101 * MB  # bytes of a request that uploads: 100 MB of files, and what stands around them
 REQUEST = 30 * MB  # bytes of any other request: a picture inside JSON takes a third more than alone
+SILENCE = 60.0  # seconds between two parts of a body
+WHOLE = 1800.0  # seconds for all of it, during which others do without its room
 SMALL = 64 * 1024  # bytes of a request for which no room is made: a press of a button
 FOLDER = 1024 * MB  # bytes of all uploads together
 FILES = 20_000
@@ -184,6 +189,12 @@ class Uploads:
                     path.unlink()
 
 
+@functools.cache
+def uploads_in(folder: Path) -> Uploads:
+    """The same for all apps of a process, which share its folder."""
+    return Uploads(folder)
+
+
 # -- requests --------------------------------------------------------------------------------------
 class BodyLimit:
     """Refuses, with a sentence, a body that is too long, or for which `uploads` has no room: by
@@ -241,27 +252,38 @@ class BodyLimit:
 
 
 class _Counted:
-    """A body that ends with an error at the byte that is too much, or where it is cut off: one of
-    those after which Gradio removes what it wrote."""
+    """A body that ends with an error at the byte that is too much, where it is cut off, or where it
+    does not go on: one of those after which Gradio removes what it wrote."""
 
     def __init__(self, receive: Receive, most: int):
         self._receive = receive
         self._left = most
         self._whole = False
+        self._until = time.monotonic() + WHOLE
         self.too_long = False
         self.ended_early = False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._whole:
+        if self._whole:
+            return await self._receive()  # that the client went away
+        message = await self._next()
+        if message["type"] == "http.disconnect":
             self.ended_early = True
             raise MultiPartException("The request was cut off.")
         self._left -= len(message.get("body", b""))
-        self._whole = self._whole or not message.get("more_body")
+        self._whole = not message.get("more_body")
         if self._left < 0:
             self.too_long = self.ended_early = True
             raise MultiPartException("The request is longer than the maximum allowed size.")
         return message
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(min(SILENCE, self._until - time.monotonic())):
+                return await self._receive()
+        except TimeoutError as error:
+            self.ended_early = True
+            raise MultiPartException("The request came too slowly.") from error
 
 
 def _too_long(most: int) -> str:

@@ -261,6 +261,19 @@ def test_an_upload_that_is_cut_off_leaves_nothing(blocks, http, folder):
     assert http.get("config").status_code == 200
 
 
+def test_a_body_that_does_not_go_on_gives_its_room_back(blocks, folder, monkeypatch):
+    monkeypatch.setattr(uploads, "SILENCE", 0.3)
+    port = int(blocks.local_url.strip("/").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
+        head = (
+            "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: {BOUNDARY['Content-Type']}\r\nContent-Length: {50 * MB}\r\n\r\n"
+        )
+        wire.sendall(head.encode() + part("a.bin", MB))
+        assert wire.recv(65536).startswith(b"HTTP/1.1 400")
+        wait_for(lambda: not loose(folder))
+
+
 def test_a_full_disk_is_said_and_nothing_half_is_left(http, folder, monkeypatch):
     files = [("files", ("a.png", encoded(drawing())))]
     with monkeypatch.context() as full:
