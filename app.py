@@ -202,6 +202,13 @@ def main(argv: list[str] | None = None) -> None:
     training, why_not = may_train(chosen)
     on_space = bool(os.environ.get("SPACE_ID"))
     lab = open_lab(Path(chosen.runs).resolve(), training, why_not, on_space)
+    try:
+        uploads.claim_folder()
+    except OSError as error:
+        sys.exit(
+            f"error: no folder for uploads can be made ({error}). Set {uploads.VARIABLE} to a "
+            "folder that can be written to, with room for 1 GB."
+        )
     blocks = build(lab)
     try:
         launch(blocks, chosen, lab)

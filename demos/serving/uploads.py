@@ -146,10 +146,10 @@ class Uploads:
 
     def _make_room(self) -> None:
         with self._lock:
-            if self._size + self._expected > self.most or self._free() < self._expected:
-                self._remove_oldest()
             if self._expected > self.most:
                 raise NoRoom("Many uploads arrive at the same time: try again in a minute.")
+            if self._size + self._expected > self.most or self._free() < self._expected:
+                self._remove_oldest()
             if self._free() < self._expected:
                 raise NoRoom(NO_ROOM)
 
@@ -170,9 +170,11 @@ class Uploads:
         files = [each for each in self._files() if each[0] not in self._examples]
         size = sum(each[2] for each in files)
         count = len(files)
+        # What does not fit though all files went costs none of them.
+        needed = self._expected if self._free() + size >= self._expected else 0
         for path, _, own in sorted(files, key=lambda each: each[1]):
             enough = size + self._expected <= self.most and count <= FILES
-            if enough and self._free() >= self._expected:
+            if enough and self._free() >= needed:
                 break
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files are in it

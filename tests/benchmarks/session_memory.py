@@ -7,6 +7,15 @@ without the bounds of demos/sessions.py, as Gradio is by itself.
 Each server is a process of its own. What is counted is its resident memory after the calls, less
 what it had after 50 calls and 24 visits, when models, libraries and threads are there. Nothing is
 asserted.
+
+On two busy CPU cores, 2026-11-27, gradio 6.31.0, one run of `5000 100`:
+
+    bounded    5000 calls                           +35 MB,    12 ms each
+    bounded    1000 calls that nobody fetches        +9 MB,     6 ms each
+    bounded     100 visits with a photo             +41 MB,   283 ms each
+    all        5000 calls                         +3116 MB,   110 ms each
+    all        1000 calls that nobody fetches      +638 MB,    83 ms each
+    all         100 visits with a photo            +188 MB,   442 ms each
 """
 
 import subprocess

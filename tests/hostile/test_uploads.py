@@ -74,6 +74,14 @@ def test_what_a_killed_app_left_is_removed_by_the_next_one(base):
     uploads.remove_folders()
 
 
+def test_where_no_folder_can_be_made_it_is_said_at_the_start(base, runs, monkeypatch):
+    import app
+
+    monkeypatch.setenv(uploads.VARIABLE, str(base / "theirs.txt" / "uploads"))
+    with pytest.raises(SystemExit, match=f"^error: no folder.*Set {uploads.VARIABLE}"):
+        app.main(["--runs", str(runs)])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_app_that_ends_leaves_nothing(base, runs, number):
@@ -150,6 +158,18 @@ def test_more_than_fits_at_once_is_refused_and_what_was_refused_is_not_counted(t
         with kept.expect(700, upload=True), pytest.raises(NoRoom, match="try again"):
             with kept.expect(700, upload=True):
                 raise AssertionError("there is no room for both")
+
+
+def test_what_never_fits_costs_no_other_upload(tmp_path, monkeypatch):
+    kept = Uploads(tmp_path, most=10_000)
+    file = stored(tmp_path, "other", 500)
+    with pytest.raises(NoRoom), kept.expect(20_000, upload=True):
+        raise AssertionError("it is more than the folder may hold")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100))
+    with pytest.raises(NoRoom, match="disk is full"), kept.expect(5000, upload=True):
+        raise AssertionError("it is more than the disk holds")
+    assert file.exists()
 
 
 def test_halves_are_removed_when_nothing_is_being_received(tmp_path):
