@@ -6,8 +6,8 @@ python app.py --help                its options
 
 import argparse
 import importlib
-import ipaddress
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio loads: no look-up outside, ever
+os.environ["GRADIO_RUN_HISTORY"] = "False"  # it would keep what people send, here or on the Hub
+# Gradio sums up all of these after every event.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+from demos.serving import origins, uploads  # noqa: E402
 from training import device  # noqa: E402, F401  before torch: it sets what torch reads when it loads
 
 if TYPE_CHECKING:  # options and errors are there before gradio is loaded
@@ -82,19 +86,12 @@ def may_train(chosen: argparse.Namespace) -> tuple[bool, str]:
     if os.environ.get("SPACE_ID"):
         on = chosen.training == "on"
         return on, "" if on else "Training is off on a Space, unless its variable TRAINING is 'on'."
-    if (chosen.share or not _loopback(chosen.host)) and not chosen.auth:
+    if (chosen.share or not origins.is_loopback(chosen.host)) and not chosen.auth:
         return (
             False,
             "Training is off: others can reach this page without a password (--auth USER:PASS).",
         )
     return True, ""
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load_demos() -> list[ModuleType]:
@@ -122,14 +119,18 @@ def open_lab(runs: Path, training: bool = True, why_not: str = "", on_space: boo
 
 def build(lab: "Lab") -> "gr.Blocks":
     """The page, without a server."""
+    uploads.claim_folder()  # each of Gradio's components reads where it is
     import gradio as gr
 
-    from demos import clock, page, training_tab
+    from demos import clock, page, server, training_tab
     from demos.actions import Actions, endpoints
+    from demos.refusals import CheckedBlocks
 
     demos = load_demos()
     actions = Actions(lab)
-    with gr.Blocks(title="Transfer Lab", analytics_enabled=False) as blocks:
+    with CheckedBlocks(
+        title="Transfer Lab", analytics_enabled=False, delete_cache=(server.HOUR, server.DAY)
+    ) as blocks:
         with gr.Row(elem_id="title"):
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
@@ -164,7 +165,7 @@ def build(lab: "Lab") -> "gr.Blocks":
 def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Landing":
     """Serves the page, looks after the runs, and loads the models while the page already opens.
     Returns the thread that looks after the runs, which its `stop` ends."""
-    from demos import page
+    from demos import page, server, sessions
     from demos.serving.landing import Landing
 
     user, _, password = chosen.auth.partition(":")
@@ -178,7 +179,10 @@ def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Land
         prevent_thread_lock=True,
         quiet=True,
         ssr_mode=False,
-        max_file_size="100mb",
+        max_file_size=uploads.UPLOAD,
+        state_session_capacity=sessions.VISITS,
+        enable_monitoring=False,
+        app_kwargs=server.guarded(server.addresses(chosen.host, chosen.share)),
         footer_links=["api"],
         theme=page.theme(),
         css=page.CSS,
@@ -198,6 +202,13 @@ def main(argv: list[str] | None = None) -> None:
     training, why_not = may_train(chosen)
     on_space = bool(os.environ.get("SPACE_ID"))
     lab = open_lab(Path(chosen.runs).resolve(), training, why_not, on_space)
+    try:
+        uploads.claim_folder()
+    except OSError as error:
+        sys.exit(
+            f"error: no folder for uploads can be made ({error}). Set {uploads.VARIABLE} to a "
+            "folder that can be written to, with room for 1 GB."
+        )
     blocks = build(lab)
     try:
         launch(blocks, chosen, lab)
@@ -211,7 +222,15 @@ def main(argv: list[str] | None = None) -> None:
         + (f" and {blocks.share_url}" if blocks.share_url else "")
     )
     print(lab.why_not or f"Runs are kept in {lab.runs}.", flush=True)
+    signal.signal(signal.SIGTERM, _end)
     blocks.block_thread()
+
+
+def _end(number: int, _: object) -> None:
+    """Ends as ever, but for the uploads, which do not stay behind."""
+    uploads.remove_folders()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 if __name__ == "__main__":

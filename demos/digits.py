@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos import page, slot_view
+from demos import clock, page, slot_view
 from demos.answer import Answer
 from demos.clock import Part
 from demos.serving.checks import check_scores
@@ -190,7 +190,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         "show_progress": "hidden",
         "trigger_mode": "always_last",
     }
-    source = gr.State("canvas")  # which input a new checkpoint is asked about
+    source = clock.hidden()  # which input a new checkpoint is asked about: the canvas, or "photo"
 
     def from_canvas(drawn: Drawn | None, *chosen: str) -> list[object]:
         return ask_canvas(lab, drawn, *chosen)
@@ -198,14 +198,16 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     def from_photo(path: str | None, *chosen: str) -> list[object]:
         return ask_photo(lab, path, *chosen)
 
-    def again(source: str, drawn: Drawn | None, path: str | None, *chosen: str) -> list[object]:
+    def again(
+        source: str | None, drawn: Drawn | None, path: str | None, *chosen: str
+    ) -> list[object]:
         return from_photo(path, *chosen) if source == "photo" else from_canvas(drawn, *chosen)
 
     canvas.change(from_canvas, [canvas, *choosers], answers, **live).then(
-        lambda: "canvas", None, source, api_visibility="private", show_progress="hidden"
+        None, None, source, js="() => 'canvas'", show_progress="hidden"
     )
     photo.change(from_photo, [photo, *choosers], answers, **live).then(
-        lambda: "photo", None, source, api_visibility="private", show_progress="hidden"
+        None, None, source, js="() => 'photo'", show_progress="hidden"
     )
     gr.on(
         [ask.click, *(c.input for c in choosers)],

@@ -3,8 +3,10 @@ and its checkpoints are shown."""
 
 import base64
 import contextlib
+import hashlib
 import html
 import io
+import mimetypes
 import sys
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
@@ -12,13 +14,13 @@ from typing import Literal, TypeAlias, TypedDict
 import gradio as gr
 from gradio.components.label import LabelData
 from gradio.data_classes import FileData, ImageData
-from gradio.processing_utils import save_base64_to_cache
 from gradio.themes import Base, Soft
 from gradio.utils import is_in_or_equal
 from PIL import Image
 
 from demos.serving.lab import Lab
 from demos.serving.model_slot import EMPTY, ModelSlot, Predictor, SwapError
+from demos.serving.uploads import write_whole
 from training import device
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
@@ -72,15 +74,29 @@ def _keep_upload(
     if payload is None:
         return None
     if payload.url and payload.url.startswith("data:"):
-        try:
-            return save_base64_to_cache(payload.url, component.GRADIO_CACHE)
-        except ValueError as error:
-            raise gr.Error("The base64 text is damaged: send a file.") from error
+        return _keep_inline(payload.url, Path(component.GRADIO_CACHE))
     if payload.path and not is_in_or_equal(payload.path, component.GRADIO_CACHE):
         raise gr.Error(
             "A path is not read here: upload the file, and send what the upload returned."
         )
+    if payload.path and not Path(payload.path).is_file():
+        raise gr.Error(
+            "This file is no longer here, since uploads are kept for a day: send it again."
+        )
     return payload.path
+
+
+def _keep_inline(uri: str, folder: Path) -> str:
+    """The path of what a `data:` URI holds. Raises gr.Error, and OSError on a full disk."""
+    head, _, text = uri.partition(",")
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise gr.Error("The base64 text is damaged: send a file.") from error
+    kind = mimetypes.guess_extension(head.removeprefix("data:").split(";")[0]) or ""
+    path = folder / hashlib.sha256(content).hexdigest() / f"file{kind}"
+    write_whole(path, content)
+    return str(path)
 
 
 class _Photo(gr.Image):
