@@ -1,5 +1,6 @@
 """A person's own folder with one subfolder a class: what is in it, and which of it can be used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,8 +26,9 @@ class Folder:
     problems: list[str] = field(default_factory=list)
 
 
-def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Folder:
+def list_class_folders(folder: Path, recognise: Callable[[Path], bool], least: int = 5) -> Folder:
     """Lists a person's own examples; what cannot be used is a problem that is told, not an error.
+    `recognise`: whether a file is meant to be one, by its content or its name.
 
     Raises SettingsError when there are not two classes with `least` files each."""
     if not folder.is_dir():
@@ -44,7 +46,7 @@ def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -
             continue
         found = []
         for path in sorted(p for p in sub.rglob("*") if p.is_file() and not _is_hidden(p, sub)):
-            if path.suffix.lower() in endings:
+            if recognise(path):
                 found.append(path)
             elif path.name.lower() not in STRAY:
                 problems.append(

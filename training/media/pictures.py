@@ -34,6 +34,11 @@ Image.MAX_IMAGE_PIXELS = None
 # Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a
 # second, unchecked picture inside (ICO).
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+# Of files that are meant to be pictures, whatever they hold.
+ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif",
+    ".tif", ".tiff", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm",
+)  # fmt: skip
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -57,6 +62,17 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
     # if it is marked as turned. What it is given as an open file it reads right.
     with path.open("rb") as file:
         return _read(file, name, head, longest)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is meant to be a picture: by its name, or since a decoder takes its first
+    bytes. What is wrong with one that cannot be read, load_picture says."""
+    if path.suffix.lower() in ENDINGS:
+        return True
+    with contextlib.suppress(Exception):  # a damaged header can raise almost anything, by format
+        with path.open("rb") as file, Image.open(file, formats=FORMATS):
+            return True
+    return False
 
 
 def _read(file: BinaryIO, name: str, head: bytes, longest: int) -> Image.Image:

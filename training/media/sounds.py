@@ -18,6 +18,7 @@ minutes cost (at 16 kHz 38 MB).
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ SHORTEST = 0.1  # seconds
 LONGEST = 600.0  # seconds
 RATES = (1_000, 768_000)  # samples a second that a file may have
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
+# Of files that are meant to be sounds, whatever they hold.
+ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")
 SILENCE = 0.001  # -60 dB of full scale: the loudest tenth of a second must have this RMS
 BLOCK = 1 << 18  # numbers read at a time, over all channels
 MOST = 1 << 29  # numbers read in all: a small file can claim 255 channels of nothing, for hours
@@ -43,6 +46,15 @@ SENSIBLE = float(1 << 32)
 # The share of the full scale from which a sample counts as clipped: the highest step of the type.
 FULL = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128}
 FULL_OTHERWISE = 32766.5 / 32768
+# Of HEIC and AVIF, which begin as MP4 does.
+PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+FOREIGN = (
+    "an M4A or MP4 file",
+    "a WebM or Matroska file",
+    "an AMR recording",
+    "a WMA file",
+    "an AAC file",
+)
 WHAT_TO_DO = "Save it as WAV, FLAC, Ogg or MP3 and try again."
 
 
@@ -80,6 +92,16 @@ def load_sound(source: str | Path, rate: int = 16_000, longest: float = LONGEST)
         rate,
         longest,
     )
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file is meant to be a sound: by its name, or since it begins like one. What is
+    wrong with one that cannot be read, load_sound says."""
+    if path.suffix.lower() in ENDINGS:
+        return True
+    with contextlib.suppress(SoundError):
+        return _name_kind(first_bytes(path, "sound", "recording", SoundError)) != ""
+    return False
 
 
 def from_bytes(
@@ -295,32 +317,36 @@ def _exact_duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} minutes" if seconds >= 120 else f"{seconds:.3g} seconds"
 
 
-def _why_not(name: str, head: bytes) -> str:
-    """The sentence for a file that is not decoded, by its first bytes."""
+def _name_kind(head: bytes) -> str:
+    """What a file is that begins so, in words; empty where no sound does."""
+    brand = head[8:12]
     kinds = {
-        "an M4A or MP4 file": head[4:8] == b"ftyp",
+        "an M4A or MP4 file": head[4:8] == b"ftyp" and brand not in PICTURE_BRANDS,
         "a WebM or Matroska file": head.startswith(b"\x1aE\xdf\xa3"),
         "an AMR recording": head.startswith(b"#!AMR"),
         "a WMA file": head.startswith(b"0&\xb2u"),
-        "an AAC file": head[:2] in (b"\xff\xf1", b"\xff\xf9"),
+        "an AAC file": head[:2] in (b"\xff\xf0", b"\xff\xf1", b"\xff\xf8", b"\xff\xf9"),
+        "a WAV file": head[:4] in (b"RIFF", b"RIFX", b"RF64") and brand == b"WAVE",
+        "a Wave64 file": head.startswith(b"riff"),
+        "an AIFF file": head.startswith(b"FORM") and brand in (b"AIFF", b"AIFC"),
+        "an AU file": head.startswith(b".snd"),
+        "a CAF file": head.startswith(b"caff"),
+        "a FLAC file": head.startswith(b"fLaC"),
+        "an Ogg file": head.startswith(b"OggS"),
+        # Of the marks of a frame those that MP3 and its forerunner have: text in UTF-16 begins
+        # alike.
+        "an MP3 file": head.startswith(b"ID3")
+        or (head[:1] == b"\xff" and head[1:2] in b"\xe2\xe3\xf2\xf3\xf4\xf5\xfa\xfb\xfc\xfd"),
     }
-    for kind, is_it in kinds.items():
-        if is_it:
-            return f"{name} is {kind}, which cannot be read here. {WHAT_TO_DO}"
-    starts = (
-        b"RIFF",
-        b"RIFX",
-        b"RF64",
-        b"riff",
-        b"FORM",
-        b".snd",
-        b"caff",
-        b"fLaC",
-        b"OggS",
-        b"ID3",
-        b"\xff",
-    )
-    if head.startswith(starts):
+    return next((kind for kind, is_it in kinds.items() if is_it), "")
+
+
+def _why_not(name: str, head: bytes) -> str:
+    """The sentence for a file that is not decoded, by its first bytes."""
+    kind = _name_kind(head)
+    if kind in FOREIGN:
+        return f"{name} is {kind}, which cannot be read here. {WHAT_TO_DO}"
+    if kind:
         return (
             f"{name} starts like a sound but is damaged, incomplete or of a rare kind. {WHAT_TO_DO}"
         )

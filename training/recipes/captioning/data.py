@@ -24,9 +24,9 @@ from training.data.examples import (
     read_table,
     split_off_test,
 )
-from training.data.pictures import KIND, PICTURES, Pictures
+from training.data.pictures import KIND, Pictures
 from training.data.splits import bucket
-from training.media.pictures import load_picture
+from training.media.pictures import ENDINGS, load_picture
 from training.recipe import SettingsError
 
 SAMPLE = "480 scenes drawn by this project's code"
@@ -239,7 +239,7 @@ def _read_table(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
 def _read_lines(text: str, file: str) -> Iterator[tuple[int, str, list[str]]]:
     """Flickr's own form, `dog.jpg#0<tab>A dog runs .`, and `dog.jpg,A dog runs.` or `dog.jpg|0|A
     dog runs.`"""
-    ending = "|".join(re.escape(e) for e in PICTURES)
+    ending = "|".join(re.escape(e) for e in ENDINGS)
     line_is = re.compile(
         rf"(?P<name>.+?(?:{ending}))(?:#\d+)?\s*[\t,|;]\s*(?:\d+\s*\|\s*)?(?P<said>.*)$", re.I
     )
