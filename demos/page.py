@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
 import gradio as gr
+from gradio.components.base import server
+from gradio.components.image_editor import EditorData, EditorDataBlobs
 from gradio.components.label import LabelData
-from gradio.data_classes import FileData, ImageData
+from gradio.data_classes import DataWithFiles, FileData, ImageData
 from gradio.processing_utils import save_base64_to_cache
 from gradio.themes import Base, Soft
 from gradio.utils import is_in_or_equal
@@ -43,6 +45,9 @@ HEAD = """<style>@media (max-width: 480px) {
 CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
+DRAWINGS = 64  # that browsers sent and nobody has asked about yet
+
+
 class Listening(TypedDict, total=False):
     """How an event of the page is answered: further arguments of its listener."""
 
@@ -63,7 +68,7 @@ def theme() -> Base:
 
 
 def _keep_upload(
-    component: gr.Image | gr.Audio, payload: FileData | ImageData | None
+    component: gr.Image | gr.Audio | gr.Sketchpad, payload: FileData | ImageData | None
 ) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
@@ -93,6 +98,54 @@ class _Recording(gr.Audio):
 
     def preprocess(self, payload: FileData | None) -> str | None:
         return _keep_upload(self, payload)
+
+
+class Drawn(TypedDict):
+    """What is read of a canvas: what it shows, as the file or the content that came."""
+
+    composite: str | bytes | None
+
+
+class _Canvas(gr.Sketchpad):
+    is_template = True  # drawn by the browser as gr.Sketchpad
+
+    def preprocess(self, payload: EditorData | None) -> Drawn | None:  # type: ignore[override]
+        """What is seen, unopened: Gradio's own opens every layer, whatever its size, and fails in
+        words of its own."""
+        if payload is None:
+            return None
+        if payload.id is not None:
+            held = self.blob_storage.pop(payload.id, None)
+            content = held.composite if held else None
+            return {"composite": bytes(content) if content else None}
+        return {"composite": _keep_upload(self, payload.composite)}
+
+    @server
+    def accept_blobs(self, data: DataWithFiles) -> None:
+        """The browser sends what was drawn before it asks. What is not looked at is not kept, nor
+        what nobody asked about for long; Gradio's own keeps all, in a list as long as the sender
+        says."""
+        if data.data.get("type") == "composite":
+            seen = EditorDataBlobs(background=None, layers=[], composite=data.files[0][1])
+            self.blob_storage[data.data["id"]] = seen
+            while len(self.blob_storage) > DRAWINGS:
+                self.blob_storage.pop(next(iter(self.blob_storage)))
+
+
+def canvas(elem_id: str) -> gr.Sketchpad:
+    """A sheet to draw on in dark ink. Its value is `Drawn`, for `load_picture`."""
+    return _Canvas(
+        type="filepath",
+        canvas_size=(320, 320),
+        fixed_canvas=True,
+        layers=False,
+        label="Draw",
+        show_label=False,
+        transforms=(),
+        format="png",
+        brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"),
+        elem_id=elem_id,
+    )
 
 
 def photo(
