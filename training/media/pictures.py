@@ -8,7 +8,7 @@ it.
 Phones, scanners and drawing programs write pictures that a plain Image.open shows rotated, clipped
 to white or with a black background. What comes out here is upright, 8 bits, RGB (or RGBA where
 something really is transparent) and no larger than asked for. What it does not do: colour profiles
-are ignored, HEIC is not read.
+are ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pillow_heif
 from PIL import Image, ImageOps
 
 from training.media.picture_memory import ROOM, prepare
-from training.media.uploads import first_bytes, quoted_name
+from training.media.uploads import LOOK, PICTURE, first_bytes, name_kind, quoted_name
 
 MAX_PIXELS = 200_000_000
 PART = 2_000_000  # pixels of a larger picture that are converted at a time
@@ -49,9 +49,16 @@ ENDINGS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif",
     ".tif", ".tiff", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-
-
+UNREAD = (  # kinds that are pictures all the same
+    "a camera's raw photo",
+    "a JPEG XL picture",
+    "a Photoshop file",
+    "a GIMP file",
+    "an icon file",
+    "a PostScript drawing",
+    "a medical picture (DICOM)",
+)
+CHOOSE = "Choose a JPEG, PNG, HEIC, WebP, AVIF, GIF, BMP or TIFF file."
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
 FloatBox: TypeAlias = tuple[float, float, float, float]
 
@@ -68,14 +75,14 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
     Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
     """
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), "The picture", source[:1024], longest)
+        return _read(io.BytesIO(source), "The picture", longest)
     path = Path(source)
     name = quoted_name(path)
-    head = first_bytes(path, "picture", "picture", PictureError)
+    first_bytes(path, "picture", "picture", PictureError)
     # Pillow (12.3) maps an uncompressed TIFF that it is given by name into memory, and scrambles it
     # if it is marked as turned. What it is given as an open file it reads right.
     with path.open("rb") as file:
-        return _read(file, name, head, longest)
+        return _read(file, name, longest)
 
 
 def is_picture(path: Path) -> bool:
@@ -89,14 +96,9 @@ def is_picture(path: Path) -> bool:
     return False
 
 
-def _read(file: BinaryIO, name: str, head: bytes, longest: int) -> Image.Image:
+def _read(file: BinaryIO, name: str, longest: int) -> Image.Image:
     """The picture that a file holds; refusals call it `name`."""
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Exception as error:  # a damaged header can raise almost anything, by format
-        raise PictureError(_why_not(name, head)) from error
-    with image:
-        asked = f"{image.width} × {image.height} pixels"
+    with _open(file, name) as image:
         pixels = image.width * image.height
         try:
             size = _within(image.size, longest)
@@ -104,18 +106,44 @@ def _read(file: BinaryIO, name: str, head: bytes, longest: int) -> Image.Image:
             most = min(MAX_PIXELS, pixels * ROOM.limit // max(1, needed))
             if pixels > most:
                 raise PictureError(
-                    f"{name} is too large: {asked}. The limit for a picture of its kind is "
-                    f"{most / 1e6:.3g} megapixels; make it smaller and try again."
+                    f"{name} is too large: {image.width} × {image.height} pixels. The limit for a "
+                    f"picture of its kind is {most / 1e6:.3g} megapixels; make it smaller and try "
+                    "again."
                 )
             with ROOM.hold(needed):
                 return _decode(image, size)
         except PictureError:
             raise
-        except Exception as error:  # likewise: zlib.error, struct.error, OSError, SyntaxError ...
+        except Exception as error:  # a damaged file can raise almost anything, by format
             raise PictureError(
                 f"{name} could not be read to its end: the file is damaged or incomplete. Open it "
                 "in a picture program, save it again as PNG or JPEG, and try that file."
             ) from error
+
+
+def _open(file: BinaryIO, name: str) -> Image.Image:
+    """Opened and not decoded. Raises PictureError for what no decoder accepts."""
+    try:
+        return Image.open(file, formats=FORMATS)
+    except Exception as error:  # a damaged header can raise almost anything, by format
+        file.seek(0)
+        head = file.read(LOOK)
+        if head.startswith(b"\x89PNG"):
+            with contextlib.suppress(Exception):
+                return Image.open(_strip_png(file), formats=("PNG",))
+        raise PictureError(_why_not(name, head)) from error
+
+
+def _strip_png(file: BinaryIO) -> BinaryIO:
+    """A PNG with nothing but what its pixels need. Pillow refuses one whose colour profile or notes
+    are larger than it allows or damaged, and neither is looked at here."""
+    file.seek(0)
+    kept = [file.read(8)]
+    while len(start := file.read(8)) == 8:
+        chunk = start + file.read(int.from_bytes(start[:4], "big") + 4)
+        if start[4:] in (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"):
+            kept.append(chunk)
+    return io.BytesIO(b"".join(kept))
 
 
 def flatten(
@@ -131,19 +159,19 @@ def flatten(
 
 def _why_not(name: str, head: bytes) -> str:
     """The sentence for a file that no decoder accepts, by its first bytes."""
-    again = "Save it as JPEG or PNG and try again."
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
-        return f"{name} is a HEIC photo, which cannot be read here. {again}"
-    if b"<svg" in head.lower():
-        return f"{name} is an SVG drawing, which has no pixels. Export it as PNG and try again."
-    if head.startswith(b"%PDF"):
-        return f"{name} is a PDF document, not a picture. {again}"
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")):
-        return f"{name} starts like a picture but is damaged or incomplete. {again}"
-    return (
-        f"{name} is not a picture that can be read here. Use a JPEG, PNG, WebP, GIF, BMP or TIFF "
-        "file."
-    )
+    group, kind = name_kind(head)
+    if kind == "an SVG drawing":
+        return f"{name} is {kind}, which has no pixels. Export it as PNG and try again."
+    if kind in UNREAD:
+        return f"{name} is {kind}, which cannot be read here. Save it as JPEG or PNG and try again."
+    if group == PICTURE:
+        return (
+            f"{name} starts like {kind} but is damaged or incomplete. Copy it again, or save it "
+            "as JPEG or PNG, and try that file."
+        )
+    if group:
+        return f"{name} is {kind}, not a picture. {CHOOSE}"
+    return f"{name} is not a picture that can be read here. {CHOOSE}"
 
 
 def _decode(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -35,7 +35,7 @@ BEGINNINGS = [
     (SOUND, "an Ogg file", rb"OggS"),
     (SOUND, "an AMR recording", rb"#!AMR"),
     (SOUND, "an M4A or MP4 file", rb"....(ftyp|moov|mdat|wide|skip|free)"),
-    (PICTURE, "an icon file", rb"\0\0[\x01\x02]\0"),
+    (PICTURE, "an icon file", rb"\0\0\x01\0[^\0]\0"),
     (SOUND, "a WebM or Matroska file", rb"\x1aE\xdf\xa3"),
     (SOUND, "a WMA file", rb"0&\xb2u"),
     (SOUND, "a Flash film", rb"FLV\x01"),
@@ -61,11 +61,10 @@ def name_kind(head: bytes) -> tuple[str, str]:
     # A text: a byte order mark and UTF-16's zeros apart.
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
     if text.startswith(b"<"):
-        if b"<svg" in text:
-            return PICTURE, "an SVG drawing"
-        if re.search(rb"<(!doctype html|html|head|body)", text):
-            return OTHER, "a web page"
-        return OTHER, "a text"
+        tag = re.search(rb"<(svg|!doctype html|html|head|body)\b", text)
+        if tag is None:
+            return OTHER, "a text"
+        return (PICTURE, "an SVG drawing") if tag[1] == b"svg" else (OTHER, "a web page")
     is_text = head and not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]", head[:1024])
     return (OTHER, "a text") if is_text and _is_unicode(head[:1024]) else ("", "")
 
