@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
 import gradio as gr
-from gradio.components.base import server
-from gradio.components.image_editor import EditorData, EditorDataBlobs
+from gradio.components.image_editor import EditorData
 from gradio.components.label import LabelData
-from gradio.data_classes import DataWithFiles, FileData, ImageData
+from gradio.data_classes import FileData, ImageData
 from gradio.processing_utils import save_base64_to_cache
 from gradio.themes import Base, Soft
 from gradio.utils import is_in_or_equal
@@ -21,6 +20,7 @@ from PIL import Image
 from demos.serving.lab import Lab
 from demos.serving.model_slot import EMPTY, ModelSlot, Predictor
 from training import device
+from training.media import pictures, sounds
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
 from training.runs.run import Run
@@ -28,14 +28,6 @@ from training.wording import counted, duration, sentence
 
 # of the system that shows the page: none is fetched
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
-# The canvas opens with no tool in hand; a person expects to draw at once. A picture that the
-# browser cannot show leaves no torn icon in its place: the answer says what is wrong with it.
-JS = """() => { const timer = setInterval(() => {
-  const brush = document.querySelector('#canvas button[aria-label="Brush"]');
-  if (brush) { clearInterval(timer); brush.click(); } }, 150);
-  for (const [what, seen] of [['error', 'hidden'], ['load', '']]) document.addEventListener(what,
-    (event) => { if (event.target.tagName === 'IMG') event.target.style.visibility = seen; }, true);
-}"""
 # On a phone all tabs fit. They are measured once, before CSS is there, and what does not fit is
 # hidden behind dots.
 HEAD = """<style>@media (max-width: 480px) {
@@ -43,9 +35,12 @@ HEAD = """<style>@media (max-width: 480px) {
   .tab-container button { padding-left: 0.2rem !important; padding-right: 0.2rem !important;
     font-size: 0.74rem !important; letter-spacing: -0.01em; } }</style>"""
 CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
-
-
-DRAWINGS = 64  # that browsers sent and nobody has asked about yet
+JS = (
+    (Path(__file__).parent / "page.js")
+    .read_text("utf-8")
+    .replace("PICTURES", ",".join(pictures.ENDINGS))
+    .replace("SOUNDS", ",".join(sounds.ENDINGS))
+)
 
 
 class Listening(TypedDict, total=False):
@@ -68,7 +63,7 @@ def theme() -> Base:
 
 
 def _keep_upload(
-    component: gr.Image | gr.Audio | gr.Sketchpad, payload: FileData | ImageData | None
+    component: gr.Image | gr.Audio | gr.ImageEditor, payload: FileData | ImageData | None
 ) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
@@ -106,8 +101,8 @@ class Drawn(TypedDict):
     composite: str | bytes | None
 
 
-class _Canvas(gr.Sketchpad):
-    is_template = True  # drawn by the browser as gr.Sketchpad
+class _Canvas(gr.ImageEditor):
+    is_template = True  # drawn by the browser as gr.ImageEditor
 
     def preprocess(self, payload: EditorData | None) -> Drawn | None:  # type: ignore[override]
         """What is seen, unopened: Gradio's own opens every layer, whatever its size, and fails in
@@ -120,22 +115,12 @@ class _Canvas(gr.Sketchpad):
             return {"composite": bytes(content) if content else None}
         return {"composite": _keep_upload(self, payload.composite)}
 
-    @server
-    def accept_blobs(self, data: DataWithFiles) -> None:
-        """The browser sends what was drawn before it asks. What is not looked at is not kept, nor
-        what nobody asked about for long; Gradio's own keeps all, in a list as long as the sender
-        says."""
-        if data.data.get("type") == "composite":
-            seen = EditorDataBlobs(background=None, layers=[], composite=data.files[0][1])
-            self.blob_storage[data.data["id"]] = seen
-            while len(self.blob_storage) > DRAWINGS:
-                self.blob_storage.pop(next(iter(self.blob_storage)))
 
-
-def canvas(elem_id: str) -> gr.Sketchpad:
+def canvas(elem_id: str) -> gr.ImageEditor:
     """A sheet to draw on in dark ink. Its value is `Drawn`, for `load_picture`."""
     return _Canvas(
         type="filepath",
+        sources=(),
         canvas_size=(320, 320),
         fixed_canvas=True,
         layers=False,

@@ -11,8 +11,8 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
-from gradio.components.image_editor import EditorData
-from gradio.data_classes import DataWithFiles, FileData
+from gradio.components.image_editor import EditorData, EditorDataBlobs
+from gradio.data_classes import FileData
 from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw, ImageOps
 from safetensors.torch import load_file, save_file
@@ -253,25 +253,12 @@ def test_a_canvas_reads_no_file_of_the_server(tmp_path):
         page.canvas("canvas").preprocess(uploaded(tmp_path / "a.png"))
 
 
-def blob(name: str, content: bytes, kind: str = "composite", index: str = "null") -> DataWithFiles:
-    data = {"id": name, "type": kind, "index": index}
-    return DataWithFiles(data=data, files=[("file", content)])
-
-
 def test_what_a_browser_drew_is_asked_about_once():
     canvas = page.canvas("canvas")
-    canvas.accept_blobs(blob("a", encoded(drawing())))
+    drawn = EditorDataBlobs(background=None, layers=[], composite=encoded(drawing()))
+    canvas.blob_storage["a"] = drawn
     assert canvas.preprocess(EditorData(id="a")) == {"composite": encoded(drawing())}
     assert canvas.preprocess(EditorData(id="a")) == {"composite": None}
-
-
-def test_drawings_that_nobody_asks_about_and_layers_are_not_kept():
-    canvas = page.canvas("canvas")
-    # Gradio's own makes so long a list.
-    canvas.accept_blobs(blob("layers", b"", "layer", index="9" * 12))
-    for number in range(page.DRAWINGS + 3):
-        canvas.accept_blobs(blob(str(number), b"x"))
-    assert len(canvas.blob_storage) == page.DRAWINGS and "0" not in canvas.blob_storage
 
 
 @pytest.mark.parametrize("example", sorted(digits.EXAMPLES.iterdir()), ids=lambda path: path.name)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.container import InputContainer
+from av.error import FFmpegError
 
 from training.media.sound_files import BLOCK, UNKNOWN, Heading
 
@@ -87,14 +89,14 @@ class Container:
             yield np.concatenate(parts)
 
     @contextmanager
-    def _open(self) -> Iterator[av.container.InputContainer]:
+    def _open(self) -> Iterator[InputContainer]:
         held = self.source
         # Never by its name, which FFmpeg might take for an address.
         with io.BytesIO(held) if isinstance(held, bytes) else open(held, "rb") as file:
             with av.open(file, format=self.reader) as opened:
                 yield opened
 
-    def _frames(self, opened: av.container.InputContainer) -> Iterator[AudioFrame]:
+    def _frames(self, opened: InputContainer) -> Iterator[AudioFrame]:
         """Of the first sound, from the first frame that can be decoded to the first that
         cannot."""
         begun = False
@@ -104,7 +106,7 @@ class Container:
                 packet = next(packets, None)
                 self.cut |= packet is not None and packet.is_corrupt
                 frames = packet.decode() if packet is not None else []
-            except (av.error.FFmpegError, ValueError):
+            except (FFmpegError, ValueError):
                 if begun:
                     return
                 continue
@@ -115,7 +117,7 @@ class Container:
                     begun = True
                     yield frame
 
-    def _samples(self, opened: av.container.InputContainer) -> Iterator[np.ndarray]:
+    def _samples(self, opened: InputContainer) -> Iterator[np.ndarray]:
         """float32 (n, channels), as long as rate and channels stay what they were."""
         convert = None
         first = None
