@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from voice_files import KINDS, film
 
+from training.media.sound_containers import Container
 from training.media.sounds import Sound, SoundError, from_bytes, load_sound
 
 SILENT = "is silent: nothing in it is louder than -60 dB.*microphone"
@@ -329,6 +330,14 @@ def test_of_a_long_voice_memo_the_beginning_is_heard() -> None:
     sound = from_bytes(film("webm", tone(3.0, 48_000)), longest=1.5)
     assert sound.seconds == 1.5
     assert sound.notes == ["longer than 1.5 seconds: only the first 1.5 seconds are heard"]
+
+
+def test_many_channels_in_a_container_are_kept_apart() -> None:
+    many = np.stack([tone(loud=0.02 * number) for number in range(1, 13)], 1)
+    container = Container(packed(many), "wav")
+    read = np.concatenate(list(container.read_blocks(16_000)))
+    assert container.read_heading().channels == 12
+    assert read.shape == (16_000, 12) and np.abs(read - many).max() < 1e-3
 
 
 def test_a_list_of_files_or_addresses_is_not_followed(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Container:
         held = self.source
         # Never by its name, which FFmpeg might take for an address.
         with io.BytesIO(held) if isinstance(held, bytes) else open(held, "rb") as file:
-            with av.open(file, format=self.reader) as opened:
+            with av.open(file, mode="r", format=self.reader) as opened:
                 yield opened
 
     def _frames(self, opened: InputContainer) -> Iterator[AudioFrame]:
@@ -125,8 +125,14 @@ class Container:
             kind = (frame.sample_rate, frame.layout.nb_channels)
             if first is None:
                 first = kind
-                convert = av.AudioResampler(format="fltp")
+                # Interleaved: of one plane a channel, PyAV (18.1) reads past the eighth, and the
+                # whole process ends.
+                convert = av.AudioResampler(format="flt")
             if kind != first or convert is None:
                 return
-            for ready in convert.resample(frame):
-                yield ready.to_ndarray().T
+            try:
+                converted = convert.resample(frame)
+            except (FFmpegError, ValueError):  # such as for more channels than it can name
+                return
+            for ready in converted:
+                yield ready.to_ndarray().reshape(-1, kind[1])
