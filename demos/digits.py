@@ -9,7 +9,6 @@ import html
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
 
 import gradio as gr
 import numpy as np
@@ -70,12 +69,6 @@ SLOTS = {"digits": DigitsPredictor, "fashion": DigitsPredictor}
 Framed = Answer[np.ndarray]
 
 
-class Drawn(TypedDict):
-    """What is read of the canvas's value."""
-
-    composite: Image.Image | None
-
-
 def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Framed:
     """What the slot's checkpoint (or another one) sees. Raises PictureError and SwapError with a
     sentence."""
@@ -132,13 +125,14 @@ def ask_both(lab: Lab, picture: Image.Image | None, chosen: tuple[str, ...]) -> 
     return shown
 
 
-def ask_canvas(lab: Lab, drawn: Drawn | None, *chosen: str) -> list[object]:
-    return ask_both(lab, drawn["composite"] if drawn else None, chosen)
+def ask_canvas(lab: Lab, drawn: page.Drawn | None, *chosen: str) -> list[object]:
+    return ask_photo(lab, drawn["composite"] if drawn else None, *chosen)
 
 
-def ask_photo(lab: Lab, path: str | None, *chosen: str) -> list[object]:
+def ask_photo(lab: Lab, source: str | bytes | None, *chosen: str) -> list[object]:
+    """`source`: a picture's file, or what one holds."""
     try:
-        picture = load_picture(path) if path else None
+        picture = load_picture(source) if source else None
     except PictureError as error:
         return [None, page.refused(error)] * len(SLOTS)
     return ask_both(lab, picture, chosen)
@@ -150,19 +144,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         with page.asking():
             with gr.Tabs():
                 with gr.Tab("Draw"):
-                    canvas = gr.Sketchpad(
-                        type="pil",
-                        image_mode="RGBA",
-                        canvas_size=(320, 320),
-                        fixed_canvas=True,
-                        layers=False,
-                        label="Draw",
-                        show_label=False,
-                        transforms=(),
-                        format="png",
-                        brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"),
-                        elem_id="canvas",
-                    )
+                    canvas = page.canvas("canvas")
                 with gr.Tab("Photo"):
                     photo = page.photo(
                         label="A photo of a digit or a garment",
@@ -192,14 +174,14 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     }
     source = clock.hidden()  # which input a new checkpoint is asked about: the canvas, or "photo"
 
-    def from_canvas(drawn: Drawn | None, *chosen: str) -> list[object]:
+    def from_canvas(drawn: page.Drawn | None, *chosen: str) -> list[object]:
         return ask_canvas(lab, drawn, *chosen)
 
     def from_photo(path: str | None, *chosen: str) -> list[object]:
         return ask_photo(lab, path, *chosen)
 
     def again(
-        source: str | None, drawn: Drawn | None, path: str | None, *chosen: str
+        source: str | None, drawn: page.Drawn | None, path: str | None, *chosen: str
     ) -> list[object]:
         return from_photo(path, *chosen) if source == "photo" else from_canvas(drawn, *chosen)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
 import gradio as gr
+from gradio.components.image_editor import EditorData
 from gradio.components.label import LabelData
 from gradio.data_classes import FileData, ImageData
 from gradio.themes import Base, Soft
@@ -22,6 +23,7 @@ from demos.serving.lab import Lab
 from demos.serving.model_slot import EMPTY, ModelSlot, Predictor, SwapError
 from demos.serving.uploads import write_whole
 from training import device
+from training.media import pictures, sounds
 from training.media.pictures import PictureError, load_picture
 from training.runs import checkpoint, job
 from training.runs.index import open_index
@@ -30,14 +32,6 @@ from training.wording import counted, duration, sentence
 
 # of the system that shows the page: none is fetched
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
-# The canvas opens with no tool in hand; a person expects to draw at once. A picture that the
-# browser cannot show leaves no torn icon in its place: the answer says what is wrong with it.
-JS = """() => { const timer = setInterval(() => {
-  const brush = document.querySelector('#canvas button[aria-label="Brush"]');
-  if (brush) { clearInterval(timer); brush.click(); } }, 150);
-  for (const [what, seen] of [['error', 'hidden'], ['load', '']]) document.addEventListener(what,
-    (event) => { if (event.target.tagName === 'IMG') event.target.style.visibility = seen; }, true);
-}"""
 # On a phone all tabs fit. They are measured once, before CSS is there, and what does not fit is
 # hidden behind dots.
 HEAD = """<style>@media (max-width: 480px) {
@@ -45,6 +39,12 @@ HEAD = """<style>@media (max-width: 480px) {
   .tab-container button { padding-left: 0.2rem !important; padding-right: 0.2rem !important;
     font-size: 0.74rem !important; letter-spacing: -0.01em; } }</style>"""
 CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
+JS = (
+    (Path(__file__).parent / "page.js")
+    .read_text("utf-8")
+    .replace("PICTURES", ",".join(pictures.ENDINGS))
+    .replace("SOUNDS", ",".join(sounds.ENDINGS))
+)
 
 
 class Listening(TypedDict, total=False):
@@ -67,7 +67,7 @@ def theme() -> Base:
 
 
 def _keep_upload(
-    component: gr.Image | gr.Audio, payload: FileData | ImageData | None
+    component: gr.Image | gr.Audio | gr.ImageEditor, payload: FileData | ImageData | None
 ) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
@@ -111,6 +111,44 @@ class _Recording(gr.Audio):
 
     def preprocess(self, payload: FileData | None) -> str | None:
         return _keep_upload(self, payload)
+
+
+class Drawn(TypedDict):
+    """What is read of a canvas: what it shows, as the file or the content that came."""
+
+    composite: str | bytes | None
+
+
+class _Canvas(gr.ImageEditor):
+    is_template = True  # drawn by the browser as gr.ImageEditor
+
+    def preprocess(self, payload: EditorData | None) -> Drawn | None:  # type: ignore[override]
+        """What is seen, unopened: Gradio's own opens every layer, whatever its size, and fails in
+        words of its own."""
+        if payload is None:
+            return None
+        if payload.id is not None:
+            held = self.blob_storage.pop(payload.id, None)
+            content = held.composite if held else None
+            return {"composite": bytes(content) if content else None}
+        return {"composite": _keep_upload(self, payload.composite)}
+
+
+def canvas(elem_id: str) -> gr.ImageEditor:
+    """A sheet to draw on in dark ink. Its value is `Drawn`, for `load_picture`."""
+    return _Canvas(
+        type="filepath",
+        sources=(),
+        canvas_size=(320, 320),
+        fixed_canvas=True,
+        layers=False,
+        label="Draw",
+        show_label=False,
+        transforms=(),
+        format="png",
+        brush=gr.Brush(default_size=14, colors=["#111111"], color_mode="fixed"),
+        elem_id=elem_id,
+    )
 
 
 def photo(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from voice_files import KINDS, film
 from voices import RATE, tone, tones
 
 from training.data import examples, hub
@@ -216,3 +217,15 @@ def test_the_band_of_a_telephone_is_left():
             / power[int(len(power) * 0.1) : int(len(power) * 0.2)].mean()
         )
     assert np.median(high) < 0.2
+
+
+def test_what_phones_and_browsers_record_is_read_from_a_folder(tmp_path):
+    for name, hertz in (("low", 200), ("high", 900)):
+        (tmp_path / name).mkdir()
+        for number, kind in enumerate(["m4a", "webm", "opus", "amr", "3gp"]):
+            rate = KINDS[kind][2]
+            times = np.arange(rate) / rate
+            samples = np.sin(2 * np.pi * (hertz + 9 * number) * times).astype(np.float32) / 3
+            (tmp_path / name / f"New Recording {number}.{kind}").write_bytes(film(kind, samples))
+    data = load("", "folder", str(tmp_path))
+    assert len(data.train) + len(data.test) == 10 and data.problems == []

@@ -14,8 +14,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pillow_heif
 import pytest
 import soundfile
+import soxr
+from PIL import Image
+from voice_files import film
 
 from demos import run_views
 from training.runs.run import ENDED, Run
@@ -195,6 +199,41 @@ def test_a_broken_picture_gets_a_sentence(page, tmp_path):
     page.locator("#photo input[type=file]").set_input_files(broken)
     page.wait_for_selector("#seen-digits .notice.bad")
     assert "Traceback" not in page.locator("#seen-digits").inner_text()
+
+
+def phone_photo(path: Path) -> Path:
+    """A photo whose ending Linux's browsers do not know."""
+    pillow_heif.from_pillow(Image.open(EXAMPLES / "food" / "sushi.png").convert("RGB")).save(path)
+    return path
+
+
+def test_a_photo_of_a_phone_is_answered_whatever_the_browser_knows_of_its_ending(page, tmp_path):
+    page.click('button[role=tab]:text-is("Food")')
+    photo = phone_photo(tmp_path / "IMG_0001.HEIC")
+    page.locator("#food-photo input[type=file]").set_input_files(photo)
+    page.locator('img[alt^="The photo, bright where"]').wait_for()
+    assert not page.get_by_text("Only image").count()
+
+
+def test_a_file_that_is_dropped_and_is_no_picture_gets_a_sentence_of_ours(page):
+    page.click('button[role=tab]:text-is("Food")')
+    drop = """(node) => { const moved = new DataTransfer();
+      moved.items.add(new File(['Dear diary'], 'notes.xyz'));
+      node.dispatchEvent(new DragEvent('drop',
+        {bubbles: true, cancelable: true, dataTransfer: moved})); }"""
+    page.locator("#food-photo button:has(> input[type=file])").evaluate(drop)
+    page.locator(".notice.bad", has_text="is a text, not a picture").first.wait_for()
+    assert not page.get_by_text("Only image").count()
+
+
+def test_a_recording_of_a_phone_is_answered(page, tmp_path):
+    page.click('button[role=tab]:text-is("Audio intent")')
+    samples, rate = soundfile.read(EXAMPLES / "audio_intent" / "balance.mp3", dtype="float32")
+    (tmp_path / "memo.amr").write_bytes(film("amr", soxr.resample(samples, rate, 8_000)))
+    page.locator("#audio-recording button[aria-label='Upload file']").click()
+    recording = page.locator("#audio-recording input[type=file]")
+    recording.set_input_files(tmp_path / "memo.amr")
+    page.locator('img[alt^="Waveform of what was heard"]').wait_for()
 
 
 def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):

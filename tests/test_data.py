@@ -8,6 +8,8 @@ from learning import bars, folder_of
 from training.data.examples import Data, hold_out, read_column, split_off_test
 from training.data.folders import list_class_folders
 from training.data.splits import bucket, split, stratify
+from training.media.pictures import is_picture
+from training.media.sounds import is_sound
 from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
 from training.recipes.digits.data import (
@@ -122,7 +124,7 @@ def test_the_seed_alone_decides_the_choice():
 
 # -- folders ---------------------------------------------------------------------------------------
 def test_a_folder_gives_its_classes_in_the_order_of_their_names(tmp_path):
-    found = list_class_folders(folder_of(bars(3, 5), tmp_path, "cab"), (".png",))
+    found = list_class_folders(folder_of(bars(3, 5), tmp_path, "cab"), is_picture)
     assert found.classes == ["a", "b", "c"] and len(found.files) == 15 and found.problems == []
     assert all(
         path.parent.name == found.classes[label]
@@ -140,7 +142,7 @@ def test_stray_files_are_told_or_silently_skipped_when_a_system_made_them(tmp_pa
     for name in ("__MACOSX", "a/@eaDir"):
         (folder / name).mkdir()
         (folder / name / "0.png").write_bytes((folder / "a" / "000.png").read_bytes())
-    found = list_class_folders(folder, (".png",))
+    found = list_class_folders(folder, is_picture)
     assert found.classes == ["a", "b"] and len(found.files) == 10
     assert sorted(p.where for p in found.problems) == ["a/list.csv", "notes.txt"]
 
@@ -149,7 +151,51 @@ def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
     folder = folder_of(bars(2, 5), tmp_path)
     (folder / "a" / "more").mkdir()
     (folder / "a" / "000.png").rename(folder / "a" / "more" / "000.PNG")
-    assert len(list_class_folders(folder, (".png",)).files) == 10
+    assert len(list_class_folders(folder, is_picture).files) == 10
+
+
+def test_a_file_counts_by_its_content_or_its_name_and_not_by_its_name_alone(tmp_path):
+    folder = folder_of(bars(2, 5), tmp_path)
+    whole = (folder / "a" / "000.png").read_bytes()
+    (folder / "a" / "000.png").rename(folder / "a" / "no ending")
+    (folder / "a" / "001.png").rename(folder / "a" / "download.png?w=200")
+    (folder / "a" / "list.csv").write_text("name,class")
+    (folder / "a" / "damaged.png").write_bytes(whole[:40])  # load_picture says what is wrong
+    found = list_class_folders(folder, is_picture)
+    assert [path.name for path in found.files[:6]] == [
+        "002.png",
+        "003.png",
+        "004.png",
+        "damaged.png",
+        "download.png?w=200",
+        "no ending",
+    ]
+    assert found.problems == ["a/list.csv: not a supported kind of file; left out"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"RIFF\0\0\0\0WAVE",
+        b"\0\0\0\x18ftypM4A ",
+        b"\x1aE\xdf\xa3",
+        b"#!AMR\n",
+        b"OggS",
+        b"ID3",
+        b"\xff\xfb",
+    ],
+)
+def test_a_sound_is_known_by_its_beginning(tmp_path, head):
+    (tmp_path / "voice memo").write_bytes(head + b"\0" * 100)
+    assert is_sound(tmp_path / "voice memo") and not is_picture(tmp_path / "voice memo")
+
+
+@pytest.mark.parametrize(
+    "head", [b"RIFF\0\0\0\0WEBP", b"\0\0\0\x18ftypheic", b"\xff\xd8\xff", b"\xff\xfeH\0", b""]
+)
+def test_what_begins_otherwise_is_no_sound(tmp_path, head):
+    (tmp_path / "list.txt").write_bytes(head)
+    assert not is_sound(tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +210,7 @@ def test_pictures_in_deeper_folders_and_with_loud_endings_count(tmp_path):
 def test_too_little_is_refused_with_what_is_needed(tmp_path, classes, each, words):
     folder = folder_of(bars(classes, each), tmp_path)
     with pytest.raises(SettingsError, match="2 subfolders with 5 files each are needed") as error:
-        list_class_folders(folder, (".png",))
+        list_class_folders(folder, is_picture)
     assert words in str(error.value)
 
 
@@ -172,7 +218,7 @@ def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
     folder = folder_of(bars(2, 6), tmp_path)
     (folder / "few").mkdir()
     (folder / "a" / "000.png").rename(folder / "few" / "0.png")
-    found = list_class_folders(folder, (".png",))
+    found = list_class_folders(folder, is_picture)
     assert found.classes == ["a", "b"] and [str(p) for p in found.problems] == [
         "few: 1 usable file, at least 5 are needed; left out"
     ]
@@ -182,7 +228,7 @@ def test_a_class_with_too_few_is_left_out_and_told(tmp_path):
 def test_what_is_no_folder_is_refused(tmp_path, name):
     (tmp_path / "a-file").write_text("x")
     with pytest.raises(SettingsError, match="is not a folder"):
-        list_class_folders(tmp_path / name, (".png",))
+        list_class_folders(tmp_path / name, is_picture)
 
 
 def test_broken_pictures_and_duplicates_are_told_and_left_out(tmp_path):

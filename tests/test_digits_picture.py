@@ -283,6 +283,28 @@ def test_where_nothing_is_drawn_the_person_is_told(name: str, framing: str) -> N
     assert isinstance(told.value, PictureError)
 
 
+FOOD = Path(__file__).parent.parent / "demos" / "examples" / "food"
+BUSY = {
+    "noise": lambda: Image.fromarray(
+        np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    ),
+    # 16 bits of which few are used: almost one grey, but not a sheet on which nothing is drawn.
+    "little contrast": lambda: Image.fromarray(
+        120 + np.asarray(painted(mask()).convert("L")) // 64
+    ),
+    "food": lambda: Image.open(FOOD / "hot_dog.png"),
+}
+
+
+@pytest.mark.parametrize("framing", ["digit", "garment"])
+@pytest.mark.parametrize("name", BUSY)
+def test_of_a_picture_in_which_nothing_stands_out_nobody_is_told_that_it_is_empty(
+    name: str, framing: str
+) -> None:
+    with pytest.raises(EmptyPicture, match=f"No {framing} stands out in this picture. Show one"):
+        to_28x28(BUSY[name](), framing)
+
+
 def test_an_unknown_framing_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="framing"):
         to_28x28(painted(mask()), "letter")

@@ -7,16 +7,19 @@ import struct
 import zlib
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from gradio.components.image_editor import EditorData, EditorDataBlobs
+from gradio.data_classes import FileData
 from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw, ImageOps
 from safetensors.torch import load_file, save_file
 from serving import drawing, encoded, ended_run, fresh_app, is_a_sentence, served_app
 from starlette.testclient import TestClient
 
-from demos import digits
+from demos import digits, page
 from demos.serving.lab import Lab
 from training.media.pictures import load_picture
 from training.recipes.digits.data import CLASSES
@@ -183,8 +186,8 @@ def shown(values: list) -> list[tuple]:
     [
         None,
         {"composite": None},
-        {"composite": Image.new("RGBA", (320, 320), (0, 0, 0, 0))},
-        {"composite": Image.new("RGBA", (320, 320), "white")},
+        {"composite": encoded(Image.new("RGBA", (320, 320), (0, 0, 0, 0)))},
+        {"composite": encoded(Image.new("RGBA", (320, 320), "white"))},
     ],
     ids=["nothing", "no composite", "transparent", "white"],
 )
@@ -196,14 +199,16 @@ def test_an_empty_canvas_gives_a_friendly_line_in_place_of_an_answer(lab, drawn)
 def test_a_drawing_on_the_canvas_is_answered_by_both_and_shows_what_the_model_saw(lab):
     ink = Image.new("RGBA", (320, 320), (0, 0, 0, 0))
     ImageDraw.Draw(ink).line([(90, 60), (220, 60), (140, 270)], fill=(17, 17, 17, 255), width=16)
-    for label, seen in shown(digits.ask_canvas(lab, {"composite": ink}, "active", "active")):
+    for label, seen in shown(
+        digits.ask_canvas(lab, {"composite": encoded(ink)}, "active", "active")
+    ):
         assert len(label) == 10 and "data:image/png;base64," in seen and "Built-in" in seen
 
 
 def test_each_column_asks_the_checkpoint_chosen_in_it(slots, lab, ended):
     run = ended(seed=1)
     (one, seen), (_, other) = shown(
-        digits.ask_canvas(lab, {"composite": drawing()}, run.id, "active")
+        digits.ask_canvas(lab, {"composite": encoded(drawing())}, run.id, "active")
     )
     assert one == digits.classify(slots["digits"], drawing(), run.id).confidences
     assert run.id[-4:] in seen and run.id[-4:] not in other
@@ -211,7 +216,7 @@ def test_each_column_asks_the_checkpoint_chosen_in_it(slots, lab, ended):
 
 def test_a_checkpoint_that_is_gone_gives_a_line_and_the_other_column_still_answers(lab):
     (label, line), (other, _) = shown(
-        digits.ask_canvas(lab, {"composite": drawing()}, "digits-1-gone", "active")
+        digits.ask_canvas(lab, {"composite": encoded(drawing())}, "digits-1-gone", "active")
     )
     assert label is None and "There is no checkpoint" in line and len(other) == 10
 
@@ -225,6 +230,35 @@ def test_a_photo_is_answered_and_a_broken_one_gets_a_line(lab, tmp_path):
         assert label is None and "not a picture" in line and "&lt;b&gt;.png" in line
     for label, line in shown(digits.ask_photo(lab, None, "active", "active")):
         assert label is None and "Draw a digit" in line
+
+
+def uploaded(path: Path) -> EditorData:
+    return EditorData(composite=FileData(path=str(path), orig_name=path.name))
+
+
+@pytest.mark.parametrize("name", ["too large", "cut off", "text named png"])
+def test_a_canvas_that_is_sent_a_file_answers_as_a_photo_does(lab, tmp_path, monkeypatch, name):
+    file, content, words = REFUSED[name]
+    (tmp_path / file).write_bytes(content())
+    canvas = page.canvas("canvas")
+    monkeypatch.setattr(canvas, "GRADIO_CACHE", str(tmp_path))
+    drawn = canvas.preprocess(uploaded(tmp_path / file))
+    for label, line in shown(digits.ask_canvas(lab, drawn, "active", "active")):
+        assert label is None and words in line
+
+
+def test_a_canvas_reads_no_file_of_the_server(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(drawing()))
+    with pytest.raises(gr.Error, match="A path is not read here"):
+        page.canvas("canvas").preprocess(uploaded(tmp_path / "a.png"))
+
+
+def test_what_a_browser_drew_is_asked_about_once():
+    canvas = page.canvas("canvas")
+    drawn = EditorDataBlobs(background=None, layers=[], composite=encoded(drawing()))
+    canvas.blob_storage["a"] = drawn
+    assert canvas.preprocess(EditorData(id="a")) == {"composite": encoded(drawing())}
+    assert canvas.preprocess(EditorData(id="a")) == {"composite": None}
 
 
 @pytest.mark.parametrize("example", sorted(digits.EXAMPLES.iterdir()), ids=lambda path: path.name)

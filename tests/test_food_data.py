@@ -210,3 +210,16 @@ def test_hub_data_without_pictures_is_refused(monkeypatch):
         SettingsError, match="no pictures with named classes; its columns are text, label"
     ):
         food_data.load("some/text", "hub")
+
+
+def test_what_phones_and_browsers_save_is_read_from_a_folder(tmp_path):
+    formats = {"a.HEIC": "HEIF", "b.avif": "AVIF", "c.jfif": "JPEG", "d.jpe": "JPEG", "no": "PNG"}
+    for name, colour in (("red", (200, 20, 20)), ("green", (20, 200, 20))):
+        (tmp_path / name).mkdir()
+        for number, (file, kind) in enumerate(formats.items()):
+            shade = tuple(channel + 10 * number for channel in colour)
+            Image.new("RGB", (40, 40), shade).save(tmp_path / name / file, kind)
+        (tmp_path / name / "page.jpg").write_bytes(b"<!DOCTYPE html><html>")
+    data = load("", "folder", str(tmp_path))
+    assert len(data.train) + len(data.test) == 10
+    assert "page.jpg" in " ".join(data.problems) and "web page" in " ".join(data.problems)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -48,7 +50,9 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff", "gif", "avif", "ppm"])
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "webp", "bmp", "tiff", "gif", "avif", "heif", "jp2", "ppm"]
+)
 def test_every_common_format_is_read_as_rgb(
     scene: Image.Image, tmp_path: Path, suffix: str
 ) -> None:
@@ -295,10 +299,27 @@ def test_a_broken_orientation_mark_leaves_the_picture_as_stored(
             b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
             "SVG.*Export it as PNG",
         ),
+        (
+            "long.svg",
+            b"<?xml version='1.0'?><!--" + b"x" * 9000 + b"--><svg xmlns='http://www.w3.org/'/>",
+            "SVG.*Export it as PNG",
+        ),
+        ("wide.svg", "<svg xmlns='http://www.w3.org/'/>".encode("utf-16"), "is an SVG drawing"),
+        ("page.jpg", b"<!DOCTYPE html><html><svg></svg></html>", "is a web page, not a picture"),
+        ("voice.jpg", b"\0\0\0\x18ftypM4A \0\0", "is an M4A or MP4 file, not a picture"),
+        ("lfs.jpg", b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS keeps"),
+        ("office.png", b"PK\x03\x04" + bytes(60), "is a ZIP archive or an office document"),
+        ("layers.psd", b"8BPS\0\1" + bytes(90), "is a Photoshop file, which cannot be read here"),
+        ("zeros.jpg", bytes(900), "not a picture that can be read here"),
+        ("half.avif", b"\0\0\0\x18ftypavif" + bytes(90), "like an AVIF picture but is damaged"),
         ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC.*JPEG or PNG"),
         ("photo.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC.*JPEG or PNG"),
         ("paper.pdf", b"%PDF-1.7\n", "PDF"),
-        ("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        (
+            "script.eps",
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "a PostScript drawing",
+        ),
         ("stub.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "damaged or incomplete"),
     ],
 )
@@ -312,13 +333,58 @@ def test_what_is_no_picture_is_refused_in_a_sentence(
     assert name in str(refusal.value) and str(tmp_path) not in str(refusal.value)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp"])
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff", "avif", "heif", "jp2"]
+)
 def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)
     path = saved(Image.fromarray(noise), tmp_path / f"half.{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(PictureError, match="damaged or incomplete"):
         load_picture(path)
+
+
+def with_chunk(name: bytes, body: bytes, damaged: bool = False) -> bytes:
+    """A good PNG with one more chunk before its pixels."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), (10, 200, 30)).save(buffer, "PNG")
+    check = zlib.crc32(name + body) ^ damaged
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
+    return buffer.getvalue()[:33] + chunk + buffer.getvalue()[33:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_chunk(b"iCCP", b"large\0\0" + zlib.compress(bytes(8 << 20))),
+        with_chunk(b"zTXt", b"note\0\0" + zlib.compress(b"a" * 4_000_000)),
+        with_chunk(b"pHYs", b"\0\0\0\1\0\0\0\1\1", damaged=True),
+        with_chunk(b"iCCP", b"broken\0\0" + b"no zlib"),
+    ],
+    ids=["a colour profile of 8 MB", "a bomb in a note", "a damaged note", "a broken profile"],
+)
+def test_what_is_wrong_beside_the_pixels_does_not_refuse_a_good_picture(content: bytes) -> None:
+    assert near(load_picture(content), (30, 20), (10, 200, 30), 0)
+
+
+@pytest.mark.parametrize("top", [255, 1023, 4095, 16383, 65535])
+def test_sixteen_bits_of_which_fewer_are_used_are_not_dark(tmp_path: Path, top: int) -> None:
+    ramp = np.linspace(0, top, 64).astype(np.uint16)[None].repeat(8, axis=0)
+    grey = np.asarray(load_picture(saved(Image.fromarray(ramp), tmp_path / "deep.png")))[4, :, 0]
+    assert np.abs(grey.astype(int) - np.linspace(0, 255, 64)).max() <= 1
+
+
+def test_a_heic_photo_is_read_and_turned_by_its_camera_once(tmp_path: Path) -> None:
+    stored = Image.new("RGB", (60, 40), (0, 0, 220))
+    stored.paste((220, 0, 0), (0, 0, 20, 40))  # to the left; turned by a quarter it is above
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = pillow_heif.from_pillow(stored)
+    photo.info["exif"] = exif.tobytes()  # phones say it twice: there, and where decoders obey
+    photo.save(tmp_path / "IMG_0001.HEIC")
+    picture = load_picture(tmp_path / "IMG_0001.HEIC")
+    assert picture.size == (40, 60)
+    assert near(picture, (20, 5), (220, 0, 0)) and near(picture, (20, 50), (0, 0, 220))
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

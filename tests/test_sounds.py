@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from voice_files import KINDS, film
 
+from training.media.sound_containers import Container
 from training.media.sounds import Sound, SoundError, from_bytes, load_sound
 
 SILENT = "is silent: nothing in it is louder than -60 dB.*microphone"
@@ -242,7 +244,7 @@ def test_ten_minutes_are_the_limit_unless_another_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("kind", "subtype"),
     [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("AIFF", "PCM_16"), ("AU", "PCM_16"),
-     ("FLAC", None), ("MP3", None)],
+     ("CAF", "PCM_16"), ("FLAC", None), ("MP3", None)],
 )  # fmt: skip
 def test_of_a_truncated_file_the_part_that_is_there_is_heard(
     kind: str, subtype: str | None
@@ -256,11 +258,94 @@ def test_of_a_truncated_file_the_part_that_is_there_is_heard(
     ]
 
 
-@pytest.mark.parametrize("kind", ["OGG", "CAF"])
-def test_a_truncated_file_that_cannot_be_opened_is_refused(kind: str) -> None:
-    content = packed(tone(), 16_000, kind)
-    with pytest.raises(SoundError, match="starts like a sound but is damaged, incomplete"):
-        from_bytes(content[: len(content) // 2])
+@pytest.mark.parametrize("end", [-1, -400])
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_whose_end_alone_is_missing_is_said_to_be_incomplete(
+    subtype: str, end: int
+) -> None:
+    content = packed(np.random.default_rng(0).normal(0, 0.1, 96_000), 16_000, "OGG", subtype)
+    assert from_bytes(content).notes == []
+    assert "incomplete: only the first" in from_bytes(content[:end]).notes[0]
+    half = from_bytes(content[: len(content) // 2])
+    assert "incomplete: only the first" in half.notes[0] and 0.9 < half.seconds < 3.1
+
+
+def test_an_ogg_file_that_ends_with_a_whole_page_which_is_not_the_last_is_incomplete() -> None:
+    content = packed(tone(3.0), 16_000, "OGG", "OPUS")
+    sound = from_bytes(content[: content.rindex(b"OggS")])
+    assert "incomplete: only the first" in sound.notes[0] and sound.seconds < 3
+
+
+def test_a_truncated_file_that_cannot_be_opened_is_refused() -> None:
+    content = packed(tone(), 16_000, "OGG")
+    with pytest.raises(SoundError, match="starts like an Ogg file but is damaged, incomplete"):
+        from_bytes(content[:400])
+
+
+# -- phones, browsers, cameras ---------------------------------------------------------------------
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_phones_and_browsers_record_is_read(tmp_path: Path, kind: str) -> None:
+    content = film(kind, tone(3.0, KINDS[kind][2]))
+    path = tmp_path / "voice memo"  # by its content, whatever its name
+    path.write_bytes(content)
+    for sound in (load_sound(path), from_bytes(content)):
+        assert sound.rate == 16_000 and sound.original_rate == KINDS[kind][2]
+        assert abs(sound.seconds - 3) < 0.1 and sound.notes == []
+        assert abs(loudest_hertz(sound) - 440) < 5 and 0.1 < np.abs(sound.samples).max() < 0.6
+
+
+def test_of_a_film_the_sound_is_heard_and_one_without_is_refused() -> None:
+    sound = from_bytes(film("mp4", tone(2.0, 48_000), pictures=True))
+    assert abs(sound.seconds - 2) < 0.1 and abs(loudest_hertz(sound) - 440) < 5
+    with pytest.raises(SoundError, match="“a.mp4” is a film without sound"):
+        from_bytes(film("mp4", np.zeros(0), pictures=True), "a.mp4")
+
+
+def test_channels_of_a_voice_memo_are_mixed_and_silence_is_told() -> None:
+    both = np.stack([tone(1.0, 44_100)] * 2, 1)
+    sound = from_bytes(film("m4a", both))
+    assert sound.channels == 2 and sound.notes == ["stereo: mixed to one channel"]
+    with pytest.raises(SoundError, match=SILENT):
+        from_bytes(film("m4a", np.zeros(44_100)))
+
+
+@pytest.mark.parametrize("kind", ["webm", "opus", "avi", "m4a"])
+def test_of_a_truncated_recording_the_part_that_is_there_is_heard(kind: str) -> None:
+    more = {"movflags": "faststart"} if kind == "m4a" else {}
+    content = film(kind, tone(3.0, KINDS[kind][2]), **more)
+    sound = from_bytes(content[: len(content) // 2])
+    assert 0.9 < sound.seconds < 1.8
+    assert sound.notes == [
+        f"damaged or incomplete: only the first {sound.seconds:.1f} s could be read"
+    ]
+
+
+def test_a_voice_memo_without_its_end_is_refused_in_a_sentence() -> None:
+    content = film("m4a", tone(3.0, 44_100))  # what is where stands at its end
+    with pytest.raises(SoundError, match="starts like an M4A or MP4 file but is damaged"):
+        from_bytes(content[: len(content) * 9 // 10])
+
+
+def test_of_a_long_voice_memo_the_beginning_is_heard() -> None:
+    sound = from_bytes(film("webm", tone(3.0, 48_000)), longest=1.5)
+    assert sound.seconds == 1.5
+    assert sound.notes == ["longer than 1.5 seconds: only the first 1.5 seconds are heard"]
+
+
+def test_many_channels_in_a_container_are_kept_apart() -> None:
+    many = np.stack([tone(loud=0.02 * number) for number in range(1, 13)], 1)
+    container = Container(packed(many), "wav")
+    read = np.concatenate(list(container.read_blocks(16_000)))
+    assert container.read_heading().channels == 12
+    assert read.shape == (16_000, 12) and np.abs(read - many).max() < 1e-3
+
+
+def test_a_list_of_files_or_addresses_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(packed(tone()))
+    for text in ("#EXTM3U\ncall.wav\n", "ffconcat version 1.0\nfile call.wav\n"):
+        (tmp_path / "list.m4a").write_text(text)
+        with pytest.raises(SoundError, match="is a text, not a sound"):
+            load_sound(tmp_path / "list.m4a")
 
 
 def test_damage_in_the_middle_leaves_the_sound_before_it() -> None:
@@ -352,18 +437,20 @@ def test_of_a_long_recording_the_part_that_is_heard_is_called_silent() -> None:
         (
             "notes.wav",
             b"Dear diary, this is no sound.\n" * 50,
-            "is not a sound that can be read here",
+            "is a text, not a sound",
         ),
+        ("photo.m4a", b"\0\0\0\x18ftypheic" + bytes(900), "is a HEIC photo, not a sound"),
+        ("page.mp3", b"<!DOCTYPE html><html>" + bytes(900), "is a web page, not a sound"),
         ("zeros.mp3", bytes(5000), "is not a sound"),
         (
             "voice.m4a",
             b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(900),
-            "is an M4A or MP4 file.*WAV, FLAC, Ogg or MP3",
+            "starts like an M4A or MP4 file.*WAV, FLAC, Ogg or MP3",
         ),
-        ("voice.wav", b"\x1aE\xdf\xa3" + bytes(900), "is a WebM or Matroska file"),
-        ("voice.aac", b"\xff\xf1\x50\x80" + bytes(900), "is an AAC file"),
-        ("voice.amr", b"#!AMR\n" + bytes(900), "is an AMR recording"),
-        ("voice.wma", b"0&\xb2u\x8ef\xcf\x11" + bytes(900), "is a WMA file"),
+        ("voice.wav", b"\x1aE\xdf\xa3" + bytes(900), "starts like a WebM or Matroska file"),
+        ("voice.aac", b"\xff\xf1\x50\x80" + bytes(900), "starts like an AAC file"),
+        ("voice.amr", b"#!AMR\n" + bytes(900), "silent"),
+        ("voice.wma", b"0&\xb2u\x8ef\xcf\x11" + bytes(900), "starts like a WMA file"),
         ("stub.wav", b"RIFF\x24\0\0\0WAVEfmt ", "damaged, incomplete"),
         ("stub.flac", b"fLaC" + bytes(30), "damaged, incomplete"),
         ("stub.mp3", b"ID3\x04\0\0\0\0\0\0" + bytes(200), "damaged, incomplete"),

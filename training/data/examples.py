@@ -82,7 +82,7 @@ class Kind(Generic[Thing]):
     """What a recipe's examples are, and how they are found in folders and data sets."""
 
     name: str  # "pictures", in sentences
-    endings: tuple[str, ...]  # of files in a folder
+    recognise: Callable[[Path], bool]  # whether a file in a folder is meant to be one
     feature: str  # of data sets: the kind of column that holds them
     decode: Callable[[bytes | Path, str], Thing]  # (content or path, its name); raises `refusal`
     # Of an example: equal where it shows the same, though saved otherwise.
@@ -251,7 +251,7 @@ def _read_own(folder: Path, name: str | None, row: int, dataset: str) -> bytes:
 def load_from_folder(folder: Path, kind: Kind[Thing], verb: str = "holds") -> Data[Thing]:
     """One subfolder a class; what cannot be read or is there twice is told. `verb`: what an example
     does with its content. Raises SettingsError."""
-    found = list_class_folders(folder, kind.endings, LEAST)
+    found = list_class_folders(folder, kind.recognise, LEAST)
     good, keys, unread = find_distinct(folder, found.files, kind, verb)
     found.problems += unread
     labels = np.array(found.labels, dtype=np.int64)[good]

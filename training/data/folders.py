@@ -4,6 +4,7 @@ The class folders may lie in the folders of splits (train, val, test), and all o
 folder, as a zip is often packed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,15 +81,16 @@ def list_split_folders(folder: Path) -> dict[str, list[Path]]:
     return found if found.keys() - {""} else {}
 
 
-def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -> Folder:
+def list_class_folders(folder: Path, recognise: Callable[[Path], bool], least: int = 5) -> Folder:
     """Lists a person's own examples; what cannot be used is a problem that is told, not an error.
+    `recognise`: whether a file is meant to be one, by its content or its name.
 
     Raises SettingsError when there are not two classes with `least` files each."""
     if not folder.is_dir():
         raise SettingsError(
             f"{folder} is not a folder. Give one that holds one subfolder for each class."
         )
-    listing = _Listing(folder, endings)
+    listing = _Listing(folder, recognise)
     root = step_in(folder)
     if root != folder:
         listing.notes.append(
@@ -115,9 +117,9 @@ def list_class_folders(folder: Path, endings: tuple[str, ...], least: int = 5) -
 class _Listing:
     """A folder that is being read: its files by class and split."""
 
-    def __init__(self, folder: Path, endings: tuple[str, ...]):
+    def __init__(self, folder: Path, recognise: Callable[[Path], bool]):
         self.folder = folder
-        self.endings = endings
+        self.recognise = recognise
         self.files: dict[str, dict[str, list[Path]]] = {}  # by class, folded, and by split
         self.names: dict[str, list[str]] = {}  # the spellings of a class, the first one first
         self.problems: list[Problem] = []
@@ -147,7 +149,7 @@ class _Listing:
                 names.append(name)
             own = self.files.setdefault(key, {}).setdefault(split, [])
             for path in list_files(sub):
-                if path.suffix.lower() in self.endings:
+                if self.recognise(path):
                     own.append(path)
                 else:
                     self.problems.append(

@@ -18,9 +18,8 @@ from torch import Tensor
 from training.data.examples import Examples, Kind
 from training.device import cores, device
 from training.media.picture_preprocessor import PicturePreprocessor
-from training.media.pictures import PictureError, load_picture
+from training.media.pictures import PictureError, is_picture, load_picture
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TINY = 32  # side of the thumbnail that tells a picture's content
 SHOWN = 224  # of a picture in a report
 # training pictures are kept so much larger than the network sees, so that crops stay sharp
@@ -69,7 +68,7 @@ def measure_usual_side(pictures: Pictures) -> int:
 
 KIND = Kind(
     "pictures",
-    PICTURES,
+    is_picture,
     "Image",
     lambda source, _: load_picture(source),
     lambda picture: PicturePreprocessor(TINY).frame(picture).tobytes(),

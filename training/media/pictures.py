@@ -8,7 +8,7 @@ it.
 Phones, scanners and drawing programs write pictures that a plain Image.open shows rotated, clipped
 to white or with a black background. What comes out here is upright, 8 bits, RGB (or RGBA where
 something really is transparent) and no larger than asked for. What it does not do: colour profiles
-are ignored, HEIC is not read.
+are ignored.
 """
 
 from __future__ import annotations
@@ -16,25 +16,51 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+from collections.abc import Iterator
+from math import ceil, floor, isqrt
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageOps
 
-from training.media.uploads import first_bytes, quoted_name
+from training.media.picture_memory import ROOM, prepare
+from training.media.uploads import LOOK, PICTURE, first_bytes, name_kind, quoted_name
 
 MAX_PIXELS = 200_000_000
+PART = 2_000_000  # pixels of a larger picture that are converted at a time
+WHITE = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # of 8, 10, 12, 14 and 16 bits
 # Process-wide: Pillow's own check of sizes is off. Gradio opens an upload before we see it, and
 # Pillow would answer there, with a warning from 89 megapixels on and an error from 179, not with
 # our sentence. It asks nobody but this module variable, and filters of warnings are process-wide
 # too. What it takes away: pictures that are opened elsewhere than here have no limit, so a file of
 # a person's goes through load_picture, which checks the size before it decodes anything.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow keeps pixels in blocks of 16 MB, which a C library's allocator holds back for each thread
+# that decoded: after eight large pictures 1.4 GB. Blocks beyond 32 MB go back to the system.
+Image.core.set_block_size(64 << 20)
 # Named, because Pillow would otherwise try formats that start other programs (EPS) or hide a
 # second, unchecked picture inside (ICO).
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+pillow_heif.register_heif_opener()
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000")
+# Of files that are meant to be pictures, whatever they hold.
+ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif",
+    ".tif", ".tiff", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm",
+)  # fmt: skip
+UNREAD = (  # kinds that are pictures all the same
+    "a camera's raw photo",
+    "a JPEG XL picture",
+    "a Photoshop file",
+    "a GIMP file",
+    "an icon file",
+    "a PostScript drawing",
+    "a medical picture (DICOM)",
+)
+CHOOSE = "Choose a JPEG, PNG, HEIC, WebP, AVIF, GIF, BMP or TIFF file."
+Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
+FloatBox: TypeAlias = tuple[float, float, float, float]
 
 
 class PictureError(ValueError):
@@ -49,35 +75,75 @@ def load_picture(source: str | Path | bytes, longest: int = 1024) -> Image.Image
     Raises PictureError for anything that is not a whole picture of at most 200 megapixels.
     """
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), "The picture", source[:1024], longest)
+        return _read(io.BytesIO(source), "The picture", longest)
     path = Path(source)
     name = quoted_name(path)
-    head = first_bytes(path, "picture", "picture", PictureError)
+    first_bytes(path, "picture", "picture", PictureError)
     # Pillow (12.3) maps an uncompressed TIFF that it is given by name into memory, and scrambles it
     # if it is marked as turned. What it is given as an open file it reads right.
     with path.open("rb") as file:
-        return _read(file, name, head, longest)
+        return _read(file, name, longest)
 
 
-def _read(file: BinaryIO, name: str, head: bytes, longest: int) -> Image.Image:
+def is_picture(path: Path) -> bool:
+    """Whether a file is meant to be a picture: by its name, or since a decoder takes its first
+    bytes. What is wrong with one that cannot be read, load_picture says."""
+    if path.suffix.lower() in ENDINGS:
+        return True
+    with contextlib.suppress(Exception):  # a damaged header can raise almost anything, by format
+        with path.open("rb") as file, Image.open(file, formats=FORMATS):
+            return True
+    return False
+
+
+def _read(file: BinaryIO, name: str, longest: int) -> Image.Image:
     """The picture that a file holds; refusals call it `name`."""
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Exception as error:  # a damaged header can raise almost anything, by format
-        raise PictureError(_why_not(name, head)) from error
-    with image:
-        if image.width * image.height > MAX_PIXELS:
-            raise PictureError(
-                f"{name} is too large: {image.width} × {image.height} pixels. The limit is "
-                f"{MAX_PIXELS // 1_000_000} megapixels; make it smaller and try again."
-            )
+    with _open(file, name) as image:
+        pixels = image.width * image.height
         try:
-            return _decode(image, longest)
-        except Exception as error:  # likewise: zlib.error, struct.error, OSError, SyntaxError ...
+            size = _within(image.size, longest)
+            needed = prepare(image, size)
+            most = min(MAX_PIXELS, pixels * ROOM.limit // max(1, needed))
+            if pixels > most:
+                raise PictureError(
+                    f"{name} is too large: {image.width} × {image.height} pixels. The limit for a "
+                    f"picture of its kind is {most / 1e6:.3g} megapixels; make it smaller and try "
+                    "again."
+                )
+            with ROOM.hold(needed):
+                return _decode(image, size)
+        except PictureError:
+            raise
+        except Exception as error:  # a damaged file can raise almost anything, by format
             raise PictureError(
                 f"{name} could not be read to its end: the file is damaged or incomplete. Open it "
                 "in a picture program, save it again as PNG or JPEG, and try that file."
             ) from error
+
+
+def _open(file: BinaryIO, name: str) -> Image.Image:
+    """Opened and not decoded. Raises PictureError for what no decoder accepts."""
+    try:
+        return Image.open(file, formats=FORMATS)
+    except Exception as error:  # a damaged header can raise almost anything, by format
+        file.seek(0)
+        head = file.read(LOOK)
+        if head.startswith(b"\x89PNG"):
+            with contextlib.suppress(Exception):
+                return Image.open(_strip_png(file), formats=("PNG",))
+        raise PictureError(_why_not(name, head)) from error
+
+
+def _strip_png(file: BinaryIO) -> BinaryIO:
+    """A PNG with nothing but what its pixels need. Pillow refuses one whose colour profile or notes
+    are larger than it allows or damaged, and neither is looked at here."""
+    file.seek(0)
+    kept = [file.read(8)]
+    while len(start := file.read(8)) == 8:
+        chunk = start + file.read(int.from_bytes(start[:4], "big") + 4)
+        if start[4:] in (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"):
+            kept.append(chunk)
+    return io.BytesIO(b"".join(kept))
 
 
 def flatten(
@@ -93,35 +159,74 @@ def flatten(
 
 def _why_not(name: str, head: bytes) -> str:
     """The sentence for a file that no decoder accepts, by its first bytes."""
-    again = "Save it as JPEG or PNG and try again."
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
-        return f"{name} is a HEIC photo, which cannot be read here. {again}"
-    if b"<svg" in head.lower():
-        return f"{name} is an SVG drawing, which has no pixels. Export it as PNG and try again."
-    if head.startswith(b"%PDF"):
-        return f"{name} is a PDF document, not a picture. {again}"
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")):
-        return f"{name} starts like a picture but is damaged or incomplete. {again}"
-    return (
-        f"{name} is not a picture that can be read here. Use a JPEG, PNG, WebP, GIF, BMP or TIFF "
-        "file."
-    )
+    group, kind = name_kind(head)
+    if kind == "an SVG drawing":
+        return f"{name} is {kind}, which has no pixels. Export it as PNG and try again."
+    if kind in UNREAD:
+        return f"{name} is {kind}, which cannot be read here. Save it as JPEG or PNG and try again."
+    if group == PICTURE:
+        return (
+            f"{name} starts like {kind} but is damaged or incomplete. Copy it again, or save it "
+            "as JPEG or PNG, and try that file."
+        )
+    if group:
+        return f"{name} is {kind}, not a picture. {CHOOSE}"
+    return f"{name} is not a picture that can be read here. {CHOOSE}"
 
 
-def _decode(image: Image.Image, longest: int) -> Image.Image:
-    """Decode, shrink, bring to RGB or RGBA, turn upright."""
-    size = _within(image.size, longest)
-    if image.format in ("JPEG", "MPO"):
-        # The decoder skips detail: a 50-megapixel photo in a fraction of the time.
-        image.draft(None, size)
+def _decode(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Decode, bring to RGB or RGBA and to this size, turn upright."""
     image.load()
-    picture = _eight_bits(image)
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    picture = _shrink(image, size)
     if picture.mode != "RGBA" or picture.getchannel("A").getextrema()[0] == 255:
         picture = picture.convert("RGB")
     _turn_upright(picture)
     return picture
+
+
+def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """8 bits a channel, at this size. A large picture is brought to 8 bits and resized a part at a
+    time, since a second one of its size may not fit beside it."""
+    scale = _grey_scale(image)
+    if image.width * image.height <= PART:
+        picture = _eight_bits(image, scale)
+        if picture.size == size:
+            return picture
+        return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    shrunk = None
+    for target, seen in _parts(image.size, size):
+        # As far around as the filter reaches.
+        across, down = (3 * old / new + 1 for old, new in zip(image.size, size, strict=True))
+        left, top = max(0, floor(seen[0] - across)), max(0, floor(seen[1] - down))
+        right, bottom = ceil(seen[2] + across), ceil(seen[3] + down)
+        box = left, top, min(image.width, right), min(image.height, bottom)
+        part = _eight_bits(image.crop(box), scale)
+        # Colours under what is transparent do not count. (For RGBA, Pillow does so by itself, but
+        # slowly.)
+        part = part.convert("RGBa") if part.mode == "RGBA" else part
+        part = part.resize(
+            (target[2] - target[0], target[3] - target[1]),
+            Image.Resampling.LANCZOS,
+            box=(seen[0] - left, seen[1] - top, seen[2] - left, seen[3] - top),
+            reducing_gap=3.0,
+        )
+        shrunk = shrunk or Image.new(part.mode, size)
+        shrunk.paste(part, target)
+    assert shrunk is not None  # there are no pictures without pixels
+    shrunk.info.update(image.info)  # the camera's mark is in it
+    return shrunk.convert("RGBA") if shrunk.mode == "RGBa" else shrunk
+
+
+def _parts(old: tuple[int, int], new: tuple[int, int]) -> Iterator[tuple[Box, FloatBox]]:
+    """Boxes that cover a picture of size `new`, and where they come from in its larger original, of
+    size `old`: each from about PART pixels."""
+    across, down = old[0] / new[0], old[1] / new[1]
+    side = max(1, isqrt(int(PART / (across * down))) - 6)  # the filter reaches 3 to each side
+    for top in range(0, new[1], side):
+        for left in range(0, new[0], side):
+            right, bottom = min(left + side, new[0]), min(top + side, new[1])
+            seen = left * across, top * down, right * across, bottom * down
+            yield (left, top, right, bottom), seen
 
 
 def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -141,10 +246,10 @@ def _turn_upright(picture: Image.Image) -> None:
         ImageOps.exif_transpose(picture, in_place=True)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
     """8 bits a channel, in a mode that can be resized; deep greys are scaled, not clipped."""
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = Image.fromarray(_deep_grey(np.asarray(image)))
+    if scale is not None:
+        grey = Image.fromarray(_scale_grey(np.asarray(image), *scale))
         grey.info.update(image.info)  # the camera's mark is in it
         return grey
     if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
@@ -155,17 +260,27 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
 
 
-def _deep_grey(values: np.ndarray) -> np.ndarray:
-    """(h, w) of 16 or 32 bits, or float, as uint8: by the type's range for 16 bits, else the
-    values'."""
-    if values.dtype.itemsize == 2:
-        return np.rint(np.arange(65536) / 257).astype(np.uint8)[values]  # 257 is 65535 / 255
-    values = np.nan_to_num(values.astype(np.float64))
-    low = min(0.0, float(values.min()))
-    high = float(values.max())
-    # 32-bit integers and floats have no agreed white: take the smallest usual one that holds the
-    # values.
-    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    white = next((top for top in usual if high <= top), high) if low >= 0 else high
-    scaled = (values - low) * (255.0 / max(white - low, 1e-12))
+def _grey_scale(image: Image.Image) -> tuple[float, float] | None:
+    """Black and white of a picture in deep greys, of 16 or 32 bits or float; None for others."""
+    if not image.mode.startswith("I") and image.mode != "F":
+        return None
+    low = high = 0.0
+    rows = max(1, PART // image.width)
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(top + rows, image.height)))
+        values = np.nan_to_num(np.asarray(part), posinf=0, neginf=0)
+        low = min(low, float(values.min()))
+        high = max(high, float(values.max()))
+    # Cameras and scanners give 8 to 16 bits, whatever holds them, and floats have no agreed white:
+    # take the smallest usual one that holds the values.
+    usual = WHITE if image.mode != "F" else (1.0, *WHITE)
+    if low < 0:
+        return low, high
+    return low, next((top for top in usual if high <= top), high)
+
+
+def _scale_grey(values: np.ndarray, low: float, white: float) -> np.ndarray:
+    """(h, w) of any type as uint8, from `low`, which becomes 0, to `white`, which becomes 255."""
+    values = np.nan_to_num(values.astype(np.float64), posinf=white, neginf=low)
+    scaled = (values - low) * (255.0 / (white - low))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

@@ -6,9 +6,9 @@ it.
     sound = load_sound("call.mp3")  # sound.samples: float32 (n,), one channel, 16,000 a second
     sound = from_bytes(row["bytes"], row["path"])  # as data sets hold them
 
-libsndfile (soundfile) decodes WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF; soxr resamples.
-Neither ffmpeg nor torchcodec is needed. What is odd about a recording and could be put right is
-said in `notes`.
+libsndfile decodes WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF (sound_files.py), PyAV what
+phones and browsers record and the sound of films (sound_containers.py); soxr resamples. No program
+ffmpeg is needed. What is odd about a recording and could be put right is said in `notes`.
 
 A file is decoded twice, a block at a time: once to find its channels' levels, its centre and its
 faults, once to mix and resample. So memory holds the result and one block, whatever the rate, the
@@ -18,32 +18,47 @@ minutes cost (at 16 kHz 38 MB).
 
 from __future__ import annotations
 
-import io
-import re
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from training.media.uploads import first_bytes, quoted_name
+from training.media.sound_containers import READERS, Container, NoSound
+from training.media.sound_files import UNKNOWN, Heading, SoundFile
+from training.media.uploads import SOUND, first_bytes, name_kind, quoted_name
 
 SHORTEST = 0.1  # seconds
 LONGEST = 600.0  # seconds
 RATES = (1_000, 768_000)  # samples a second that a file may have
-FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
+# Of files that are meant to be sounds, whatever they hold.
+ENDINGS = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".webm", ".amr", ".3gp", ".aac",
+    ".wma", ".aif", ".aiff", ".au", ".caf",
+)  # fmt: skip
 SILENCE = 0.001  # -60 dB of full scale: the loudest tenth of a second must have this RMS
-BLOCK = 1 << 18  # numbers read at a time, over all channels
 MOST = 1 << 29  # numbers read in all: a small file can claim 255 channels of nothing, for hours
-UNKNOWN = 1 << 40  # a length in frames that no file has: streamed FLAC says 2**63 - 1
 # float files may hold 32-bit integers unscaled; beyond that a number is broken
 SENSIBLE = float(1 << 32)
 # The share of the full scale from which a sample counts as clipped: the highest step of the type.
 FULL = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128}
 FULL_OTHERWISE = 32766.5 / 32768
-WHAT_TO_DO = "Save it as WAV, FLAC, Ogg or MP3 and try again."
+FOREIGN = (  # kinds that libsndfile does not read
+    "an M4A or MP4 file",
+    "a WebM or Matroska file",
+    "an AMR recording",
+    "a WMA file",
+    "an AAC file",
+    "an AVI film",
+    "a Flash film",
+)
+WHAT_TO_DO = (
+    "Record or copy it again, or save it as WAV, FLAC, Ogg or MP3 in a sound program, and try that "
+    "file."
+)
+CHOOSE = "Choose a recording: WAV, MP3, M4A, Ogg, FLAC, WebM and many others are read."
 
 
 class SoundError(ValueError):
@@ -82,6 +97,16 @@ def load_sound(source: str | Path, rate: int = 16_000, longest: float = LONGEST)
     )
 
 
+def is_sound(path: Path) -> bool:
+    """Whether a file is meant to be a sound: by its name, or since it begins like one. What is
+    wrong with one that cannot be read, load_sound says."""
+    if path.suffix.lower() in ENDINGS:
+        return True
+    with contextlib.suppress(SoundError):
+        return name_kind(first_bytes(path, "sound", "recording", SoundError))[0] == SOUND
+    return False
+
+
 def from_bytes(
     content: bytes, name: str = "", rate: int = 16_000, longest: float = LONGEST
 ) -> Sound:
@@ -90,12 +115,13 @@ def from_bytes(
     name = quoted_name(Path(name)) if name else "The recording"
     if not content:
         raise SoundError(f"{name} is empty (0 bytes). Choose another recording.")
-    return _load(bytes(content), name, bytes(content[:64]), rate, longest)
+    return _load(bytes(content), name, bytes(content[:1024]), rate, longest)
 
 
 def _load(source: str | bytes, name: str, head: bytes, rate: int, longest: float) -> Sound:
     survey = _survey(source, name, head, longest)
-    mixed = (_clean(block)[0] @ survey.weights for block in _read_blocks(source, survey.frames))
+    blocks = survey.reader.read_blocks(survey.frames)
+    mixed = (_clean(block)[0] @ survey.weights for block in blocks)
     gain = np.float32(1 / max(1.0, survey.peak))
     samples = _resample(
         ((block - np.float32(survey.centre)) * gain for block in mixed), survey.rate, rate
@@ -115,10 +141,8 @@ def _load(source: str | bytes, name: str, head: bytes, rate: int, longest: float
 class _Survey:
     """What the first reading finds: how to mix a recording, and what to say of it."""
 
-    rate: int
-    channels: int
-    subtype: str
-    promised: int  # frames by the header
+    reader: SoundFile | Container
+    heading: Heading
     frames: int = 0  # frames there are, within the limit
     longer: bool = False
     peak: float = 0.0
@@ -126,6 +150,14 @@ class _Survey:
     broken: int = 0  # numbers that are none, or absurd
     centre: float = 0.0
     weights: np.ndarray = field(default_factory=lambda: np.ones(1, np.float32))
+
+    @property
+    def rate(self) -> int:
+        return self.heading.rate
+
+    @property
+    def channels(self) -> int:
+        return self.heading.channels
 
     def notes(self) -> list[str]:
         """What a person should know of the recording, each in a few words."""
@@ -135,7 +167,7 @@ class _Survey:
         if self.longer:
             limit = _exact_duration(heard)
             said.append(f"longer than {limit}: only the first {limit} are heard")
-        elif self.frames < self.promised < UNKNOWN:
+        elif self.reader.cut or self.frames < self.heading.promised < UNKNOWN:
             said.append(f"damaged or incomplete: only the first {heard:.1f} s could be read")
         if self.channels > 1 and np.ptp(self.weights) == 0:
             kind = "stereo" if self.channels == 2 else f"{self.channels} channels"
@@ -152,7 +184,7 @@ class _Survey:
             said.append(f"up to {round(self.peak, 2):,.12g} times full scale: turned down")
         # A pure tone that just fits has 0.6%. Floats beyond full scale are no sign of it; lossy
         # decoders' are.
-        if share >= 1 and not (self.subtype in ("FLOAT", "DOUBLE") and self.peak > 1.01):
+        if share >= 1 and not (self.heading.subtype in ("FLOAT", "DOUBLE") and self.peak > 1.01):
             said.append(f"clipped: {share:.0f}% of samples at full scale")
         if self.centre:
             said.append(
@@ -165,24 +197,8 @@ class _Survey:
 def _survey(source: str | bytes, name: str, head: bytes, longest: float) -> _Survey:
     """Read all that will be heard, keep nothing but its measures. Raises SoundError for what cannot
     be used."""
-    try:
-        with _open(source) as file:
-            found = _Survey(file.samplerate, file.channels, file.subtype, _promised_frames(file))
-            known = file.format in FORMATS
-    # A damaged header can raise more than LibsndfileError; an odd suffix TypeError.
-    except Exception as error:
-        raise SoundError(_why_not(name, head)) from error
-    if not known:
-        raise SoundError(_why_not(name, b""))
-    if not RATES[0] <= found.rate <= RATES[1]:
-        raise SoundError(
-            f"{name} says that it has {found.rate:,} samples a second; {RATES[0]:,} to "
-            f"{RATES[1]:,} can be read. Save it with 16,000 and try again."
-        )
-    limit = min(int(longest * found.rate), MOST // found.channels)
-    _measure(found, _read_blocks(source, limit))
-    found.longer = found.frames == limit and found.promised > limit
-    if not found.frames and found.promised:
+    found = _open_survey(source, name, head, longest)
+    if not found.frames and (found.heading.promised or found.reader.cut):
         raise SoundError(
             f"{name} is damaged or incomplete: its sound cannot be decoded. {WHAT_TO_DO}"
         )
@@ -193,17 +209,56 @@ def _survey(source: str | bytes, name: str, head: bytes, longest: float) -> _Sur
             f"{name} is broken: more than half of its samples are no numbers. Record it again."
         )
     if found.frames < SHORTEST * found.rate:
+        there = "what can be read of it is " if found.reader.cut else ""
         raise SoundError(
-            f"{name} is too short: {1000 * found.frames / found.rate:.3g} ms. At least {SHORTEST} "
-            "s are needed; record a whole sentence."
+            f"{name} is too short: {there}{1000 * found.frames / found.rate:.3g} ms. At least "
+            f"{SHORTEST} s are needed; record a whole sentence."
         )
     return found
+
+
+def _open_survey(source: str | bytes, name: str, head: bytes, longest: float) -> _Survey:
+    """By the first reader that finds something to hear; else by the first that opens it. Raises
+    SoundError where none does."""
+    surveys = []
+    for reader in _list_readers(source, head):
+        try:
+            found = _Survey(reader, reader.read_heading())
+        except NoSound as error:
+            raise SoundError(f"{name} is a film without sound. {CHOOSE}") from error
+        except Exception:  # noqa: S112  a damaged header can raise almost anything, by format
+            continue
+        if not RATES[0] <= found.rate <= RATES[1]:
+            raise SoundError(
+                f"{name} says that it has {found.rate:,} samples a second; {RATES[0]:,} to "
+                f"{RATES[1]:,} can be read. Save it with 16,000 and try again."
+            )
+        limit = min(int(longest * found.rate), MOST // found.channels)
+        _measure(found, reader.read_blocks(limit))
+        found.longer = found.frames == limit and found.heading.promised > limit
+        surveys.append(found)
+        if found.frames:
+            return found
+    if not surveys:
+        raise SoundError(_why_not(name, head))
+    return surveys[0]
+
+
+def _list_readers(source: str | bytes, head: bytes) -> list[SoundFile | Container]:
+    """Those that may read what begins so, the likeliest first."""
+    group, kind = name_kind(head)
+    if group not in (SOUND, ""):
+        return []
+    containers: list[SoundFile | Container] = []
+    if kind in READERS:
+        containers = [Container(source, READERS[kind])]
+    return [*containers, SoundFile(source)] if kind in FOREIGN else [SoundFile(source), *containers]
 
 
 def _measure(found: _Survey, blocks: Iterator[np.ndarray]) -> None:
     """Levels, faults and centre of a recording, and with which weight each channel is heard."""
     count = found.channels
-    full = FULL.get(found.subtype, FULL_OTHERWISE)
+    full = FULL.get(found.heading.subtype, FULL_OTHERWISE)
     even = np.full(count, 1 / count, np.float32)
     total = np.zeros(count)
     power = np.zeros(count)
@@ -230,41 +285,6 @@ def _measure(found: _Survey, blocks: Iterator[np.ndarray]) -> None:
     )
     centre = float(middle @ found.weights)
     found.centre = centre if abs(centre) > 0.01 * max(1.0, found.peak) else 0.0
-
-
-def _promised_frames(file: soundfile.SoundFile) -> int:
-    """How many frames a header speaks of; of an incomplete WAV or AIFF, libsndfile counts those
-    that there are."""
-    sizes = re.search(
-        r"^ ?(?:data|SSND|  Data Size) +: (\d+) \(should be (\d+)\)", file.extra_info, re.M
-    )
-    said, held = map(int, sizes.groups()) if sizes else (1, 1)
-    # A program that writes into a pipe cannot come back to the header, and leaves a number near the
-    # largest there.
-    return file.frames * said // held if 0 < held < said < 0x7FF00000 else file.frames
-
-
-def _open(source: str | bytes) -> soundfile.SoundFile:
-    return soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
-
-
-def _read_blocks(source: str | bytes, limit: int) -> Iterator[np.ndarray]:
-    """The first `limit` frames, float32 (n, channels) at a time, ending where decoding fails."""
-    with _open(source) as file:
-        left = limit
-        size = max(1, BLOCK // file.channels)
-        while left > 0:
-            # Marked, so that what was decoded before an error is known: streamed FLAC ends in one.
-            room = np.full((min(left, size), file.channels), np.nan, np.float32)
-            try:
-                block = file.read(out=room)
-            except soundfile.LibsndfileError:
-                block = room[: int((~np.isnan(room).all(1)).cumprod().sum())]
-                left = 0
-            if not len(block):
-                return
-            left -= len(block)
-            yield block
 
 
 def _clean(block: np.ndarray) -> tuple[np.ndarray, int]:
@@ -297,31 +317,11 @@ def _exact_duration(seconds: float) -> str:
 
 def _why_not(name: str, head: bytes) -> str:
     """The sentence for a file that is not decoded, by its first bytes."""
-    kinds = {
-        "an M4A or MP4 file": head[4:8] == b"ftyp",
-        "a WebM or Matroska file": head.startswith(b"\x1aE\xdf\xa3"),
-        "an AMR recording": head.startswith(b"#!AMR"),
-        "a WMA file": head.startswith(b"0&\xb2u"),
-        "an AAC file": head[:2] in (b"\xff\xf1", b"\xff\xf9"),
-    }
-    for kind, is_it in kinds.items():
-        if is_it:
-            return f"{name} is {kind}, which cannot be read here. {WHAT_TO_DO}"
-    starts = (
-        b"RIFF",
-        b"RIFX",
-        b"RF64",
-        b"riff",
-        b"FORM",
-        b".snd",
-        b"caff",
-        b"fLaC",
-        b"OggS",
-        b"ID3",
-        b"\xff",
-    )
-    if head.startswith(starts):
+    group, kind = name_kind(head)
+    if group == SOUND:
         return (
-            f"{name} starts like a sound but is damaged, incomplete or of a rare kind. {WHAT_TO_DO}"
+            f"{name} starts like {kind} but is damaged, incomplete or of a rare kind. {WHAT_TO_DO}"
         )
-    return f"{name} is not a sound that can be read here. Use a WAV, FLAC, Ogg, MP3 or AIFF file."
+    if group:
+        return f"{name} is {kind}, not a sound. {CHOOSE}"
+    return f"{name} is not a sound that can be read here. {CHOOSE}"

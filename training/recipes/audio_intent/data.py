@@ -19,14 +19,13 @@ from training.data.examples import Data, Examples, Kind, load_from_folder, load_
 from training.data.problems import Problem
 from training.data.splits import bucket
 from training.device import cores
-from training.media.sounds import SoundError, from_bytes, load_sound
+from training.media.sounds import SoundError, from_bytes, is_sound, load_sound
 from training.recipe import SettingsError
 
 if TYPE_CHECKING:  # it needs a program that synthesises speech, which only its source needs
     from training.samples.speech import Clip
 
 RATE = 16_000
-SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
 SAMPLE = "calls to a bank, synthesised speech"
 USUAL_PART = "en-US"  # of MInDS-14, and the setting's default
 TESTED = 700  # clips that a checkpoint of spoken calls is scored on
@@ -48,7 +47,7 @@ def _decode(source: bytes | Path, name: str) -> np.ndarray:
 
 KIND = Kind(
     "clips",
-    SOUNDS,
+    is_sound,
     "Audio",
     _decode,
     lambda samples: np.rint(samples * 4095).astype("<i2").tobytes(),

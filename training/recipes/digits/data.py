@@ -18,9 +18,8 @@ from training.data.examples import (
     load_from_hub,
     split_off_test,
 )
-from training.data.pictures import PICTURES
 from training.data.splits import bucket
-from training.media.pictures import PictureError, load_picture
+from training.media.pictures import PictureError, is_picture, load_picture
 
 if TYPE_CHECKING:  # it imports scipy, which only own pictures and the sample need
     from training.recipes.digits.picture import Framing
@@ -119,7 +118,7 @@ def _decode_grey(source: bytes | Path, name: str) -> np.ndarray:
     return np.asarray(Image.open(file).convert("L"))
 
 
-HUB_KIND = Kind("pictures", PICTURES, "Image", _decode_grey, np.ndarray.tobytes, PictureError)
+HUB_KIND = Kind("pictures", is_picture, "Image", _decode_grey, np.ndarray.tobytes, PictureError)
 
 
 def _make_kind(framing: "Framing") -> Kind[np.ndarray]:
@@ -132,4 +131,4 @@ def _make_kind(framing: "Framing") -> Kind[np.ndarray]:
 
         return to_28x28(load_picture(source), framing)
 
-    return Kind("pictures", PICTURES, "Image", frame, np.ndarray.tobytes, PictureError)
+    return Kind("pictures", is_picture, "Image", frame, np.ndarray.tobytes, PictureError)

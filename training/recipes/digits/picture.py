@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from training.media.pictures import PictureError
+from training.media.pictures import PictureError, flatten
 from training.recipes.digits.ground import (
     FAINTEST,
     find_garment,
@@ -43,21 +43,32 @@ THICK = 4.2
 SEEN = 0.3  # of full ink: what counts as part of the drawing
 
 
-class EmptyPicture(PictureError):
-    """Nothing is drawn in the picture. The text is a sentence for the person."""
+WANTED = {
+    "digit": "one digit alone, large and dark on plain light paper",
+    "garment": "one garment alone on a plain background",
+}
 
-    def __init__(self, framing: Framing) -> None:
-        what = (
-            "one digit, large enough" if framing == "digit" else "one garment on a plain background"
-        )
-        super().__init__(f"There is nothing drawn yet: draw or upload {what}, and try again.")
+
+class EmptyPicture(PictureError):
+    """Nothing is drawn in the picture, or nothing in it can be told from the rest. The text is a
+    sentence for the person."""
+
+    def __init__(self, picture: Image.Image, framing: Framing) -> None:
+        if _is_blank(picture):
+            text = f"There is nothing drawn yet: draw or upload {WANTED[framing]}, and try again."
+        else:
+            text = (
+                f"No {framing} stands out in this picture. Show {WANTED[framing]}, in even light, "
+                "and try again."
+            )
+        super().__init__(text)
 
 
 def to_28x28(picture: Image.Image, framing: Framing) -> np.ndarray:
     """The picture as uint8 (28, 28), light on dark, framed as MNIST ("digit") or Fashion-MNIST
     ("garment").
 
-    Raises EmptyPicture where there is nothing but background.
+    Raises EmptyPicture where there is nothing but background, or no telling what is it.
     """
     if framing not in ("digit", "garment"):
         raise ValueError(f"framing must be 'digit' or 'garment', not {framing!r}")
@@ -65,11 +76,20 @@ def to_28x28(picture: Image.Image, framing: Framing) -> np.ndarray:
     if ready is not None:
         return ready
     if min(picture.size) < 2:
-        raise EmptyPicture(framing)
+        raise EmptyPicture(picture, framing)
     pixels = _digit(picture) if framing == "digit" else _garment(picture)
     if pixels is None:
-        raise EmptyPicture(framing)
+        raise EmptyPicture(picture, framing)
     return pixels
+
+
+def _is_blank(picture: Image.Image) -> bool:
+    """Whether nearly all of it is of exactly one grey, or transparent."""
+    alpha = opacity(picture)
+    if alpha is not None and alpha.max() < 0.04:
+        return True
+    grey = np.asarray(flatten(picture).convert("L"))
+    return float(np.mean(grey == np.median(grey))) > 0.995
 
 
 def _pixels_if_framed(picture: Image.Image, framing: Framing) -> np.ndarray | None:

@@ -1,0 +1,49 @@
+() => {
+  // The canvas opens with no tool in hand; a person expects to draw at once.
+  const timer = setInterval(() => {
+    const brush = document.querySelector('#canvas button[aria-label="Brush"]');
+    if (brush) { clearInterval(timer); brush.click(); }
+  }, 150);
+
+  // A picture that the browser cannot show leaves no torn icon in its place: the answer says what is
+  // wrong with it.
+  for (const [what, seen] of [['error', 'hidden'], ['load', '']])
+    document.addEventListener(what, (event) => {
+      if (event.target.tagName === 'IMG') event.target.style.visibility = seen;
+    }, true);
+
+  // A browser knows a photo or a recording by its ending, and of what phones write many endings are
+  // unknown to it: Gradio then says "Only image/* allowed". So each file is handed over as what its
+  // input asks for; what it really is, the answer says.
+  const endings = {image: 'PICTURES', audio: 'SOUNDS'};
+  const wanted = (input) => Object.keys(endings).find((kind) => input?.accept.includes(kind + '/'));
+  const isFiles = (node) => node.tagName === 'INPUT' && node.type === 'file';
+  const handedOver = (input, files) => {
+    const kind = wanted(input);
+    const fits = (file) => file.type.startsWith(kind + '/');
+    if (!kind || [...files].every(fits)) return null;
+    const moved = new DataTransfer();
+    for (const file of files)
+      moved.items.add(fits(file) ? file : new File([file], file.name, {type: kind + '/unknown'}));
+    return moved;
+  };
+  document.addEventListener('click', ({target}) => {  // before the list of files opens
+    if (isFiles(target) && wanted(target) && !target.accept.includes('.'))
+      target.accept += ',' + endings[wanted(target)];
+  }, true);
+  document.addEventListener('change', ({target}) => {
+    const moved = isFiles(target) && handedOver(target, target.files);
+    if (moved) target.files = moved.files;
+  }, true);
+  document.addEventListener('drop', (event) => {
+    let input = null;
+    for (let node = event.target; node && !input; node = node.parentElement)
+      input = node.querySelector(':scope > input[type=file]');
+    const moved = event.dataTransfer && handedOver(input, event.dataTransfer.files);
+    if (!moved) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const again = {bubbles: true, cancelable: true, dataTransfer: moved};
+    event.target.dispatchEvent(new DragEvent('drop', again));
+  }, true);
+}
