@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import gradio as gr
-from gradio.components import Component
+from gradio.blocks import Block
 
 from demos import run_views
 from demos.serving.lab import Lab
@@ -59,7 +59,7 @@ class Part:
 
     sign: Callable[[Moment], str]
     show: Callable[[Moment], list[object]]
-    outputs: Sequence[Component]
+    outputs: Sequence[Block]
 
 
 def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None], list[object]]:

@@ -159,11 +159,11 @@ class Run:
             found.swap = read_record(self.path / "swap.json", Swap)
             status = read_record(self.path / "status.json", Status)
             if status is None:
-                status = {"state": "lost", "reason": "Its status file is missing."}
+                status = Status(state="lost", reason="Its status file is missing.")
             found.status = status
         except RecordError as error:
             reason = f"This run's files are damaged: {error}."
-            found.status = {"state": "damaged", "reason": reason}
+            found.status = Status(state="damaged", reason=reason)
         return found
 
     @property

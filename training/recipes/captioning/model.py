@@ -166,6 +166,7 @@ def _open_start(
         model = backbone.load_weights(
             VisionEncoderDecoderModel, start.path, made, start.name, lambda *_: False
         )
+        assert isinstance(model, VisionEncoderDecoderModel)
     except SettingsError:  # a sentence already, though a ValueError too
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
