@@ -267,6 +267,57 @@ def test_a_disk_that_fills_while_saving_fails_in_a_sentence_and_leaves_room(runs
     assert not run.has_checkpoint and not run.staging.exists()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_job_whose_log_cannot_be_written_does_not_keep_those_behind_it_from_starting(runs):
+    first, second = (job.create(runs, "clockwork", {}, local=False) for _ in range(2))
+    first.log_file.mkdir()
+    job.pump(runs)
+    assert first.state == "failed" and "did not start" in first.status["reason"]
+    job.pump(runs)
+    assert ended(second) == "done"
+
+
+def test_a_supervisor_that_cannot_say_that_it_runs_says_why(runs, monkeypatch):
+    run = job.create(runs, "clockwork", {}, local=False)
+    write = Run._write_status
+
+    def refuse(self, status):
+        if status["state"] == "running":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, status)
+
+    monkeypatch.setattr(Run, "_write_status", refuse)
+    job.supervise(run)
+    assert run.state == "failed" and run.status["reason"].startswith("The disk is full")
+
+
+def test_a_last_word_waits_for_room(runs, monkeypatch):
+    run = started(runs, steps=1)
+    ended(run)
+    run.set_status("running")
+    tries = []
+    write = Run._write_status
+
+    def refuse(self, status):
+        tries.append(status["state"])
+        if len(tries) < 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, status)
+
+    monkeypatch.setattr(Run, "_write_status", refuse)
+    monkeypatch.setattr(job.time, "sleep", lambda _: None)
+    job.last_word(run, -9)
+    assert run.state == "failed" and len(tries) == 4
+
+
+def test_what_a_dead_job_had_not_published_is_swept(runs):
+    run = job.create(runs, "clockwork", {}, local=False)
+    run.set_status("running", worker={"pid": 1, "started": 0.0})
+    run.staging.mkdir()
+    job.reconcile(runs)
+    assert run.state == "lost" and not run.staging.exists()
+
+
 def test_settings_of_another_version_fail_in_a_sentence(runs):
     run = Run.create(runs, "clockwork", {"wheels": 3})
     job.pump(runs)

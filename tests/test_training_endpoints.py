@@ -2,6 +2,7 @@
 refused."""
 
 import contextlib
+import errno
 
 import gradio as gr
 import pytest
@@ -53,6 +54,23 @@ def refusal(client: Client, *data, api_name: str) -> str:
     with pytest.raises(Exception) as error:
         client.predict(*data, api_name=api_name)
     return str(error.value)
+
+
+# -- disks -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "number, words", [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "read-only")]
+)
+def test_a_run_that_cannot_be_written_is_refused_in_a_sentence_without_a_path(
+    runs, monkeypatch, number, words
+):
+    def refuse(path, value):
+        raise OSError(number, "what the system says", str(path))
+
+    monkeypatch.setattr("training.runs.run.write_json", refuse)
+    with pytest.raises(gr.Error) as error:
+        Actions(Lab(runs, {})).start("digits", TINY)
+    assert words in str(error.value) and is_a_sentence(str(error.value).strip("'"))
+    assert Run.all(runs) == []
 
 
 # -- end to end ------------------------------------------------------------------------------------

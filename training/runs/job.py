@@ -282,7 +282,11 @@ def supervise(run: Run, term_after: float = TERM_AFTER, kill_after: float = KILL
     """Runs the worker, stops it by degrees when asked, and writes the last word that it could
     not."""
     signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
-    run.set_status("running", supervisor=process_identity(), stage="starting")
+    try:
+        run.set_status("running", supervisor=process_identity(), stage="starting")
+    except OSError as error:
+        _write_at_last(run, "failed", explain(error))
+        return
     _give_way()
     command = [
         sys.executable,
@@ -382,8 +386,8 @@ def explain(error: BaseException) -> str:
         return FULL
     if numbers & {errno.EROFS, errno.EACCES, errno.EPERM}:
         return (
-            "The system refused access to a file. Is the folder of runs read-only, or does it "
-            "belong to somebody else?"
+            "The system refused access to a file. See that the folder of runs is not read-only, "
+            "and that it belongs to who runs this."
         )
     if isinstance(error, OSError) and error.strerror:  # its text names paths of this machine
         return f"{type(error).__name__}: {error.strerror}"
