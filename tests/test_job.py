@@ -64,7 +64,9 @@ def supervise(workshop):
         )
         children.append(
             subprocess.Popen(
-                [sys.executable, "-c", code, str(run.path), str(kill_after)], cwd=workshop
+                [sys.executable, "-c", code, str(run.path), str(kill_after)],
+                cwd=workshop,
+                start_new_session=True,
             )
         )
         wait_for(lambda: any(run.events()))
@@ -287,6 +289,7 @@ def test_a_supervisor_that_cannot_say_that_it_runs_says_why(runs, monkeypatch):
         write(self, status)
 
     monkeypatch.setattr(Run, "_write_status", refuse)
+    monkeypatch.setattr(job.signal, "signal", lambda *_: None)  # those of this process stay
     job.supervise(run)
     assert run.state == "failed" and run.status["reason"].startswith("The disk is full")
 

@@ -321,7 +321,8 @@ def _give_way() -> None:
     if hasattr(os, "nice"):
         os.nice(10)
     autogroup = Path("/proc/self/autogroup")
-    if autogroup.exists():
+    # In another's session it would slow down all that belongs to that one.
+    if autogroup.exists() and os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):  # not to be had in every container
             autogroup.write_text("10")
 
