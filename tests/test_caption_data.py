@@ -127,9 +127,9 @@ def test_what_cannot_be_used_is_told_and_the_rest_is_used(tmp_path):
         "3 entries cannot be read; left out: metadata.jsonl, line 22, metadata.jsonl, line 23 and "
         "1 more",
         "metadata.jsonl, line 24: no caption; left out",
-        "broken.png: “broken.png” starts like a picture but is damaged or incomplete",
+        "broken.png: “broken.png” starts like a PNG picture but is damaged or incomplete",
         "twice.png: shows what 03.png shows; left out",
-        "text.png: “text.png” is not a picture that can be read here",
+        "text.png: “text.png” is a text, not a picture",
     ]
 
 

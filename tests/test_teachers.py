@@ -157,7 +157,8 @@ def test_teachers_that_cannot_teach_are_refused_in_a_sentence(school, known):
     assert reason.endswith(
         f"{stranger.id[-4:]} cannot teach these classes: it does not know 1 of the 8, {CLASSES[0]}."
     )
-    assert "There is no checkpoint 'food-gone'" in told(teacher=f"{known['vit']},food-gone")
+    with pytest.raises(recipe.SettingsError, match="There is no checkpoint 'food-gone'"):
+        told(teacher=f"{known['vit']},food-gone")
     assert "no name on the Hub" in told(teacher="/etc/passwd")
 
 

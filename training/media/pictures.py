@@ -99,14 +99,15 @@ def is_picture(path: Path) -> bool:
 def _read(file: BinaryIO, name: str, longest: int) -> Image.Image:
     """The picture that a file holds; refusals call it `name`."""
     with _open(file, name) as image:
-        pixels = image.width * image.height
+        width, height = image.size  # of the file: preparing asks for less
+        pixels = width * height
         try:
             size = _within(image.size, longest)
             needed = prepare(image, size)
             most = min(MAX_PIXELS, pixels * ROOM.limit // max(1, needed))
             if pixels > most:
                 raise PictureError(
-                    f"{name} is too large: {image.width} × {image.height} pixels. The limit for a "
+                    f"{name} is too large: {width} × {height} pixels. The limit for a "
                     f"picture of its kind is {most / 1e6:.3g} megapixels; make it smaller and try "
                     "again."
                 )
