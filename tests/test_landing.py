@@ -17,14 +17,17 @@ ACTIVE = "embedded-digits"
 
 
 def scores(
-    new: float = 0.9, old: float | None = 0.8, active: str = ACTIVE, same_labels: bool = True
+    new: float = 0.9,
+    old: float | None = 0.8,
+    active: str = ACTIVE,
+    same_labels: bool = True,
+    difference: tuple[float, float] | None = None,
 ) -> dict:
     """What a job that ended in its own time measured."""
-    return {
-        "after": {"accuracy": new},
-        "held_out": "100 pictures",
-        "active": {"id": active, "same_labels": same_labels, "score": old if same_labels else None},
-    }
+    gate: dict = {"id": active, "same_labels": same_labels, "score": old if same_labels else None}
+    if difference:
+        gate["difference"] = list(difference)
+    return {"after": {"accuracy": new}, "held_out": "100 pictures", "active": gate}
 
 
 UNSCORED = {"stopped": True, "step": 3, "total": 9, "held_out_score": None}
@@ -34,6 +37,10 @@ GATE = [
     ("better", scores(0.9, 0.8), "swap", "better: 90.0% against 80.0% on 100 pictures"),
     ("better", scores(0.8, 0.9), "kept", "not better: 80.0% against 90.0% on 100 pictures"),
     ("better", scores(0.8, 0.8), "kept", "not better: 80.0% against 80.0%"),
+    ("better", scores(0.9, 0.8, difference=(0.02, 0.2)), "swap", "better: 90.0% against 80.0%"),
+    ("better", scores(0.9, 0.8, difference=(-0.02, 0.2)), "offered", "a tie: 90.0% against 80.0%"),
+    ("better", scores(0.8, 0.8, difference=(0.0, 0.0)), "kept", "not better: 80.0% against 80.0%"),
+    ("better", scores(0.7, 0.8, difference=(-0.2, -0.02)), "kept", "not better: 70.0%"),
     ("better", scores(same_labels=False), "offered", "predicts something else"),
     (
         "better",
@@ -59,6 +66,21 @@ def test_the_gate_decides_by_the_wish_and_by_what_was_measured(runs, wish, measu
     write_json(run.report / "metrics.json", measured)
     decided, because = decide(run, ACTIVE)
     assert decided == outcome and why in because
+
+
+@pytest.mark.parametrize(
+    "source, low, outcome",
+    [("folder", 0.6, "swap"), ("folder", 0.4, "offered"), ("hub", 0.6, "offered")],
+)
+def test_a_persons_own_classes_are_used_where_they_were_learned(runs, source, low, outcome):
+    run = Run.create(runs, "digits", {"source": source})
+    measured = scores(0.8, same_labels=False)
+    measured["after"] |= {"interval": [low, 0.9], "n": 40}
+    measured["base"] = {"value": 0.5, "rule": 'always "cat"'}
+    write_json(run.report / "metrics.json", measured)
+    decided, why = decide(run, ACTIVE)
+    assert decided == outcome
+    assert ('always "cat" scores 50.0%' in why) == (source == "folder")
 
 
 def test_without_a_wish_it_is_swapped_in_only_if_better(runs):

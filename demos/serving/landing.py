@@ -10,7 +10,7 @@ import threading
 
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, SwapError
-from training.judge.records import ReportError
+from training.judge.records import Report, ReportError, Score
 from training.judge.report import read_report
 from training.recipe import SettingsError
 from training.runs import checkpoint, job
@@ -19,6 +19,7 @@ from training.runs.index import open_index
 from training.runs.run import Run, lock
 
 EVERY = 1.0
+OWN = ("folder", "own")  # sources of a person's own data
 log = logging.getLogger(__name__)
 
 
@@ -43,14 +44,18 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     gate = report.active
     if gate.id != active_id:
         return "offered", f"it was compared with {gate.id}, which is no longer in use"
+    metric = report.metric
+    new = report.after
     if not gate.comparable:
-        return "offered", "the model in use predicts something else, so they cannot be compared"
+        return _decide_other_classes(run, report, new)
     if gate.score is None:
         return "offered", "the model in use could not be scored"
-    new = report.after.value
-    metric = report.metric
-    what = f"{metric.text(new)} against {metric.text(gate.score)} on {report.held_out}"
-    if new <= gate.score:
+    what = f"{metric.text(new.value)} against {metric.text(gate.score)} on {report.held_out}"
+    # Example by example; reports of earlier versions know the two scores alone.
+    low, high = gate.difference or (new.value - gate.score, new.value - gate.score)
+    if low <= 0 < high:
+        return "offered", f"a tie: {what}, which may be chance"
+    if low <= 0:
         return "kept", f"not better: {what}"
     if _is_less_real(run, active_id):
         return "offered", (
@@ -58,6 +63,17 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
             "real ones: try it, and use it if you like its answers"
         )
     return "swap", f"better: {what}"
+
+
+def _decide_other_classes(run: Run, report: Report, new: Score) -> tuple[str, str]:
+    """What a person has taught their own classes is what they came for, where it learned them."""
+    if run.config.get("source") in OWN and report.base is not None:
+        what = f"{new.with_interval()} on {report.held_out}, where {report.base.rule} scores "
+        what += report.metric.text(report.base.value)
+        if new.interval[0] > report.base.value:
+            return "swap", f"it learned your own classes: {what}"
+        return "offered", f"it may not have learned your classes: {what}"
+    return "offered", "the model in use predicts something else, so they cannot be compared"
 
 
 def _is_less_real(run: Run, active_id: str) -> bool:

@@ -77,6 +77,7 @@ def make_exam(
         find,
         problems,
         notes,
+        lambda probabilities: (probabilities.argmax(1) == labels).astype(float),
     )
 
 

@@ -5,10 +5,13 @@ now active in the slot (for the gate). `evaluate` lets any checkpoint sit it. No
 classes: what is asked and how it is judged is the recipe's, as functions of an `Exam`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from training.judge.records import Base, Gate, Report, Score, Section
 from training.recipe import Metric, SettingsError
@@ -50,6 +53,9 @@ class Exam(Generic[Answers]):
     find: Callable[[Answers, Score | None, Score, Path], Findings]
     problems: list[str] = field(default_factory=list)  # of the data
     notes: list[str] = field(default_factory=list)  # how the data was understood, in sentences
+    # How good each answer is by itself, (N,): whether one checkpoint is better than another is
+    # asked example by example. None: by their scores alone.
+    merits: Callable[[Answers], np.ndarray] | None = None
 
 
 def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
@@ -59,12 +65,13 @@ def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
     run.beat("scoring")
     answers = exam.predict(run.checkpoint, run)
     after = exam.score(answers)
-    before = None
+    earlier = before = None
     if start is not None and not exam.find_refusal(start.path):
-        before = exam.score(exam.predict(start.path, run))
+        earlier = exam.predict(start.path, run)
+        before = exam.score(earlier)
     gate = None
     if run.config.get("swap", "better") == "better":
-        gate = _score_active(exam, run, start, before)
+        gate = _compare_with_active(exam, run, start, earlier, answers)
     run.beat("drawing the report")
     found = exam.find(answers, before, after, run.report)
     return Report(
@@ -107,23 +114,47 @@ def examine(exam: Exam[Answers], path: Path, folder: Path) -> Report:
     )
 
 
-def _score_active(
-    exam: Exam[Answers], run: Run, start: Checkpoint | None, before: Score | None
+def _compare_with_active(
+    exam: Exam[Answers],
+    run: Run,
+    start: Checkpoint | None,
+    earlier: Answers | None,
+    answers: Answers,
 ) -> Gate | None:
-    """The active checkpoint on the same examples; None where the slot is empty."""
+    """The active checkpoint on the same examples as the new one's `answers`; `earlier`: those of
+    the start. None where the slot is empty."""
     runs = run.path.parent
     chosen = checkpoint.active(runs, run.slot)
     if not chosen:
         return None
     active_id = chosen[-1]
-    if start is not None and active_id == start.id and before is not None:
-        if exam.is_comparable(start.path):
-            return Gate(active_id, True, before.value)  # it was scored a moment ago
     try:
         found = checkpoint.find(runs, active_id, run.slot)
         if not exam.is_comparable(found.path):
             return Gate(active_id, False, None)
-        return Gate(active_id, True, exam.score(exam.predict(found.path, run)).value)
+        if start is not None and start.id == active_id and earlier is not None:
+            theirs = earlier  # it was asked a moment ago
+        else:
+            theirs = exam.predict(found.path, run)
+        difference = None
+        if exam.merits is not None:
+            difference = bound_difference(exam.merits(answers) - exam.merits(theirs))
+        return Gate(active_id, True, exam.score(theirs).value, difference)
     except (checkpoint.CheckpointError, OSError) as error:
         run.say(f"{active_id}, now in the slot, could not be scored: {error}")
         return Gate(active_id, True, None)
+
+
+def bound_difference(differences: np.ndarray) -> tuple[float, float]:
+    """The 95% interval of the mean of paired differences, (N,).
+
+    A pair that differs as much as any does, half of it for and half against, stands beside them
+    (Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
+    proportions"): without it, two examples that both got better would leave no doubt.
+    """
+    most = float(np.abs(differences).max(initial=0.0))
+    n = len(differences) + 2
+    mean = float(differences.sum()) / n
+    squares = (float((differences**2).sum()) + most**2) / n
+    margin = 1.96 * math.sqrt(max(0.0, squares - mean**2) / n)
+    return mean - margin, mean + margin

@@ -103,6 +103,9 @@ class Gate:
     id: str
     comparable: bool  # whether its answers mean the same
     score: float | None  # None where it could not be scored
+    # 95%, of the mean difference example by example, the new one less this one; None where nobody
+    # said how an example is judged by itself.
+    difference: tuple[float, float] | None = None
 
 
 # -- sections --------------------------------------------------------------------------------------
@@ -244,11 +247,14 @@ class Report:
         if self.chance is not None:
             found["chance"] = self.chance
         if self.active is not None:
-            found["active"] = {
+            gate: dict[str, JsonValue] = {
                 "id": self.active.id,
                 "same_labels": self.active.comparable,
                 "score": self.active.score,
             }
+            if self.active.difference is not None:
+                gate["difference"] = list(self.active.difference)
+            found["active"] = gate
         if self.other is not None:
             found["other"] = {
                 "data": self.other.data,
@@ -291,7 +297,10 @@ class Report:
                 report.base = _checked(Base(**base))
             if gate := found.get("active"):
                 report.active = Gate(
-                    str(gate["id"]), bool(gate["same_labels"]), _number(gate["score"])
+                    str(gate["id"]),
+                    bool(gate["same_labels"]),
+                    _number(gate["score"]),
+                    _interval(gate.get("difference")),
                 )
             if other := found.get("other"):
                 before = Score.from_json(other["before"], metric)
@@ -318,6 +327,13 @@ def _metric(stored: dict[str, Any]) -> Metric:
 
 def _number(stored: Any) -> float | None:
     return None if stored is None else float(stored)
+
+
+def _interval(stored: Any) -> tuple[float, float] | None:
+    if stored is None:
+        return None
+    low, high = stored
+    return float(low), float(high)
 
 
 # -- where a checkpoint came from ------------------------------------------------------------------

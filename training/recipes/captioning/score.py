@@ -187,6 +187,7 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[list[str]]:
         find,
         data.problems,
         data.notes,
+        lambda captions: metrics.cider_d(captions, references),
     )
 
 
