@@ -402,17 +402,24 @@ def test_the_form_shows_the_settings_that_count_whatever_they_hang_on(page):
 
 
 def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
-    open_train(page, "Food", "food")
-    page.locator("#more-food button").first.click()
-    page.locator("#set-food-teacher input").click()
-    page.get_by_role("option", name="Built-in", exact=True).click()
-    page.locator("#set-food-teacher input").press_sequentially("food-gone")
-    page.locator("#set-food-teacher input").press("Enter")
-    page.locator("#start").click()
+    def start_with(teacher: str) -> None:
+        open_train(page, "Food", "food")
+        page.locator("#more-food button").first.click()
+        page.locator("#set-food-teacher input").click()
+        page.get_by_role("option", name="Built-in", exact=True).click()
+        page.locator("#set-food-teacher input").press_sequentially(teacher)
+        page.locator("#set-food-teacher input").press("Enter")
+        page.locator("#start").click()
+
+    before = len(Run.all(app.runs))
+    start_with("food-gone")
+    page.get_by_text("There is no checkpoint 'food-gone'").first.wait_for()
+    assert len(Run.all(app.runs)) == before, "it is refused before there is a run"
+    page.reload()
+    start_with("nobody/nothing")  # only the run itself asks the Hub
     page.wait_for_selector("#status .state.failed")
-    run = Run.all(app.runs)[-1]
-    assert run.config["teacher"] == "embedded,food-gone"
-    assert "There is no checkpoint 'food-gone'" in page.locator("#status").inner_text()
+    assert Run.all(app.runs)[-1].config["teacher"] == "embedded,nobody/nothing"
+    assert "nobody/nothing" in page.locator("#status").inner_text()
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
