@@ -173,6 +173,35 @@ def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_al
     assert np.allclose(predict(model, heard, preprocessor), alone, atol=1e-6)
 
 
+# -- Whisper's window ------------------------------------------------------------------------------
+@pytest.mark.parametrize("seconds, window", [(0.7, 1), (1.5, 2), (3.0, 3), (4.2, 5)])
+def test_a_whisper_hears_about_as_long_as_the_clips_are(seconds, window, tmp_path):
+    model = network("whisper", ["a", "b"], max_source_positions=150).eval()
+    before = SoundPreprocessor(extractor("whisper"))
+    positions = model.encoder.embed_positions.weight.detach().clone()
+    preprocessor = audio_model.fit_window(model, before, seconds)
+    assert model.config.max_source_positions == 50 * window
+    assert preprocessor.extractor.chunk_length == window
+    now = model.encoder.embed_positions.weight
+    least = min(150, 50 * window)
+    assert len(now) == 50 * window and torch.equal(now[:least], positions[:least])
+    model.save_pretrained(tmp_path)
+    preprocessor.extractor.save_pretrained(tmp_path)
+    again, same_way = open_network(tmp_path)
+    inputs = same_way.prepare([tone(300, 0.6), tone(300, seconds)])
+    with torch.no_grad():
+        assert torch.allclose(again.eval()(**inputs).logits, model(**inputs).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["frozen", *slow(("full",), ("lora",))])
+def test_a_run_fits_the_window_to_its_clips(studio, starts, method):
+    run = train(studio, start=starts["whisper"], method=method, seconds=2.0)
+    model, preprocessor = open_network(run.checkpoint)
+    assert preprocessor.extractor.chunk_length == 2 and model.config.seconds == 2.0
+    if method == "frozen":
+        assert "cross-validated accuracy by layer: layer 1 " in run.log_file.read_text()
+
+
 # -- frozen ----------------------------------------------------------------------------------------
 def test_features_are_kept_for_clips_in_any_order(studio, starts):
     model, preprocessor = open_network(Run.find(studio, starts["wav2vec2"]).checkpoint)

@@ -66,6 +66,7 @@ def train(config: Config, run: Run) -> Report:
     )
     run.say(classification.describe_examples("clips", part, validation, data))
     heard = _hear(part, config, run)
+    preprocessor = networks.fit_window(model, preprocessor, heard.seconds)
     _warn(heard, preprocessor, config, run)
 
     session = Session(config, config.method, rate, start, run, accelerator)

@@ -5,8 +5,8 @@
     python -m training food --source folder --folder my-pictures --method lora
 
 Four methods: `full`, every weight learns; `frozen`, the backbone's features are computed once and
-kept, and the head is solved for, in seconds; `lora`, small matrices beside the weights learn, and are
-merged in; `scratch`, random weights. What is published is an ordinary checkpoint, which
+kept, and the head is solved for, in seconds; `lora`, small matrices beside the weights learn, and
+are merged in; `scratch`, random weights. What is published is an ordinary checkpoint, which
 AutoModelForImageClassification loads.
 """
 
@@ -34,8 +34,8 @@ class Config:
     start: str = settings.start(BACKBONE)
     method: str = setting(
         "full",
-        "full: train all weights. frozen: solve for the head alone, on features that are computed once. "
-        "lora: train low-rank adapters. scratch: train from random weights.",
+        "full: train all weights. frozen: solve for the head alone, on features that are computed "
+        "once. lora: train low-rank adapters. scratch: train from random weights.",
         choices=("full", "frozen", "lora", "scratch"),
         lasting=True,
     )
