@@ -9,13 +9,13 @@ import pytest
 import soundfile
 import torch
 from conftest import execute, slow
-from learning import goes_on_exactly, losses, same, same_losses
+from learning import goes_on_exactly, losses, same
 from voices import RATE, TINY, TWO_STEPS, extractor, network, published, tone, tones, train, weights
 
 from training import recipe
 from training.__main__ import SETTINGS
 from training.data.examples import Data
-from training.learn import backbone, finetune
+from training.learn import backbone, finetune, probe
 from training.learn.backbone import Start
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as audio_model
@@ -81,7 +81,7 @@ def starts(studio) -> dict[str, str]:
 )
 def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts, kind, method):
     run = train(studio, start=starts[kind], method=method)
-    assert len(losses(run)) == 2
+    assert len(losses(run)) == (1 if method == "frozen" else 2)  # a head is solved for at once
     model, preprocessor = open_network(run.checkpoint)
     assert (
         checkpoint.labels(run.checkpoint) == INTENTS
@@ -173,6 +173,35 @@ def test_the_recipe_says_where_a_padded_clip_is_heard_otherwise_and_scores_it_al
     assert np.allclose(predict(model, heard, preprocessor), alone, atol=1e-6)
 
 
+# -- Whisper's window ------------------------------------------------------------------------------
+@pytest.mark.parametrize("seconds, window", [(0.7, 1), (1.5, 2), (3.0, 3), (4.2, 5)])
+def test_a_whisper_hears_about_as_long_as_the_clips_are(seconds, window, tmp_path):
+    model = network("whisper", ["a", "b"], max_source_positions=150).eval()
+    before = SoundPreprocessor(extractor("whisper"))
+    positions = model.encoder.embed_positions.weight.detach().clone()
+    preprocessor = audio_model.fit_window(model, before, seconds)
+    assert model.config.max_source_positions == 50 * window
+    assert preprocessor.extractor.chunk_length == window
+    now = model.encoder.embed_positions.weight
+    least = min(150, 50 * window)
+    assert len(now) == 50 * window and torch.equal(now[:least], positions[:least])
+    model.save_pretrained(tmp_path)
+    preprocessor.extractor.save_pretrained(tmp_path)
+    again, same_way = open_network(tmp_path)
+    inputs = same_way.prepare([tone(300, 0.6), tone(300, seconds)])
+    with torch.no_grad():
+        assert torch.allclose(again.eval()(**inputs).logits, model(**inputs).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["frozen", *slow(("full",), ("lora",))])
+def test_a_run_fits_the_window_to_its_clips(studio, starts, method):
+    run = train(studio, start=starts["whisper"], method=method, seconds=2.0)
+    model, preprocessor = open_network(run.checkpoint)
+    assert preprocessor.extractor.chunk_length == 2 and model.config.seconds == 2.0
+    if method == "frozen":
+        assert "cross-validated accuracy by layer: layer 1 " in run.log_file.read_text()
+
+
 # -- frozen ----------------------------------------------------------------------------------------
 def test_features_are_kept_for_clips_in_any_order(studio, starts):
     model, preprocessor = open_network(Run.find(studio, starts["wav2vec2"]).checkpoint)
@@ -188,18 +217,17 @@ def test_features_are_kept_for_clips_in_any_order(studio, starts):
 
 
 def test_a_second_frozen_run_computes_no_features(studio, starts, monkeypatch):
-    first = train(studio, start=starts["wav2vec2"], method="frozen", seed=3)
+    train(studio, start=starts["wav2vec2"], method="frozen", seed=3)
 
     def computed(*_):
         raise AssertionError("features were computed again")
 
     monkeypatch.setattr(audio_model, "average_layers", computed)
-    second = train(studio, start=starts["wav2vec2"], method="frozen", seed=3, learning_rate=0.02)
+    second = train(studio, start=starts["wav2vec2"], method="frozen", seed=3, swap="always")
     assert "computed by an earlier run" in second.log_file.read_text()
-    assert not same_losses(losses(first)[1:], losses(second)[1:])
 
 
-def test_kept_features_are_what_the_head_gets_in_the_whole_network(studio):
+def test_kept_features_are_what_the_head_gets_in_the_whole_network(studio, monkeypatch):
     """One batch holds all, and nothing is dropped at random, so both methods begin with the same
     loss."""
     still = dict.fromkeys(
@@ -209,6 +237,7 @@ def test_kept_features_are_what_the_head_gets_in_the_whole_network(studio):
         studio, "wav2vec2", INTENTS, use_weighted_layer_sum=True, layerdrop=0.0, **still
     )
     settings = dict(start=start.id, augmentation="none", spec_augment=0.0, batch_size=28)
+    monkeypatch.setattr(audio_model, "find_solvable", lambda _: None)
     frozen = train(studio, method="frozen", **settings)
     whole = train(studio, method="full", **settings)
     assert losses(frozen) == pytest.approx(losses(whole), abs=1e-4) and losses(frozen)[0] > 1
@@ -227,6 +256,30 @@ def test_the_mean_of_every_layer_gives_the_logits_of_the_whole_network():
             assert torch.allclose(found, model(**inputs).logits, atol=1e-5), kind
 
 
+@pytest.mark.parametrize("classes", [3, 12, 20])
+def test_a_solution_is_held_by_the_layers_the_projection_and_the_classifier(classes):
+    """Also where there are as many classes as the projection is wide, or more."""
+    wide = max(12, classes)
+    names = [f"class {i}" for i in range(classes)]
+    model = network(
+        "wav2vec2", names, use_weighted_layer_sum=True, hidden_size=32, classifier_proj_size=wide
+    )
+    head = audio_model.LayersHead(model)
+    means = torch.randn(5, len(model.layer_weights), 32)
+    offered = head.offer(means)
+    assert len(offered) >= 3
+    rng = np.random.default_rng(0)
+    for name, features in offered.items():
+        solution = probe.Solution(rng.normal(size=(32, classes)), rng.normal(size=classes))
+        head.write(name, solution)
+        wanted = torch.from_numpy(solution(features.double().numpy()))
+        with torch.no_grad():
+            found = head(means)
+        assert torch.allclose(found.softmax(1), wanted.softmax(1).float(), atol=1e-4)
+        rank = torch.linalg.matrix_rank(model.projector.weight)
+        assert rank == wide, "what the classes leave of its room is still of use"
+
+
 # -- lora ------------------------------------------------------------------------------------------
 def test_lora_merged_answers_as_lora_unmerged():
     adapted = backbone.add_lora(network("conformer", INTENTS), 4).eval()
@@ -242,9 +295,7 @@ def test_lora_merged_answers_as_lora_unmerged():
 
 
 # -- continuing ------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "method, kind", [("frozen", "conformer"), *slow(("full", "conformer"), ("full", "wav2vec2"))]
-)
+@pytest.mark.parametrize("method, kind", [("full", "conformer"), *slow(("full", "wav2vec2"))])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(studio, starts, method, kind):
     settings = dict(
         TWO_STEPS,

@@ -80,15 +80,15 @@ def test_what_does_not_count_is_remarked_on_with_a_setting_that_is_the_reason(na
         (dict(method="lora"), "lora_rank start layer_decay augmentation", "keep arch"),
         (
             dict(method="frozen"),
-            "start optimizer store",
+            "start store class_weights",
             "keep arch lora_rank augmentation compile",
         ),
         (dict(method="scratch"), "arch start augmentation weight_decay", "keep lora_rank"),
         (dict(source="sample"), "limit holdout", "dataset folder"),
         (dict(source="hub"), "dataset", "folder"),
         (dict(source="folder", folder="mine"), "folder", "dataset"),
-        (dict(holdout=0), "holdout epochs", "early_stopping"),
-        (dict(holdout=0.1), "early_stopping", ""),
+        (dict(holdout=0, method="full"), "holdout epochs", "early_stopping"),
+        (dict(holdout=0.1, method="full"), "early_stopping", ""),
     ],
 )
 def test_what_the_fine_tuning_recipes_share(name, values, counts, not_):
@@ -123,6 +123,10 @@ def test_what_the_fine_tuning_recipes_share(name, values, counts, not_):
         ),
         ("captioning", dict(source="hub", arch="small"), "encoder decoder", "arch"),
         ("captioning", dict(method="frozen"), "bf16 layer_decay dropout each", "naming crop"),
+        ("captioning", dict(method="frozen"), "epochs learning_rate batch_size optimizer", ""),
+        ("food", dict(method="frozen"), "class_weights", "epochs learning_rate batch_size warmup"),
+        ("food", dict(method="frozen"), "limit", "optimizer schedule weight_decay early_stopping"),
+        ("audio_intent", dict(method="frozen"), "class_weights", "epochs label_smoothing"),
         ("captioning", dict(holdout=0), "words", "best early_stopping"),
         ("audio_intent", dict(source="espeak"), "clips", "dataset language"),
         ("audio_intent", dict(source="hub"), "dataset language", "clips"),
@@ -132,7 +136,7 @@ def test_what_the_fine_tuning_recipes_share(name, values, counts, not_):
         ("audio_intent", dict(method="frozen"), "seconds", "encoder spelling spec_augment bf16"),
         ("digits", dict(start="scratch"), "arch", ""),
         ("digits", dict(start="embedded"), "start method dropout", "arch folder"),
-        ("digits", dict(method="frozen"), "augmentation dropout label_smoothing", "arch"),
+        ("digits", dict(method="frozen"), "class_weights", "arch augmentation dropout epochs"),
         ("digits", dict(holdout=0), "augmentation", "early_stopping"),
     ],
 )
@@ -169,7 +173,7 @@ def test_auto_counts_as_the_method_that_it_is_on_this_machine(monkeypatch, where
     ],
 )
 def test_the_reason_is_the_setting_that_decides(name, values, given, note):
-    assert recipe.explain_unused(config_of(name, **values), [given, "epochs"]) == [note]
+    assert recipe.explain_unused(config_of(name, **values), [given, "limit"]) == [note]
 
 
 # -- a config as a whole ---------------------------------------------------------------------------
@@ -196,5 +200,7 @@ def test_a_run_is_described_by_its_settings():
     assert settings.describe(made) == "drawn dishes, vit from scratch, 1 epoch"
     made = config_of("audio_intent", start="facebook/wav2vec2-base", method="lora", epochs=2)
     assert settings.describe(made) == "synthesised calls, lora from wav2vec2-base, 2 epochs"
+    made = config_of("audio_intent", method="frozen", epochs=2)
+    assert settings.describe(made) == "synthesised calls, frozen"
     made = config_of("food", start="food-20261127-101500-kqzt", epochs=2)
     assert settings.describe(made) == "drawn dishes, full from kqzt, 2 epochs"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.recipe import SettingsError, setting
+from training.recipe import SettingsError, find_used, setting
 from training.wording import counted
 
 # Of a recipe's config, whether a setting does anything in it. Any: it reads of a config what it
@@ -70,6 +70,16 @@ class HoldingOut(Protocol):
     def holdout(self) -> float: ...
 
 
+class ByMethod(Protocol):
+    @property
+    def resolved_method(self) -> str:
+        """The method that is trained by; `auto` where nobody has looked yet which one that is."""
+        ...
+
+
+class ValidatingSteps(ByMethod, HoldingOut, Protocol): ...
+
+
 # -- when a setting counts -------------------------------------------------------------------------
 # They hang on nothing that is itself without effect: what a person left behind in a setting that is
 # hidden now must not show or hide another one.
@@ -77,9 +87,13 @@ def from_hub(config: Sourced) -> bool:
     return config.source == "hub"
 
 
-def trains_backbone(config: FineTuning) -> bool:
+def trains_backbone(config: ByMethod) -> bool:
     """Frozen trains a head on features that are computed once, from plain examples."""
     return config.resolved_method != "frozen"
+
+
+# Its head is solved for, where a recipe's head can be: steps are taken by the other methods.
+takes_steps = trains_backbone
 
 
 def trains_fully(config: FineTuning) -> bool:
@@ -102,6 +116,10 @@ def crops_pictures(config: Cropping) -> bool:
 
 def validates(config: HoldingOut) -> bool:
     return config.holdout > 0
+
+
+def validates_steps(config: ValidatingSteps) -> bool:
+    return takes_steps(config) and config.holdout > 0
 
 
 # -- what is trained on, and from where ------------------------------------------------------------
@@ -199,25 +217,31 @@ def store() -> str:
 
 
 # -- the optimizer ---------------------------------------------------------------------------------
-def epochs(default: int) -> int:
-    return setting(default, "Passes over the training data.", low=1, high=500)
+# `when=takes_steps` where method frozen solves for its head, and takes none.
+def epochs(default: int, when: When | None = None) -> int:
+    return setting(default, "Passes over the training data.", low=1, high=500, when=when)
 
 
-def learning_rate(default: float) -> float:
-    return setting(default, "Peak learning rate.", low=1e-6, high=1.0)
+def learning_rate(default: float, when: When | None = None) -> float:
+    return setting(default, "Peak learning rate.", low=1e-6, high=1.0, when=when)
 
 
-def usual_rate() -> float:
-    return setting(0.0, "Peak learning rate. 0 = recommended.", low=0, high=1.0)
+def usual_rate(when: When | None = None) -> float:
+    return setting(0.0, "Peak learning rate. 0 = recommended.", low=0, high=1.0, when=when)
 
 
-def batch_size(default: int) -> int:
+def batch_size(default: int, when: When | None = None) -> int:
     return setting(
-        default, "Examples per step, over all processes.", low=1, high=8192, lasting=True
+        default,
+        "Examples per step, over all processes.",
+        low=1,
+        high=8192,
+        lasting=True,
+        when=when,
     )
 
 
-def accumulate() -> int:
+def accumulate(when: When | None = None) -> int:
     return setting(
         1,
         "Split each batch into this many parts to save memory.",
@@ -225,10 +249,11 @@ def accumulate() -> int:
         high=256,
         rare=True,
         label="Gradient accumulation",
+        when=when,
     )
 
 
-def optimizer() -> str:
+def optimizer(when: When | None = None) -> str:
     return setting(
         "adamw",
         "muon makes each matrix's update orthogonal, which learns more in the first epochs from "
@@ -236,20 +261,22 @@ def optimizer() -> str:
         choices=("adamw", "sgd", "muon"),
         rare=True,
         lasting=True,
+        when=when,
     )
 
 
-def schedule() -> str:
+def schedule(when: When | None = None) -> str:
     return setting(
         "cosine",
         "Learning rate after the warm-up.",
         choices=("cosine", "linear", "constant"),
         rare=True,
         label="Schedule",
+        when=when,
     )
 
 
-def warmup(default: float = 0.1) -> float:
+def warmup(default: float = 0.1, when: When | None = None) -> float:
     return setting(
         default,
         "Share of the steps in which the learning rate rises to its peak.",
@@ -257,16 +284,18 @@ def warmup(default: float = 0.1) -> float:
         high=0.9,
         rare=True,
         label="Warm-up",
+        when=when,
     )
 
 
-def weight_decay(default: float) -> float:
+def weight_decay(default: float, when: When | None = None) -> float:
     return setting(
         default,
         "Each step shrinks the weights by this times the learning rate.",
         low=0,
         high=1,
         rare=True,
+        when=when,
     )
 
 
@@ -282,14 +311,14 @@ def layer_decay(when: When | None = trains_backbone) -> float:
     )
 
 
-def early_stopping() -> int:
+def early_stopping(when: When = validates) -> int:
     return setting(
         0,
         "Stop after this many epochs without a better validation score. 0 = never.",
         low=0,
         high=100,
         rare=True,
-        when=validates,
+        when=when,
     )
 
 
@@ -315,13 +344,14 @@ def compiled() -> str:
 
 
 # -- what is learned -------------------------------------------------------------------------------
-def label_smoothing(default: float = 0.0) -> float:
+def label_smoothing(default: float = 0.0, when: When | None = None) -> float:
     return setting(
         default,
         "Share of the target probability that is spread evenly over all outputs.",
         low=0,
         high=0.5,
         rare=True,
+        when=when,
     )
 
 
@@ -448,4 +478,5 @@ def describe(config: FineTuning) -> str:
     """A run in a few words, by its settings."""
     start = "" if config.start in ("auto", "embedded") else f" from {name_start(config.start)}"
     what = config.method if config.arch == "start" else f"{config.arch} from scratch"
-    return f"{config.data_name}, {what}{start}, {counted(config.epochs, 'epoch')}"
+    epochs = f", {counted(config.epochs, 'epoch')}" if "epochs" in find_used(config) else ""
+    return f"{config.data_name}, {what}{start}{epochs}"

@@ -1,7 +1,8 @@
 """What recipes share that teach a network to tell classes apart, whatever its examples are."""
 
+import time
 from collections.abc import Callable
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ from training.device import device
 from training.judge import calibration
 from training.judge.classification import score_held_out
 from training.judge.records import Report
-from training.learn import features
-from training.learn.finetune import compute_checksum
-from training.learn.loop import Lesson, Outcome
+from training.learn import features, finetune, probe
+from training.learn.finetune import Session, TeachConfig, compute_checksum
+from training.learn.loop import Lesson, Outcome, read_state
 from training.recipe import SettingsError
 from training.runs.batches import Stopped
 from training.runs.run import Run
@@ -26,15 +27,16 @@ LIGHT = 10**8  # multiplications of a step that one thread does in a millisecond
 NAMED = 12  # classes that the log names
 
 
-class HeadConfig(Protocol):
+class HeadConfig(TeachConfig, Protocol):
     """What is read of a recipe's config."""
 
-    @property
-    def batch_size(self) -> int: ...
     @property
     def label_smoothing(self) -> float: ...
     @property
     def class_weights(self) -> str: ...
+
+
+HeadConfigT = TypeVar("HeadConfigT", bound=HeadConfig)
 
 
 def describe_examples(things: str, part: Examples, validation: Examples, data: Data) -> str:
@@ -99,6 +101,103 @@ def sum_cross_entropy(
         return F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
     each = F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="none")
     return each @ (truth @ weights if truth.is_floating_point() else weights[truth])
+
+
+def teach_head(
+    module: nn.Module,
+    head: probe.Head | None,
+    compute: Callable[[], tuple[list[Tensor], list[Tensor]]],
+    part: Examples,
+    validation: Examples,
+    classes: int,
+    session: Session[HeadConfigT],
+) -> tuple[Lesson, Outcome]:
+    """Method frozen: `module`, the top of a network, learns what the features of `part` tell;
+    `compute` gives these and those of `validation`, in each view that is asked about. `head`, the
+    same as the probe sees it, is solved; where there is none, or a run of an earlier version that
+    took steps is continued, steps are taken. Raises Stopped."""
+    run = session.run
+    with session.accelerator.local_main_process_first():  # the others read what it computed
+        given, held = compute()
+    lesson = make_head_lesson(module, given[0], part, held, validation, session.config)
+    saved = read_state(run)
+    if head is None or saved:
+        return lesson, finetune.teach_prepared(module, lesson, session, saved)
+    if not run.main:  # rank 0 solves and publishes
+        return lesson, Outcome(1, 1, False, None)
+    return lesson, solve_head(head, given, part, classes, session.config.class_weights, lesson, run)
+
+
+def solve_head(
+    head: probe.Head,
+    given: list[Tensor],
+    part: Examples,
+    classes: int,
+    class_weights: str,
+    lesson: Lesson,
+    run: Run,
+) -> Outcome:
+    """Chooses between the features that the head can hold, solves the probe on them and writes it
+    into the head; then the lesson's held-out part is judged. Raises Stopped."""
+    _write_probe(head, given, part, classes, class_weights, run)
+    if lesson.judge is None:
+        return Outcome(1, 1, False, None)
+    (score, loss) = lesson.judge()
+    run.log(step=1, total=1, score=round(score, 6), score_loss=round(loss, 6))
+    run.say(f"{lesson.score_format.format(score)} {lesson.judged_on}")
+    return Outcome(1, 1, False, score)
+
+
+def _write_probe(
+    head: probe.Head,
+    given: list[Tensor],
+    part: Examples,
+    classes: int,
+    class_weights: str,
+    run: Run,
+) -> None:
+    views = [head.offer(view) for view in given]
+    weights = weigh_classes(class_weights, part.strata, classes)
+    asked = probe.Question(
+        np.tile(part.strata, len(views)),
+        classes,
+        None if weights is None else weights.cpu().double().numpy(),
+        np.tile(part.keys, len(views)),
+    )
+
+    def beat() -> None:
+        run.beat()
+        if run.should_stop():
+            raise Stopped
+
+    def gather(name: str) -> np.ndarray:
+        return torch.cat([view[name] for view in views]).numpy()
+
+    names = list(views[0])
+    best = names[0]
+    if len(names) > 1:
+        run.beat("comparing the layers")
+        found = {name: probe.compare(gather(name), asked, beat) for name in names}
+        best = min(names, key=lambda name: found[name].loss)
+        told = ", ".join(f"{name} {found[name].accuracy:.1%}" for name in names)
+        run.say(f"cross-validated accuracy by layer: {told}; taken: {best}")
+    run.beat("solving the probe")
+    began = time.perf_counter()
+    solved = probe.solve(gather(best), asked, beat=beat)
+    head.write(best, solved.solution)
+    run.say(_describe_probe(solved.choice, time.perf_counter() - began))
+    if solved.choice.folds:
+        run.log(step=1, total=1, loss=round(solved.choice.loss, 6))
+
+
+def _describe_probe(choice: probe.Choice, seconds: float) -> str:
+    about = f"probe solved in {seconds:.1f} s: penalty's inverse {choice.strength:.3g}"
+    if not choice.folds:
+        return f"{about}, the usual one, since too few examples can be left out to choose it"
+    return (
+        f"{about}, by {choice.folds} folds of {choice.count:,} examples; cross-validated accuracy "
+        f"{choice.accuracy:.1%}"
+    )
 
 
 def make_head_lesson(
@@ -171,9 +270,7 @@ def warn_if_no_better_than_base(report: Report, run: Run) -> None:
     low = report.after.interval[0]
     base = f"the base, {report.metric.text(report.base.value)} ({report.base.rule})"
     if report.after.value <= report.base.value:
-        note = (
-            f"The score is not better than {base}. Try more epochs, more examples or another start."
-        )
+        note = f"The score is not better than {base}. Try more examples, another start or method."
     elif low <= report.base.value:
         note = (
             f"The score lies above {base}, but its 95% interval begins at "

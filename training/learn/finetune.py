@@ -177,13 +177,25 @@ def teach_features(
     session: Session,
     heads: list[nn.Module | nn.Parameter] | None = None,
 ) -> tuple[Lesson, Outcome]:
-    """Method frozen: `learner`, a part of the network, learns from features that `make_lesson`
-    computes or reads. All of it is a head, unless `heads` names what is. Raises Stopped."""
+    """Method frozen, in steps: `learner`, a part of the network, learns from features that
+    `make_lesson` computes or reads. All of it is a head, unless `heads` names what is. Raises
+    Stopped."""
     with session.accelerator.local_main_process_first():  # the others read what it computed
         lesson = make_lesson()
+    return lesson, teach_prepared(learner, lesson, session, read_state(session.run), heads)
+
+
+def teach_prepared(
+    learner: nn.Module,
+    lesson: Lesson,
+    session: Session,
+    saved: SavedState | None,
+    heads: list[nn.Module | nn.Parameter] | None = None,
+) -> Outcome:
+    """The same, of a lesson that is there already."""
     optimizer = _make_optimizer(learner, heads or [learner], session)
     session.run.beat("training")
-    return lesson, _fit(learner, lesson, optimizer, session, read_state(session.run))
+    return _fit(learner, lesson, optimizer, session, saved)
 
 
 def teach_network(

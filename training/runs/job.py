@@ -130,6 +130,11 @@ def continued(runs: Path, run_id: str, changes: Mapping[str, object], local: boo
         raise recipe.SettingsError(
             f"{run_id} is {old.state}: it can be continued when it has ended."
         )
+    if not old.saved and old.has_checkpoint:
+        raise recipe.SettingsError(
+            f"{run_id} was not trained in steps: its last layer was solved for, and there is "
+            f"nothing to go on with. Start a new run, or start from it: start {run_id}."
+        )
     if not old.saved:
         raise recipe.SettingsError(f"{run_id} ended before it saved anything. Start a new run.")
     settings: dict[str, object] = {**old.config, **changes}

@@ -6,7 +6,8 @@ sounds.
     python -m training audio_intent --source folder --folder my-animals --method full
 
 Four methods: `full`, every weight but the feature encoder's learns; `frozen`, the mean of every
-layer is computed once and kept, and a weighted sum of the layers and the head learn, in seconds;
+layer is computed once and kept, the layer that tells most is chosen and the head solved for, in
+seconds;
 `lora`, small matrices beside the weights learn, and are merged in; `scratch`, random weights. What
 is published is an ordinary checkpoint, which AutoModelForAudioClassification loads.
 """
@@ -55,15 +56,15 @@ class Config:
     start: str = settings.start(BACKBONE)
     method: str = setting(
         "auto",
-        "full: train all weights. frozen: train only the head and the weights of the layers, on "
-        "features that are computed once. lora: train low-rank adapters. scratch: train from "
+        "full: train all weights. frozen: choose a layer and solve for the head alone, on features "
+        "that are computed once. lora: train low-rank adapters. scratch: train from "
         "random weights. auto: full on a GPU, else frozen.",
         choices=("auto", "full", "frozen", "lora", "scratch"),
         lasting=True,
     )
-    epochs: int = settings.epochs(30)
-    learning_rate: float = settings.usual_rate()
-    batch_size: int = settings.batch_size(8)
+    epochs: int = settings.epochs(30, when=settings.takes_steps)
+    learning_rate: float = settings.usual_rate(when=settings.takes_steps)
+    batch_size: int = settings.batch_size(8, when=settings.takes_steps)
     name: str = settings.name()
     swap: str = settings.swap()
     seconds: float = setting(
@@ -122,20 +123,20 @@ class Config:
         label="Feature encoder",
         when=settings.trains_fully,
     )
-    optimizer: str = settings.optimizer()
-    schedule: str = settings.schedule()
-    warmup: float = settings.warmup()
-    weight_decay: float = settings.weight_decay(0.01)
+    optimizer: str = settings.optimizer(when=settings.takes_steps)
+    schedule: str = settings.schedule(when=settings.takes_steps)
+    warmup: float = settings.warmup(when=settings.takes_steps)
+    weight_decay: float = settings.weight_decay(0.01, when=settings.takes_steps)
     layer_decay: float = settings.layer_decay()
-    label_smoothing: float = settings.label_smoothing(0.0)
+    label_smoothing: float = settings.label_smoothing(0.0, when=settings.takes_steps)
     class_weights: str = settings.class_weights()
     keep: float = settings.keep()
     lora_rank: int = settings.lora_rank()
     bf16: str = settings.bf16()
     compile: str = settings.compiled()
     store: str = settings.store()
-    early_stopping: int = settings.early_stopping()
-    accumulate: int = settings.accumulate()
+    early_stopping: int = settings.early_stopping(when=settings.validates_steps)
+    accumulate: int = settings.accumulate(when=settings.takes_steps)
     holdout: float = settings.holdout(0.1)
     limit: int = settings.limit()
     seed: int = settings.seed()

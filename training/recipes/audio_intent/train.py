@@ -66,6 +66,7 @@ def train(config: Config, run: Run) -> Report:
     )
     run.say(classification.describe_examples("clips", part, validation, data))
     heard = _hear(part, config, run)
+    preprocessor = networks.fit_window(model, preprocessor, heard.seconds)
     _warn(heard, preprocessor, config, run)
 
     session = Session(config, config.method, rate, start, run, accelerator)
@@ -100,9 +101,18 @@ def _teach(
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
     if session.method == "frozen":
-        return finetune.teach_features(
-            networks.find_head(model),
-            lambda: _make_head_lesson(model, preprocessor, heard, validation, config, run),
+        module = networks.find_head(model)
+        held = Heard(validation, heard.seconds, run.beat)
+        return classification.teach_head(
+            module,
+            networks.find_solvable(module),
+            lambda: (
+                [score.compute_features(model, preprocessor, heard, run)],
+                [score.compute_features(model, preprocessor, held, run)],
+            ),
+            heard.clips,
+            validation,
+            model.config.num_labels or 0,
             session,
         )
     texts = audio_data.list_texts(heard.clips) if config.spelling else ()
@@ -210,21 +220,6 @@ def plain(text: str) -> str:
 
 
 # -- lessons ---------------------------------------------------------------------------------------
-def _make_head_lesson(
-    model: PreTrainedModel,
-    preprocessor: SoundPreprocessor,
-    heard: Heard,
-    validation: Clips,
-    config: Config,
-    run: Run,
-) -> Lesson:
-    held = Heard(validation, heard.seconds, run.beat)
-    given = score.compute_features(model, preprocessor, heard, run)
-    shown = score.compute_features(model, preprocessor, held, run)
-    head = networks.find_head(model)
-    return classification.make_head_lesson(head, given, heard.clips, [shown], validation, config)
-
-
 def make_lesson(
     model: nn.Module,
     preprocessor: SoundPreprocessor,

@@ -41,13 +41,14 @@ class Config:
     )
     method: str = setting(
         "full",
-        "full: train all weights. frozen: train only the last layer.",
+        "full: train all weights. frozen: solve for the last layer alone, on features that are "
+        "computed once.",
         choices=("full", "frozen"),
         lasting=True,
     )
-    epochs: int = settings.epochs(3)
-    learning_rate: float = settings.learning_rate(0.002)
-    batch_size: int = settings.batch_size(128)
+    epochs: int = settings.epochs(3, when=settings.takes_steps)
+    learning_rate: float = settings.learning_rate(0.002, when=settings.takes_steps)
+    batch_size: int = settings.batch_size(128, when=settings.takes_steps)
     name: str = settings.name()
     swap: str = settings.swap()
     arch: str = setting(
@@ -60,29 +61,35 @@ class Config:
         lasting=True,
         when=lambda config: config.start == "scratch",
     )
-    schedule: str = settings.schedule()
-    warmup: float = settings.warmup()
-    weight_decay: float = settings.weight_decay(0.02)
+    schedule: str = settings.schedule(when=settings.takes_steps)
+    warmup: float = settings.warmup(when=settings.takes_steps)
+    weight_decay: float = settings.weight_decay(0.02, when=settings.takes_steps)
     dropout: float = setting(
         0.1,
         "Dropout before the last layer.",
         low=0,
         high=0.9,
         rare=True,
+        when=settings.takes_steps,
     )
-    label_smoothing: float = settings.label_smoothing()
+    label_smoothing: float = settings.label_smoothing(when=settings.takes_steps)
     class_weights: str = settings.class_weights()
     augmentation: str = setting(
         "light",
         "Rotation, shift and scale; for garments also mirroring.",
         choices=("none", "light", "strong"),
         rare=True,
+        when=settings.takes_steps,
     )
-    early_stopping: int = settings.early_stopping()
-    accumulate: int = settings.accumulate()
+    early_stopping: int = settings.early_stopping(when=settings.validates_steps)
+    accumulate: int = settings.accumulate(when=settings.takes_steps)
     holdout: float = settings.holdout()
     limit: int = settings.limit()
     seed: int = settings.seed()
+
+    @property
+    def resolved_method(self) -> str:
+        return self.method
 
     def check(self, local: bool) -> None:
         """Raises SettingsError."""

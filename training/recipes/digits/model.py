@@ -111,5 +111,10 @@ class DigitsNet(PreTrainedModel):
 
     def forward(self, pixel_values: Tensor) -> ImageClassifierOutput:
         """`pixel_values`: (N, 1, 28, 28), grey in 0 to 1, light on dark. Logits: (N, labels)."""
-        x = (pixel_values - self.config.image_mean) / self.config.image_std
-        return ImageClassifierOutput(logits=self.head(self.drop(self.body(x))))
+        return ImageClassifierOutput(
+            logits=self.head(self.drop(self.compute_features(pixel_values)))
+        )
+
+    def compute_features(self, pixel_values: Tensor) -> Tensor:
+        """(N, width), what the head gets."""
+        return self.body((pixel_values - self.config.image_mean) / self.config.image_std)

@@ -22,8 +22,8 @@ def describe(config: Config) -> str:
     if config.source == "folder":
         what = Path(config.folder).name
     start = "" if config.start == "embedded" else f" from {settings.name_start(config.start)}"
-    epochs = counted(config.epochs, "epoch")
-    return f"{what}, {config.source}, {config.method}{start}, {epochs}"
+    epochs = f", {counted(config.epochs, 'epoch')}" if settings.takes_steps(config) else ""
+    return f"{what}, {config.source}, {config.method}{start}{epochs}"
 
 
 def train(config: Config, run: Run) -> Report:

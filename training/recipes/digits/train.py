@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.data.examples import Data
-from training.device import device, lay_out_for_pictures
+from training.device import device, lay_out_for_pictures, move
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune
+from training.learn import backbone, classification, finetune, probe
 from training.learn.backbone import Start
-from training.learn.loop import Lesson, fit, read_state
+from training.learn.loop import Lesson, Outcome, fit, read_state
 from training.learn.optimizers import ParameterGroup, make_adamw
 from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
@@ -54,25 +55,49 @@ def train(config: Config, run: Run) -> Report:
         f"{len(validation):,} for validation; test: {data.about}"
     )
 
-    learning = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = make_adamw([ParameterGroup(learning)], config.learning_rate)
-    run.beat("training")
-    outcome = fit(
-        accelerator.prepare(model),
-        make_lesson(model, part, validation, config, run),
-        optimizer,
-        config,
-        config.learning_rate,
-        run,
-        accelerator,
-        read_state(run),
-    )
+    outcome = _teach(model, part, validation, config, run, accelerator)
     return finetune.finish(
         run,
         outcome,
         ACCURACY,
         model.save_pretrained,
         lambda: _examine(config, data, run, start),
+    )
+
+
+def _teach(
+    model: DigitsNet,
+    part: Pictures,
+    validation: Pictures,
+    config: Config,
+    run: Run,
+    accelerator: Accelerator,
+) -> Outcome:
+    """By the config's method. Raises SettingsError, Stopped."""
+    lesson = make_lesson(model, part, validation, config, run)
+    saved = read_state(run)
+    if config.method == "frozen" and not saved:  # earlier versions took steps: these go on so
+        if not run.main:  # rank 0 solves and publishes
+            return Outcome(1, 1, False, None)
+        move(model)
+        found = score.compute_features(model, stack_images(part), run)
+        head = probe.LinearHead(model.head, model.head)
+        classes = model.head.out_features
+        return classification.solve_head(
+            head, [found], part, classes, config.class_weights, lesson, run
+        )
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = make_adamw([ParameterGroup(learning)], config.learning_rate)
+    run.beat("training")
+    return fit(
+        accelerator.prepare(model),
+        lesson,
+        optimizer,
+        config,
+        config.learning_rate,
+        run,
+        accelerator,
+        saved,
     )
 
 

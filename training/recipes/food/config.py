@@ -5,8 +5,8 @@
     python -m training food --source folder --folder my-pictures --method lora
 
 Four methods: `full`, every weight learns; `frozen`, the backbone's features are computed once and
-kept, and only the head learns, in seconds; `lora`, small matrices beside the weights learn, and are
-merged in; `scratch`, random weights. What is published is an ordinary checkpoint, which
+kept, and the head is solved for, in seconds; `lora`, small matrices beside the weights learn, and
+are merged in; `scratch`, random weights. What is published is an ordinary checkpoint, which
 AutoModelForImageClassification loads.
 """
 
@@ -34,14 +34,14 @@ class Config:
     start: str = settings.start(BACKBONE)
     method: str = setting(
         "full",
-        "full: train all weights. frozen: train only the head, on features that are computed once. "
-        "lora: train low-rank adapters. scratch: train from random weights.",
+        "full: train all weights. frozen: solve for the head alone, on features that are computed "
+        "once. lora: train low-rank adapters. scratch: train from random weights.",
         choices=("full", "frozen", "lora", "scratch"),
         lasting=True,
     )
-    epochs: int = settings.epochs(3)
-    learning_rate: float = settings.usual_rate()
-    batch_size: int = settings.batch_size(32)
+    epochs: int = settings.epochs(3, when=settings.takes_steps)
+    learning_rate: float = settings.usual_rate(when=settings.takes_steps)
+    batch_size: int = settings.batch_size(32, when=settings.takes_steps)
     name: str = settings.name()
     swap: str = settings.swap()
     image_size: int = settings.image_size()
@@ -93,12 +93,12 @@ class Config:
         label="CutMix",
         when=settings.trains_backbone,
     )
-    optimizer: str = settings.optimizer()
-    schedule: str = settings.schedule()
-    warmup: float = settings.warmup()
-    weight_decay: float = settings.weight_decay(0.02)
+    optimizer: str = settings.optimizer(when=settings.takes_steps)
+    schedule: str = settings.schedule(when=settings.takes_steps)
+    warmup: float = settings.warmup(when=settings.takes_steps)
+    weight_decay: float = settings.weight_decay(0.02, when=settings.takes_steps)
     layer_decay: float = settings.layer_decay()
-    label_smoothing: float = settings.label_smoothing(0.1)
+    label_smoothing: float = settings.label_smoothing(0.1, when=settings.takes_steps)
     class_weights: str = settings.class_weights()
     keep: float = settings.keep()
     teacher: str = setting(
@@ -145,8 +145,8 @@ class Config:
     bf16: str = settings.bf16()
     compile: str = settings.compiled()
     store: str = settings.store()
-    early_stopping: int = settings.early_stopping()
-    accumulate: int = settings.accumulate()
+    early_stopping: int = settings.early_stopping(when=settings.validates_steps)
+    accumulate: int = settings.accumulate(when=settings.takes_steps)
     holdout: float = settings.holdout(0.05)
     limit: int = settings.limit()
     seed: int = settings.seed()

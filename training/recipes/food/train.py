@@ -15,7 +15,7 @@ from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune
+from training.learn import backbone, classification, finetune, probe
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome
 from training.media.picture_augment import augment, draws, mix
@@ -89,9 +89,17 @@ def _teach(
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
     if session.method == "frozen":
-        return finetune.teach_features(
-            backbone.find_head(model),
-            lambda: _make_head_lesson(model, preprocessor, part, validation, config, run),
+        head = backbone.find_head(model)
+        return classification.teach_head(
+            head,
+            probe.find_linear(head),
+            lambda: (
+                score.compute_views(model, preprocessor, part, run),
+                score.compute_views(model, preprocessor, validation, run),
+            ),
+            part,
+            validation,
+            model.config.num_labels or 0,
             session,
         )
     return finetune.teach_network(
@@ -135,20 +143,6 @@ def compare_cost(config: Config, size: int) -> float:
 
 
 # -- lessons ---------------------------------------------------------------------------------------
-def _make_head_lesson(
-    model: PreTrainedModel,
-    preprocessor: PicturePreprocessor,
-    part: Pictures,
-    validation: Pictures,
-    config: Config,
-    run: Run,
-) -> Lesson:
-    given = score.compute_features(model, preprocessor, part, run)
-    held = score.compute_views(model, preprocessor, validation, run)
-    head = backbone.find_head(model)
-    return classification.make_head_lesson(head, given, part, held, validation, config)
-
-
 def make_lesson(
     model: nn.Module,
     preprocessor: PicturePreprocessor,
