@@ -59,7 +59,7 @@ def load_checked(model_class: Any, path: Path) -> "PreTrainedModel":
     network = {
         name: value
         for name, value in config.items()
-        if name not in (*NOTES, "id2label", "dtype", "transformers_version")
+        if name not in (*NOTES, "id2label", "label_names", "dtype", "transformers_version")
     }
     network |= {
         "labels": len(_labels(config)),

@@ -67,6 +67,7 @@ def write_card(
         "",
         *_result(report),
         "",
+        *_loads(provenance),
         "| made with | |",
         "| --- | --- |",
     ]
@@ -77,6 +78,16 @@ def write_card(
     facts["Commit"] = provenance.commit
     lines += [f"| {name} | {text} |" for name, text in facts.items() if text]
     return "\n".join([*lines, ""])
+
+
+def _loads(provenance: Provenance) -> list[str]:
+    if not provenance.needs:
+        return []
+    return [
+        f"It loads by `AutoModelForImageClassification.from_pretrained` where {provenance.needs} "
+        f"is installed (`pip install {provenance.needs}`).",
+        "",
+    ]
 
 
 def _result(report: Report) -> list[str]:

@@ -353,6 +353,7 @@ class Provenance:
         default_factory=dict
     )  # that it was joined of: name -> revision
     teachers: Mapping[str, str] = field(default_factory=dict)  # name -> revision
+    needs: str = ""  # a library that must be there beside transformers to load what is published
     continues: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
@@ -370,6 +371,7 @@ class Provenance:
             self.things: dict(self.counts),
             "parts": dict(self.parts),
             "teachers": dict(self.teachers),
+            "needs": self.needs,
         }
         return {name: value for name, value in own.items() if name and value not in (None, "", {})}
 
@@ -396,6 +398,7 @@ class Provenance:
             counts=table(things),
             parts=table("parts"),
             teachers=table("teachers"),
+            needs=str(settings.get("needs") or ""),
             continues=str(settings.get("continues") or ""),
             versions=table("versions"),
             commit=str(settings.get("commit") or ""),

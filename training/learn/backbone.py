@@ -5,7 +5,7 @@ beside its weights. The same for pictures and for sounds.
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypedDict, cast
 
@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
@@ -40,6 +40,7 @@ OF_ONE_SIZE = (
     "clip",
 )
 HEADS = ("classifier", "projector", "layer_weights")  # what transformers' classifiers call them
+TIMM = "timm_wrapper"  # transformers' family for all of timm's networks
 
 
 class StartConfig(Protocol):
@@ -120,8 +121,38 @@ def name_labels(classes: list[str]) -> Labels:
     return {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
 
 
+def open_config(path: Path, classes: list[str]) -> PretrainedConfig:
+    """The config of a checkpoint's network, for other classes. Raises SettingsError."""
+    try:
+        made = AutoConfig.from_pretrained(
+            path, local_files_only=True, num_labels=len(classes), **name_labels(classes)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SettingsError(f"This start cannot be used: {reason}") from error
+    if is_timm(made):
+        made.label_names = classes  # else those of the start are written again
+        # Checkpoints that timm itself saved tell the classes' number there too, which is one time
+        # too many for transformers.
+        made.model_args = {
+            name: value for name, value in (made.model_args or {}).items() if name != "num_classes"
+        } or None
+    return made
+
+
+def is_timm(made: PretrainedConfig) -> bool:
+    return made.model_type == TIMM
+
+
+def name_family(made: PretrainedConfig) -> str:
+    """What a person calls a network of this config."""
+    return made.architecture if is_timm(made) else made.model_type
+
+
 def is_bound_to_its_size(made: PretrainedConfig) -> bool:
     """Whether a network of this config, once it is made, sees pictures of one size."""
+    if is_timm(made):
+        return bool((made.pretrained_cfg or {}).get("fixed_input_size"))
     return made.model_type in OF_ONE_SIZE
 
 
@@ -149,7 +180,7 @@ def resize_input(
             )
     if hasattr(made, "image_size") and (scratch or windows):
         made.image_size = size
-    return PicturePreprocessor(size, preprocessor.mean, preprocessor.std)
+    return replace(preprocessor, size=size, longest=0, mirrored=False)
 
 
 def make_network(
@@ -207,6 +238,8 @@ def load_weights(
 
 def _is_above_backbone(model: PreTrainedModel, key: str) -> bool:
     """Whether a weight belongs to the head, or is of use in training alone."""
+    if key.startswith(_name_timm_head(model) or "\0"):
+        return True
     prefix = model.base_model_prefix
     has_backbone = isinstance(getattr(model, prefix, None), nn.Module)
     own = key.startswith(f"{prefix}.") if has_backbone else not key.startswith(HEADS)
@@ -237,7 +270,7 @@ def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel
 # -- heads and features ----------------------------------------------------------------------------
 def find_head(model: nn.Module) -> nn.Module:
     """The part after the features: what `frozen` trains. Raises SettingsError."""
-    found = getattr(model, "classifier", None)
+    found = getattr(model, "classifier", None) or _find_timm_head(model)
     if not isinstance(found, nn.Module) or not any(p.requires_grad for p in found.parameters()):
         raise SettingsError(
             f"method 'frozen' does not know the head of {type(model).__name__}: choose full or "
@@ -248,7 +281,24 @@ def find_head(model: nn.Module) -> nn.Module:
 
 def list_heads(model: nn.Module) -> list[nn.Module | nn.Parameter]:
     """All of a classifier that is above its backbone."""
-    return [getattr(model, name) for name in HEADS if hasattr(model, name)]
+    return [getattr(model, name) for name in HEADS if hasattr(model, name)] or [find_head(model)]
+
+
+def find_name(model: nn.Module, part: nn.Module) -> str:
+    """Where in a network a part of it stands."""
+    return next(name for name, module in model.named_modules() if module is part)
+
+
+def _find_timm_head(model: nn.Module) -> object:
+    """The classifier of a network of timm, or what it has in place of one; None elsewhere."""
+    inner = getattr(model, "timm_model", None)
+    return inner.get_classifier() if inner is not None else None
+
+
+def _name_timm_head(model: nn.Module) -> str:
+    """The beginning of its weights' names; empty where there is none."""
+    head = _find_timm_head(model)
+    return f"{find_name(model, head)}." if isinstance(head, nn.Module) else ""
 
 
 @torch.no_grad()
@@ -273,6 +323,7 @@ def add_lora(model: PreTrainedModel, rank: int, heads: list[str] | None = None) 
 
     if heads is None:  # networks for sounds have both
         heads = [name for name in ("projector", "classifier") if hasattr(model, name)]
+        heads = heads or [find_name(model, find_head(model))]
     own = {id(m) for name in heads for m in model.get_submodule(name).modules()}
     names = [
         name
@@ -308,7 +359,8 @@ def speed_up(model: PreTrainedModel, accelerator: Accelerator, compiled: bool = 
     if accelerator.mixed_precision != "bf16" or accelerator.device.type != "cpu":
         return
     # Torch's attention in one piece is 1.3 to 4 times slower than its parts there (2.15, with AMX).
-    model.set_attn_implementation("eager")
+    if not is_timm(model.config):  # it chooses for itself
+        model.set_attn_implementation("eager")
     if has_amx() and not compiled:  # the compiler is given torch's own convolutions
         small_maps.speed_up(model)
 

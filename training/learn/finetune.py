@@ -77,6 +77,7 @@ class Resolved(TypedDict, total=False):
     method: str
     parts: Mapping[str, str]
     teachers: Mapping[str, str]
+    needs: str
 
 
 class Preprocessor(Protocol):
@@ -345,11 +346,13 @@ def _refuse_what_cannot_fit(learner: nn.Module, method: str) -> None:
 
 # -- after -----------------------------------------------------------------------------------------
 def save_network(
-    model: PreTrainedModel, preprocessor: Preprocessor, folder: Path, store: str
+    model: PreTrainedModel, preprocessor: Preprocessor | None, folder: Path, store: str
 ) -> None:
-    """An ordinary checkpoint; `store`: float32 or float16."""
+    """An ordinary checkpoint; `store`: float32 or float16; without a preprocessor where the
+    network's config tells of it."""
     (model.half() if store == "float16" else model).save_pretrained(folder)
-    preprocessor.save_pretrained(folder)
+    if preprocessor is not None:
+        preprocessor.save_pretrained(folder)
 
 
 def finish(

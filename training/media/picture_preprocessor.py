@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,15 @@ def long_side(size: int) -> int:
     return max(size, round(1.1 * size / 16) * 16)
 
 
+def _resize(picture: Image.Image, wide: int, high: int) -> Image.Image:
+    return picture.resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _is_mirrored(path: Path) -> bool:
+    """Whether a checkpoint's config says so."""
+    return bool(checkpoint.config(path).get("mirrored"))
+
+
 @dataclass(frozen=True)
 class PicturePreprocessor:
     """What a network expects of a picture: its side, mean and deviation of its channels, for one
@@ -38,6 +48,9 @@ class PicturePreprocessor:
     std: tuple[float, ...] = STD
     longest: int = 0  # 0: pressed into a square
     mirrored: bool = False
+    # The share of the short side that the square in the middle has which is all that is seen, as
+    # networks of timm are used to it; 0: the whole picture is.
+    crop: float = 0.0
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> "PicturePreprocessor":
@@ -50,18 +63,37 @@ class PicturePreprocessor:
                 f"{path.name} does not say how pictures are prepared for it "
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
+        if of_timm := getattr(processor, "data_config", None):
+            return cls._from_timm(of_timm, mirrored=_is_mirrored(path))
         cropped = getattr(processor, "do_center_crop", False)
         size: dict[str, int] = dict((processor.crop_size if cropped else processor.size) or {})
         side = size.get("height") or size["shortest_edge"]
         longest = size.get("longest_edge") if size.get("shortest_edge") else 0
-        mirrored = bool(checkpoint.config(path).get("mirrored"))
         return cls(
             int(side),
             tuple(processor.image_mean or (0, 0, 0)),
             tuple(processor.image_std or (1, 1, 1)),
             int(longest or 0),
-            mirrored,
+            _is_mirrored(path),
         )
+
+    @classmethod
+    def _from_timm(cls, made: dict[str, Any], mirrored: bool) -> "PicturePreprocessor":
+        """Of what timm resolved of a network's config."""
+        crop = float(made["crop_pct"]) if made["crop_mode"] == "center" else 0.0
+        side = int(made["input_size"][-1])
+        return cls(side, tuple(made["mean"]), tuple(made["std"]), 0, mirrored, crop)
+
+    def describe_for_timm(self) -> dict[str, Any]:
+        """The same as timm has it in a network's config."""
+        return {
+            "input_size": [3, self.size, self.size],
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "interpolation": "bicubic",
+            "crop_pct": self.crop or 1.0,
+            "crop_mode": "center" if self.crop else "squash",
+        }
 
     def with_own_shape(self, own: bool) -> "PicturePreprocessor":
         """The same for pictures in their own shape, or pressed into a square."""
@@ -81,11 +113,26 @@ class PicturePreprocessor:
 
         The square in its middle alone costs more: of Food-101's pictures cut to 4:3 a small ResNet
         named 46.0% so and 50.0% pressed, of those cut to 16:9 31.3% and 41.1% (n 1,003, held out of
-        train).
+        train). Networks of timm are asked as they were trained all the same, unless a run says
+        otherwise.
         """
-        high, wide = self.shape(*picture.size)
-        small = flatten(picture).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
-        return np.asarray(small)
+        picture = flatten(picture)
+        if self.crop:
+            return np.asarray(self._frame_middle(picture))
+        (high, wide) = self.shape(*picture.size)
+        return np.asarray(_resize(picture, wide, high))
+
+    def _frame_middle(self, picture: Image.Image) -> Image.Image:
+        """The short side as long as timm's transforms make it, then the square in the middle."""
+        short = int(self.size / self.crop)
+        (wide, high) = picture.size
+        scale = short / min(wide, high)
+        wide = max(short, int(wide * scale))
+        high = max(short, int(high * scale))
+        small = _resize(picture, wide, high)
+        left = round((wide - self.size) / 2)
+        upper = round((high - self.size) / 2)
+        return small.crop((left, upper, left + self.size, upper + self.size))
 
     def processor(self) -> ViTImageProcessor:
         """The same as a file that every transformers program understands."""
@@ -103,7 +150,8 @@ class PicturePreprocessor:
     @property
     def fingerprint(self) -> str:
         """All that is done to a picture, as text: kept features are told apart by it."""
-        return self.processor().to_json_string()
+        cut = f"middle {self.crop:g}" if self.crop else ""
+        return self.processor().to_json_string() + cut
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(N, 3, h, w), uint8 or 0 to 255, as the network's input."""

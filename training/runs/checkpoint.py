@@ -150,6 +150,8 @@ def config(path: Path) -> dict[str, JsonValue]:
         found = json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
+    if isinstance(found, dict) and isinstance(names := found.get("label_names"), list):
+        found.setdefault("id2label", {str(i): name for i, name in enumerate(names)})  # timm's way
     if not isinstance(found, dict) or not isinstance(found.get("id2label") or {}, dict):
         raise CheckpointError(
             "its config.json is damaged (it holds no table of settings, or none of labels)"

@@ -42,10 +42,17 @@ def build_network(
     else:
         path = start.checkpoint.path
         before = PicturePreprocessor.from_checkpoint(path)
-        made = AutoConfig.from_pretrained(path, local_files_only=True, **labels)
+        made = backbone.open_config(path, classes)
         preprocessor = backbone.resize_input(made, before, config, start.checkpoint.name)
     _refuse_other_sizes(made, preprocessor, config)
     own_shape = bool(before.longest) if config.shape == "start" else config.shape == "own"
+    if own_shape and backbone.is_timm(made):
+        raise SettingsError(
+            f"{backbone.name_family(made)} is a network of timm, whose checkpoints cannot say that "
+            "pictures keep their shape: leave shape at start."
+        )
+    if config.shape == "square":
+        preprocessor = replace(preprocessor, crop=0.0)
     if own_shape != bool(preprocessor.longest):
         preprocessor = preprocessor.with_own_shape(own_shape)
     mirrored = config.mirror == "on"
@@ -65,13 +72,10 @@ def _refuse_other_sizes(
 ) -> None:
     if not backbone.is_bound_to_its_size(made):
         return
+    family = backbone.name_family(made)
     if config.progressive == "on":
-        raise SettingsError(
-            f"A {made.model_type} sees pictures of one size: leave progressive off."
-        )
+        raise SettingsError(f"A {family} sees pictures of one size: leave progressive off.")
     if config.train_size not in (0, preprocessor.size):
-        raise SettingsError(
-            f"A {made.model_type} sees pictures of one size: leave train_size at 0."
-        )
+        raise SettingsError(f"A {family} sees pictures of one size: leave train_size at 0.")
     if config.shape == "own":
-        raise SettingsError(f"A {made.model_type} sees square pictures: leave shape at start.")
+        raise SettingsError(f"A {family} sees square pictures: leave shape at start.")

@@ -65,8 +65,8 @@ def compute_features(
 ) -> Tensor:
     """(N, ...) what the head gets for these pictures, or for their mirror images: from the disk, or
     computed now and kept. Raises Stopped."""
-    of_head = {f"classifier.{name}" for name in backbone.find_head(model).state_dict()}
-    weights = {name: t for name, t in model.state_dict().items() if name not in of_head}
+    head = backbone.find_name(model, backbone.find_head(model))
+    weights = {name: t for name, t in model.state_dict().items() if not name.startswith(f"{head}.")}
     order = pictures.places.argsort()
     key = features.make_key(
         weights, pictures[order], preprocessor.fingerprint, *["mirrored"] * mirrored

@@ -53,6 +53,7 @@ def train(config: Config, run: Run) -> Report:
         (part, validation),
         learning_rate=rate,
         teachers=teachers.revisions if teachers else {},
+        needs="timm" if backbone.is_timm(model.config) else "",
     )
     run.say(classification.describe_examples("pictures", part, validation, data))
 
@@ -65,7 +66,11 @@ def train(config: Config, run: Run) -> Report:
     def save(folder: Path) -> None:
         finetune.describe_data(model.config, data.name, data)
         model.config.mirrored = preprocessor.mirrored
-        finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
+        if backbone.is_timm(model.config):  # its config is the one place that timm reads
+            model.config.pretrained_cfg |= preprocessor.describe_for_timm()
+            finetune.save_network(model.cpu(), None, folder, config.store)
+        else:
+            finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
 
     report = finetune.finish(
         run,
