@@ -134,7 +134,7 @@ def build(lab: "Lab") -> "gr.Blocks":
         with gr.Row(elem_id="title"):
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
-        selected = clock.hidden()  # the id of the run that a person looks at
+        selected = clock.make_hidden()  # the id of the run that a person looks at
         buttons = []
         changing = []
         with gr.Tabs() as tabs:

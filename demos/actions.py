@@ -44,7 +44,7 @@ class Actions:
         settings = dict(settings)
         try:
             if origin := settings.pop("continue", None):
-                run = job.continued(self.lab.runs, str(origin), settings, local=False)
+                run = job.continue_run(self.lab.runs, str(origin), settings, local=False)
             else:
                 run = job.create(self.lab.runs, recipe_name, settings, local=False)
             job.pump(self.lab.runs)

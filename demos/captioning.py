@@ -354,7 +354,7 @@ def ask_on_page(slot: Slot) -> Callable[..., Iterator[list[str]]]:
                     shown[place] = text
                     yield [*shown]
             except SwapError as error:
-                shown[place] = page.refused(error)
+                shown[place] = page.show_refusal(error)
                 yield [*shown]
 
     return ask

@@ -82,7 +82,7 @@ def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None],
 
 def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -> None:
     """Looks at each tick, when the page opens, and when another run is `selected`."""
-    seen = hidden()
+    seen = make_hidden()
     outputs = [seen, *(component for part in parts for component in part.outputs)]
     with gr.Row(visible=False):
         gr.Button().click(
@@ -104,6 +104,6 @@ def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -
     )
 
 
-def hidden() -> gr.Textbox:
+def make_hidden() -> gr.Textbox:
     """A text that the browser keeps and nobody sees."""
     return gr.Textbox(visible="hidden")

@@ -32,7 +32,7 @@ class Question(Generic[Brought]):
         try:
             brought = self.read(path) if path else None
         except self.refusal as error:
-            return None, [page.refused(error)] * len(chosen)
+            return None, [page.show_refusal(error)] * len(chosen)
         empty = page.notice(self.empty)
         return brought, ["" if checkpoint == NOTHING else empty for checkpoint in chosen]
 
@@ -53,7 +53,7 @@ def ask_each(
             try:
                 label, text = answer(brought, checkpoint)
             except SwapError as error:
-                text = page.refused(error)
+                text = page.show_refusal(error)
         shown += [label, text]
     return shown
 

@@ -134,7 +134,7 @@ def ask_photo(lab: Lab, source: str | bytes | None, *chosen: str) -> list[object
     try:
         picture = load_picture(source) if source else None
     except PictureError as error:
-        return [None, page.refused(error)] * len(SLOTS)
+        return [None, page.show_refusal(error)] * len(SLOTS)
     return ask_both(lab, picture, chosen)
 
 
@@ -172,7 +172,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         "show_progress": "hidden",
         "trigger_mode": "always_last",
     }
-    source = clock.hidden()  # which input a new checkpoint is asked about: the canvas, or "photo"
+    source = (
+        clock.make_hidden()
+    )  # which input a new checkpoint is asked about: the canvas, or "photo"
 
     def from_canvas(drawn: page.Drawn | None, *chosen: str) -> list[object]:
         return ask_canvas(lab, drawn, *chosen)

@@ -261,7 +261,7 @@ def about(text: str) -> gr.HTML:
     return gr.HTML(f'<p class="about">{text}</p>')
 
 
-def refused(error: Exception) -> str:
+def show_refusal(error: Exception) -> str:
     """The sentence of an error, where the answer would be."""
     return notice(html.escape(str(error)), "bad")
 

@@ -76,7 +76,7 @@ def goes_on_exactly(
     whole = ended_well(runs, name, settings)
     first = ending(runs, name, 3, settings)
     assert execute(first) == STOPPED and first.has_checkpoint
-    second = job.continued(runs, first.id, {})
+    second = job.continue_run(runs, first.id, {})
     assert execute(second) == DONE
     assert same_losses(losses(first) + losses(second), losses(whole)) and len(losses(whole)) == 4
     assert same(weights(second), weights(whole))

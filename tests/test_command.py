@@ -224,7 +224,7 @@ def test_a_continued_run_is_remarked_on_only_for_what_was_asked_now(runs, main, 
     (first.resume / "state.pt").write_text("saved")
     first.set_status("stopped")
     capsys.readouterr()
-    job.continued(runs, first.id, {"early_stopping": 1})
+    job.continue_run(runs, first.id, {"early_stopping": 1})
     told = capsys.readouterr().err
     assert told == "note: --early-stopping does nothing with holdout 0\n"
 

@@ -302,7 +302,7 @@ def test_a_frozen_run_that_took_steps_goes_on_in_steps(kitchen, starts, monkeypa
         whole = ended_well(kitchen, "food", settings)
         first = ending(kitchen, "food", 3, settings)
         assert execute(first) == STOPPED
-    second = job.continued(kitchen, first.id, {})
+    second = job.continue_run(kitchen, first.id, {})
     assert execute(second) == DONE and len(losses(whole)) == 4
     assert same_losses(losses(first) + losses(second), losses(whole))
     assert same(weights(second), weights(whole))
@@ -311,7 +311,7 @@ def test_a_frozen_run_that_took_steps_goes_on_in_steps(kitchen, starts, monkeypa
 def test_a_run_that_was_solved_has_nothing_to_go_on_with(kitchen, starts):
     run = train(kitchen, start=starts["resnet"], method="frozen")
     with pytest.raises(recipe.SettingsError, match="was not trained in steps"):
-        job.continued(kitchen, run.id, {})
+        job.continue_run(kitchen, run.id, {})
 
 
 def test_the_probe_tells_how_it_was_chosen_and_scores_what_was_held_out(kitchen, starts):

@@ -361,7 +361,7 @@ def old(runs):
 
 
 def test_continuing_takes_over_settings_and_changes_and_what_was_saved(runs, old):
-    run = job.continued(runs, old.id, {"learning_rate": "0.01"}, local=False)
+    run = job.continue_run(runs, old.id, {"learning_rate": "0.01"}, local=False)
     assert (
         run.settings["continues"] == old.id
         and run.state == "queued"
@@ -373,32 +373,32 @@ def test_continuing_takes_over_settings_and_changes_and_what_was_saved(runs, old
 
 
 def test_a_finished_run_is_continued_for_as_many_epochs_again_unless_told(runs, old):
-    assert job.continued(runs, old.id, {}).config["epochs"] == 2, (
+    assert job.continue_run(runs, old.id, {}).config["epochs"] == 2, (
         "a stopped one has its epochs to finish"
     )
     old.set_status("done")
-    assert job.continued(runs, old.id, {}).config["epochs"] == 4
-    assert job.continued(runs, old.id, {"epochs": 3}).config["epochs"] == 3
+    assert job.continue_run(runs, old.id, {}).config["epochs"] == 4
+    assert job.continue_run(runs, old.id, {"epochs": 3}).config["epochs"] == 3
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_what_has_not_ended_cannot_be_continued(runs, old, state):
     old.set_status(state)
     with pytest.raises(SettingsError, match=f"is {state}: it can be continued when it has ended"):
-        job.continued(runs, old.id, {})
+        job.continue_run(runs, old.id, {})
 
 
 @pytest.mark.parametrize("name", ["digits-20200101-000000-gone", "../x", ""])
 def test_what_there_is_not_cannot_be_continued(runs, name):
     with pytest.raises(SettingsError, match="There is no run"):
-        job.continued(runs, name, {})
+        job.continue_run(runs, name, {})
 
 
 def test_what_saved_nothing_cannot_be_continued(runs, old):
     for path in old.saved:
         path.unlink()
     with pytest.raises(SettingsError, match="before it saved anything"):
-        job.continued(runs, old.id, {})
+        job.continue_run(runs, old.id, {})
     assert len(Run.all(runs)) == 1
 
 
@@ -409,15 +409,15 @@ def test_what_a_saved_state_hangs_on_cannot_change(runs, old, changes):
     with pytest.raises(
         SettingsError, match=f"{next(iter(changes))} cannot change from .* is continued"
     ):
-        job.continued(runs, old.id, changes)
-    assert job.continued(runs, old.id, {"batch_size": "128", "seed": 5.0}), (
+        job.continue_run(runs, old.id, changes)
+    assert job.continue_run(runs, old.id, {"batch_size": "128", "seed": 5.0}), (
         "the same value is no change"
     )
 
 
 def test_wrong_changes_are_refused_before_anything_is_made(runs, old):
     with pytest.raises(SettingsError, match="epochs is 0"):
-        job.continued(runs, old.id, {"epochs": 0})
+        job.continue_run(runs, old.id, {"epochs": 0})
     assert len(Run.all(runs)) == 1 and job.queue(runs) == []
 
 
@@ -438,6 +438,6 @@ def test_a_new_run_records_where_it_lands_and_what_made_it(runs):
 
 def test_the_lock_is_free_again_after_a_refusal(runs, old):
     with pytest.raises(SettingsError):
-        job.continued(runs, old.id, {"seed": 6})
+        job.continue_run(runs, old.id, {"seed": 6})
     with lock(runs):
         pass

@@ -61,7 +61,7 @@ def test_a_stopped_run_goes_on_exactly_as_if_it_had_not_been(lab, chance, unbrok
     first = ending(lab, "digits", at, chance)
     assert execute(first) == STOPPED and first.has_checkpoint
     assert first.state == "stopped" and first.status["reason"] == f"Stopped at step {at} of 6."
-    second = job.continued(lab, first.id, {})
+    second = job.continue_run(lab, first.id, {})
     assert execute(second) == DONE and second.settings["continues"] == first.id
     assert same_losses(losses(first) + losses(second), losses(unbroken))
     assert same(weights(second), weights(unbroken))
@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_from_its_last_epoch_exactly(lab, chance, unbroken)
     with pytest.raises(Killed):
         execute(first)
     first.set_status("lost")
-    second = job.continued(lab, first.id, {})
+    second = job.continue_run(lab, first.id, {})
     assert execute(second) == DONE
     assert same_losses(losses(first)[:3] + losses(second), losses(unbroken))
     assert same(weights(second), weights(unbroken))
@@ -82,7 +82,7 @@ def test_continuing_does_not_change_what_the_first_run_left(lab):
     first = ending(lab, "digits", 1, TWO_STEPS)
     assert execute(first) == STOPPED
     before = [p.read_bytes() for p in first.saved]
-    assert execute(job.continued(lab, first.id, {})) == DONE
+    assert execute(job.continue_run(lab, first.id, {})) == DONE
     assert [p.read_bytes() for p in first.saved] == before != []
 
 
@@ -107,7 +107,7 @@ def test_where_saving_is_slow_not_every_epoch_is_saved(lab, monkeypatch, seconds
 
 
 def test_a_finished_run_goes_on_for_as_many_epochs_again(lab, trained):
-    run = job.continued(lab, trained.id, {})
+    run = job.continue_run(lab, trained.id, {})
     assert execute(run) == DONE
     assert run.config["epochs"] == 4 and {e["epoch"] for e in run.events() if "loss" in e} == {3, 4}
 
@@ -120,7 +120,7 @@ def test_other_pictures_under_a_continued_run_are_refused(tmp_path, lab):
     assert execute(first) == STOPPED
     folder_of(bars(3, 9, seed=5), folder)
     digits_data.load_once.cache_clear()
-    second = job.continued(lab, first.id, {})
+    second = job.continue_run(lab, first.id, {})
     assert execute(second) == SETTINGS
     assert (
         second.state == "failed" and "not those that this run began with" in second.status["reason"]
@@ -261,7 +261,7 @@ def test_stopped_before_the_first_step_nothing_is_published_and_it_says_so(lab, 
         and not run.staging.exists()
         and "nothing was saved" in capsys.readouterr().out
     )
-    assert execute(job.continued(lab, run.id, {})) == DONE
+    assert execute(job.continue_run(lab, run.id, {})) == DONE
 
 
 def test_a_stop_during_the_last_step_does_not_wait_for_the_scores_which_continuing_makes_up_for(
@@ -270,7 +270,7 @@ def test_a_stop_during_the_last_step_does_not_wait_for_the_scores_which_continui
     first = ending(lab, "digits", 6, chance)
     assert execute(first) == STOPPED and first.has_checkpoint and "after" not in first.metrics
     assert first.status["reason"] == "Stopped at step 6 of 6."
-    second = job.continued(lab, first.id, {})
+    second = job.continue_run(lab, first.id, {})
     assert execute(second) == DONE and losses(second) == []
     assert second.metrics["after"]["n"] == unbroken.metrics["after"]["n"] and same(
         weights(second), weights(unbroken)

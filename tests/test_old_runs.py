@@ -54,7 +54,7 @@ def test_an_old_runs_checkpoint_answers_in_its_tab(old_runs, name):
 def test_an_old_run_that_was_stopped_goes_on_with_the_losses_of_an_unbroken_one(old_runs, name):
     run = find(old_runs, name, "stopped")
     assert run.state == "stopped" and len(losses(run)) == 3
-    second = job.continued(old_runs, run.id, {})
+    second = job.continue_run(old_runs, run.id, {})
     assert execute(second) == DONE, second.status
     found = losses(run) + losses(second)
     # Made on another machine: its last digits may differ from this one's.

@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
                 raise recipe.SettingsError(f"There is no run {quote(spawned)} in {runs}.")
         elif rank == 0:
             run = (
-                job.continued(runs, continued, given)
+                job.continue_run(runs, continued, given)
                 if continued
                 else job.create(runs, name, given)
             )

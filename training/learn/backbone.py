@@ -110,9 +110,9 @@ def open_checkpoint(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
     """A checkpoint by its id, or a model of the Hub by its name and the revision of that. Raises
     SettingsError, CheckpointError."""
     if "/" not in name:
-        return checkpoint.usable(checkpoint.find(runs, name, slot)), ""
+        return checkpoint.check_usable(checkpoint.find(runs, name, slot)), ""
     path, revision = hub.download_model(name)
-    return checkpoint.usable(Checkpoint(name, name, path, "hub")), revision
+    return checkpoint.check_usable(Checkpoint(name, name, path, "hub")), revision
 
 
 # -- networks --------------------------------------------------------------------------------------

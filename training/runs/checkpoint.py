@@ -159,7 +159,7 @@ def config(path: Path) -> dict[str, JsonValue]:
     return found
 
 
-def usable(found: Checkpoint) -> Checkpoint:
+def check_usable(found: Checkpoint) -> Checkpoint:
     """The same. Raises CheckpointError, with its name, where its config.json is missing or
     damaged."""
     try:

@@ -118,7 +118,7 @@ def _queue_up(
     return run
 
 
-def continued(runs: Path, run_id: str, changes: Mapping[str, object], local: bool = True) -> Run:
+def continue_run(runs: Path, run_id: str, changes: Mapping[str, object], local: bool = True) -> Run:
     """A new run seeded with what `run_id` left. A finished one goes on for as many epochs again,
     unless `changes` names its epochs. Raises SettingsError."""
     old = Run.find(runs, run_id)

@@ -121,7 +121,7 @@ def find_start(config: Config, run: Run) -> Start:
     """Raises SettingsError, CheckpointError."""
     if config.start == "scratch":
         return Start("scratch")
-    found = checkpoint.usable(checkpoint.find(run.path.parent, config.start, "digits"))
+    found = checkpoint.check_usable(checkpoint.find(run.path.parent, config.start, "digits"))
     return Start(found.id, found)
 
 

@@ -52,7 +52,7 @@ def find_start(config: Config, run: Run) -> Start:
     """Raises CheckpointError."""
     if config.start == "scratch":
         return Start("scratch")
-    found = checkpoint.usable(checkpoint.find(run.path.parent, config.start, "rents"))
+    found = checkpoint.check_usable(checkpoint.find(run.path.parent, config.start, "rents"))
     return Start(found.id, found)
 
 
