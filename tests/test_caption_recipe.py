@@ -210,7 +210,7 @@ def test_a_second_frozen_run_looks_at_no_picture(press, starts, monkeypatch):
         raise AssertionError("a picture was encoded again")
 
     monkeypatch.setattr(caption_score, "encode", looked)
-    monkeypatch.setattr("training.judge.exam._score_active", lambda *_: None)
+    monkeypatch.setattr("training.judge.exam._compare_with_active", lambda *_: None)
     run = job.create(
         press,
         "captioning",
