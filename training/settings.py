@@ -5,9 +5,9 @@ default, and in which settings each of them counts.
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from training.recipe import SettingsError, find_used, setting
+from training.recipe import IsDataclass, SettingsError, find_used, setting
 from training.wording import counted
 
 # Of a recipe's config, whether a setting does anything in it. Any: it reads of a config what it
@@ -488,5 +488,9 @@ def describe(config: FineTuning) -> str:
     """A run in a few words, by its settings."""
     start = "" if config.start in ("auto", "embedded") else f" from {name_start(config.start)}"
     what = config.method if config.arch == "start" else f"{config.arch} from scratch"
-    epochs = f", {counted(config.epochs, 'epoch')}" if "epochs" in find_used(config) else ""
+    epochs = (
+        f", {counted(config.epochs, 'epoch')}"
+        if "epochs" in find_used(cast(IsDataclass, config))
+        else ""
+    )
     return f"{config.data_name}, {what}{start}{epochs}"

@@ -219,7 +219,7 @@ def fit_window(
     window = max(1, math.ceil(seconds))
     if not isinstance(extractor, WhisperFeatureExtractor) or window == extractor.chunk_length:
         return preprocessor
-    encoder = model.get_submodule("encoder")
+    encoder = cast(Any, model.get_submodule("encoder"))
     before = cast(nn.Embedding, encoder.get_submodule("embed_positions"))
     per_second = before.num_embeddings // extractor.chunk_length
     steps = window * per_second
@@ -233,7 +233,7 @@ def fit_window(
     model.config.max_source_positions = steps
     if hasattr(encoder, "max_source_positions"):
         encoder.max_source_positions = steps
-    kept = extractor.to_dict() | {"chunk_length": window}
+    kept: dict[str, Any] = extractor.to_dict() | {"chunk_length": window}
     for derived in ("n_samples", "nb_max_frames", "feature_extractor_type", "mel_filters"):
         kept.pop(derived, None)
     return SoundPreprocessor(WhisperFeatureExtractor(**kept))
@@ -256,10 +256,11 @@ class LayersHead(nn.Module):
         return self.classifier(self.projector(_mix(means, self.layer_weights)))
 
     @torch.no_grad()
-    def offer(self, means: Tensor) -> dict[str, Tensor]:
-        """What the projection can be given: the output of one layer, or the mean of several."""
-        layers = means.shape[1]
-        return {name: _mix(means, logits) for name, logits in _weigh_layers(layers).items()}
+    def offer(self, features: Tensor) -> dict[str, Tensor]:
+        """What the projection can be given of every layer's mean: one layer's, or the mean of
+        several."""
+        layers = features.shape[1]
+        return {name: _mix(features, logits) for name, logits in _weigh_layers(layers).items()}
 
     @torch.no_grad()
     def write(self, name: str, solution: Solution) -> None:
