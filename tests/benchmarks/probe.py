@@ -147,6 +147,7 @@ def seconds(runs: Path, *more: str) -> None:
     for recipe, write in (("food", write_pictures), ("audio_intent", write_clips)):
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder))
+            printed = ""
             for text in ("first", "again, features kept")[: 1 if more else 2]:
                 took, printed = train(recipe, Path(folder), runs, *(more or ("--method", "frozen")))
                 print(f"{recipe}, {text}: {took:.1f} s", flush=True)
@@ -181,7 +182,7 @@ def accuracy(runs: Path) -> None:
                 x, y = small.features[learned], small.labels[learned]
                 theirs = make_pipeline(
                     StandardScaler(),
-                    LogisticRegressionCV(Cs=10, cv=5, max_iter=1000, use_legacy_attributes=False),
+                    LogisticRegressionCV(Cs=10, cv=5, max_iter=1000),
                 )
                 asked = Question(y, classes)
                 solved: list[probe.Probe] = []
@@ -203,7 +204,7 @@ PARTS = {"seconds": seconds, "accuracy": accuracy, "full": full}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="What a few examples cost and give.")
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
     chosen = parser.parse_args()
     print_machine()
