@@ -143,14 +143,21 @@ def folder() -> str:
     )
 
 
-def start(backbone: str) -> str:
+def start(backbone: str, built_in: str = "", learned: str = "") -> str:
+    """`backbone`: of the Hub; `built_in`: the id of one that comes with the project, if any, and
+    what it learned from."""
+    offers = [("Automatic", "auto"), (f"{backbone} (Hub)", backbone)]
+    own = ""
+    if built_in:
+        offers.insert(1, (f"Built-in backbone ({learned})", built_in))
+        own = f" {built_in} with source folder,"
     return setting(
         "auto",
         f"Checkpoint to start from: embedded (built-in), a run id, or a Hub model such as "
-        f"{backbone}. auto: that model with source hub, else embedded.",
+        f"{backbone}. auto: that model with source hub,{own} else embedded.",
         label="Start from",
         lasting=True,
-        offers=(("Automatic", "auto"), (f"{backbone} (Hub)", backbone)),
+        offers=tuple(offers),
         when=opens_checkpoint,
     )
 
@@ -451,10 +458,13 @@ def check_fine_tuning(config: FineTuning, local: bool) -> None:
         raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
 
 
-def resolve_start(config: FineTuning, backbone: str) -> str:
-    """`auto` in words that do not depend on anything else: `backbone` for the Hub's data."""
+def resolve_start(config: FineTuning, backbone: str, built_in: str = "") -> str:
+    """`auto` in words that do not depend on anything else: `backbone` for the Hub's data, the one
+    that is `built_in`, if any, for a person's own."""
     if config.start != "auto":
         return config.start
+    if config.source == "folder" and built_in and config.method != "scratch":
+        return built_in
     return backbone if from_hub(config) and opens_checkpoint(config) else "embedded"
 
 

@@ -1,7 +1,8 @@
 """The checkpoints that a slot can hold: the embedded one, where there is one, and every finished
 run. And which one is active.
 
-An id is `embedded-<slot>` or a run's id; never a path. `runs/active.json` keeps each slot's choice
+An id is `embedded-<slot>`, `embedded-backbone-<things>` (to start from; no slot holds it) or a
+run's id; never a path. `runs/active.json` keeps each slot's choice
 over a restart; it is written under the lock of `runs/`.
 """
 

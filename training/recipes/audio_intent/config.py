@@ -21,6 +21,7 @@ from training.recipe import setting
 SAMPLE = "synthesised calls"
 MINDS = "PolyAI/minds14"
 BACKBONE = "facebook/wav2vec2-base"
+BUILT_IN = "embedded-backbone-sounds"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Config:
         when=lambda config: config.source == "espeak",
     )
     folder: str = settings.folder()
-    start: str = settings.start(BACKBONE)
+    start: str = settings.start(BACKBONE, BUILT_IN, "speech")
     method: str = setting(
         "auto",
         "full: train all weights. frozen: choose a layer and solve for the head alone, on features "
@@ -143,7 +144,7 @@ class Config:
 
     @property
     def resolved_start(self) -> str:
-        return settings.resolve_start(self, BACKBONE)
+        return settings.resolve_start(self, BACKBONE, BUILT_IN)
 
     @property
     def resolved_method(self) -> str:

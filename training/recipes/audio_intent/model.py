@@ -219,7 +219,7 @@ def fit_window(
     window = max(1, math.ceil(seconds))
     if not isinstance(extractor, WhisperFeatureExtractor) or window == extractor.chunk_length:
         return preprocessor
-    encoder: Any = model.get_submodule("encoder")  # its fields are its own
+    encoder = cast(Any, model.get_submodule("encoder"))
     before = cast(nn.Embedding, encoder.get_submodule("embed_positions"))
     per_second = before.num_embeddings // extractor.chunk_length
     steps = window * per_second
@@ -257,7 +257,8 @@ class LayersHead(nn.Module):
 
     @torch.no_grad()
     def offer(self, features: Tensor) -> dict[str, Tensor]:
-        """What the projection can be given: the output of one layer, or the mean of several."""
+        """What the projection can be given of every layer's mean: one layer's, or the mean of
+        several."""
         layers = features.shape[1]
         return {name: _mix(features, logits) for name, logits in _weigh_layers(layers).items()}
 

@@ -18,6 +18,7 @@ from training.recipe import SettingsError, setting
 FOOD = "ethz/food101"
 SAMPLE = "drawn dishes"
 BACKBONE = "google/vit-base-patch16-224-in21k"
+BUILT_IN = "embedded-backbone-pictures"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Config:
     )
     dataset: str = settings.hub_data(FOOD, "pictures and their classes")
     folder: str = settings.folder()
-    start: str = settings.start(BACKBONE)
+    start: str = settings.start(BACKBONE, BUILT_IN, "ImageNet")
     method: str = setting(
         "full",
         "full: train all weights. frozen: solve for the head alone, on features that are computed "
@@ -153,7 +154,7 @@ class Config:
 
     @property
     def resolved_start(self) -> str:
-        return settings.resolve_start(self, BACKBONE)
+        return settings.resolve_start(self, BACKBONE, BUILT_IN)
 
     @property
     def resolved_method(self) -> str:

@@ -22,6 +22,14 @@ from training.runs.batches import batches
 from training.runs.run import Run
 
 STEP = 64  # pictures at a time
+# On a CPU, whose caches then hold what a layer makes of them: 35 ms of its time a photo in place of
+# 56 to 89 (EfficientNet-Lite0 at 224 pixels, one thread).
+FEW = 8
+
+
+def choose_step() -> int:
+    """Pictures at a time."""
+    return FEW if device() == "cpu" else STEP
 
 
 def ask_by_shape(ask: Callable[[Tensor], Tensor], pictures: Pixels) -> Tensor:
@@ -45,7 +53,7 @@ def predict(
     model.eval()
     where = next(model.parameters()).device
     parts = []
-    for at in batches(len(shown), STEP, run):
+    for at in batches(len(shown), choose_step(), run):
         some = shown[np.arange(at.start, at.stop)]
         parts.append(
             ask_by_shape(
@@ -82,7 +90,7 @@ def compute_features(
     def compute(indices: np.ndarray) -> Tensor:
         return ask_by_shape(ask, read_pixels(pictures, indices, preprocessor))
 
-    return features.load_or_compute(run.path.parent, key, order, compute, run)
+    return features.load_or_compute(run.path.parent, key, order, compute, run, choose_step())
 
 
 def compute_views(
