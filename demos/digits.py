@@ -172,9 +172,8 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         "show_progress": "hidden",
         "trigger_mode": "always_last",
     }
-    source = (
-        clock.make_hidden()
-    )  # which input a new checkpoint is asked about: the canvas, or "photo"
+    # Which input a new checkpoint is asked about: the canvas, or "photo".
+    source = clock.make_hidden()
 
     def from_canvas(drawn: page.Drawn | None, *chosen: str) -> list[object]:
         return ask_canvas(lab, drawn, *chosen)

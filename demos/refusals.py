@@ -21,8 +21,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from demos.serving.uploads import NO_ROOM, is_disk_full
+from demos.serving.uploads import NO_ROOM
 from demos.sessions import PageConfig
+from training.runs.records import is_disk_full
 
 log = logging.getLogger("transfer_lab")
 FILE = '{"path": ..., "meta": {"_type": "gradio.FileData"}}'

@@ -11,7 +11,6 @@ What this does not know: how large an answer is, which Gradio writes there too.
 import asyncio
 import atexit
 import contextlib
-import errno
 import functools
 import os
 import shutil
@@ -45,10 +44,6 @@ NO_ROOM = (
     "runs this app to make room."
 )
 _held: dict[Path, FileLock] = {}
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 # -- the folder ------------------------------------------------------------------------------------

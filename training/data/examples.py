@@ -235,16 +235,17 @@ def read_column(
 def _read_own(folder: Path, name: str | None, row: int, dataset: str) -> bytes:
     """A file that a data set keeps beside its tables, in this folder. A table is written by a
     stranger: what it names elsewhere on this machine is not opened. Raises SettingsError."""
+    cause = None
     try:
         path = (folder / (name or "")).resolve()  # as it is without links and ..
         if name and path.is_relative_to(folder) and path.is_file():
             return path.read_bytes()
-    except (OSError, ValueError):  # no name of a file at all
-        pass
+    except (OSError, ValueError) as error:  # no name of a file at all
+        cause = error
     raise SettingsError(
         f"{dataset} cannot be used: row {row + 1:,} holds no content, and names no file of the "
         "data set itself."
-    )
+    ) from cause
 
 
 # -- a folder of one's own -------------------------------------------------------------------------

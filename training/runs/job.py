@@ -26,7 +26,7 @@ from training.recipe import IsDataclass
 from training.runs import checkpoint
 from training.runs.index import open_index
 from training.runs.process import is_alive, process_identity
-from training.runs.records import JsonValue
+from training.runs.records import JsonValue, is_disk_full
 from training.runs.run import ENDED, OVER, Run, lock
 from training.wording import quote
 
@@ -387,9 +387,10 @@ def explain(error: BaseException) -> str:
     ):
         return f"Out of memory. {MEMORY}"
     # Who writes for others says something of their own, and the system's word stands behind it.
-    numbers = {cause.errno for cause in _list_causes(error) if isinstance(cause, OSError)}
-    if numbers & {errno.ENOSPC, errno.EDQUOT} or "No space left" in text:
+    causes = list(_list_causes(error))
+    if any(map(is_disk_full, causes)) or "No space left" in text:
         return FULL
+    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
     if numbers & {errno.EROFS, errno.EACCES, errno.EPERM}:
         return (
             "The system refused access to a file. See that the folder of runs is not read-only, "

@@ -5,6 +5,7 @@ it, another version. What does not fit its record is a RecordError with a senten
 else, so that nobody who reads a run need ask again whether a number is one.
 """
 
+import errno
 import functools
 import json
 import os
@@ -217,6 +218,10 @@ def read_text(path: Path, most: int = MOST) -> str | None:
         raise RecordError(f"{path.name} is damaged or cut off") from error
     except OSError as error:
         raise RecordError(f"{path.name} cannot be read ({error.strerror})") from error
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: Path, value: object) -> None:

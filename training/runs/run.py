@@ -18,7 +18,6 @@ then its supervisor, then its worker, then (when the worker left no word) the su
 """
 
 import contextlib
-import errno
 import json
 import os
 import random
@@ -47,6 +46,7 @@ from training.runs.records import (
     StatusFacts,
     Swap,
     fits,
+    is_disk_full,
     read_json,
     read_record,
     write_json,
@@ -244,7 +244,7 @@ class Run:
         try:
             self._write_status(now)
         except OSError as error:
-            if state not in ENDED or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if state not in ENDED or not is_disk_full(error):
                 raise
             # The disk is full: the last word takes the room that was kept for it.
             (self.path / RESERVE).unlink(missing_ok=True)
