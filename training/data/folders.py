@@ -13,7 +13,7 @@ import numpy as np
 from training.data.problems import Problem, explain, left_out
 from training.data.splits import find_split_word, name_splits
 from training.recipe import SettingsError
-from training.wording import counted, fold
+from training.wording import counted, fold, sentence
 
 STRAY = {".ds_store", "thumbs.db", "desktop.ini"}
 # Folders that systems and network drives put beside and into a person's own.
@@ -81,21 +81,28 @@ def list_split_folders(folder: Path) -> dict[str, list[Path]]:
     return found if found.keys() - {""} else {}
 
 
-def list_class_folders(folder: Path, recognise: Callable[[Path], bool], least: int = 5) -> Folder:
+def list_class_folders(
+    folder: Path,
+    recognise: Callable[[Path], bool],
+    least: int = 5,
+    fewest: int = 2,
+    called: str = "",
+) -> Folder:
     """Lists a person's own examples; what cannot be used is a problem that is told, not an error.
-    `recognise`: whether a file is meant to be one, by its content or its name.
+    `recognise`: whether a file is meant to be one, by its content or its name. `called`: what
+    sentences call the folder, if not by its path.
 
-    Raises SettingsError when there are not two classes with `least` files each."""
+    Raises SettingsError when there are not `fewest` classes with `least` files each."""
     if not folder.is_dir():
         raise SettingsError(
             f"{folder} is not a folder. Give one that holds one subfolder for each class."
         )
-    listing = _Listing(folder, recognise)
+    listing = _Listing(folder, recognise, called)
     root = step_in(folder)
     if root != folder:
         listing.notes.append(
             f"The classes were found in {root.relative_to(folder)}, the only folder in "
-            f"{folder.name}."
+            f"{called or folder.name}."
         )
     splits = list_split_folders(root)
     if splits:
@@ -111,14 +118,27 @@ def list_class_folders(folder: Path, recognise: Callable[[Path], bool], least: i
                 listing.add(step_in(path), split)
     else:
         listing.add(root, "")
+    return listing.finish(least, fewest)
+
+
+def list_laid_out(
+    folder: Path, recognise: Callable[[Path], bool], called: str, least: int = 5
+) -> Folder:
+    """The same of a folder that this project laid out, with one of `train`, `validation` and `test`
+    at its top: a class may be called as a split is."""
+    listing = _Listing(folder, recognise, called)
+    splits = [split for split in PARTS[::-1] if (folder / split).is_dir()]
+    for split in splits:
+        listing.add(folder / split, split if len(splits) > 1 else "")
     return listing.finish(least)
 
 
 class _Listing:
     """A folder that is being read: its files by class and split."""
 
-    def __init__(self, folder: Path, recognise: Callable[[Path], bool]):
+    def __init__(self, folder: Path, recognise: Callable[[Path], bool], called: str = ""):
         self.folder = folder
+        self.called = called or str(folder)
         self.recognise = recognise
         self.files: dict[str, dict[str, list[Path]]] = {}  # by class, folded, and by split
         self.names: dict[str, list[str]] = {}  # the spellings of a class, the first one first
@@ -160,8 +180,9 @@ class _Listing:
                         )
                     )
 
-    def finish(self, least: int) -> Folder:
-        """Raises SettingsError when there are not two classes with `least` files to learn from."""
+    def finish(self, least: int, fewest: int = 2) -> Folder:
+        """Raises SettingsError when there are not `fewest` classes with `least` files to learn
+        from."""
         kept = []
         for key, parts in self.files.items():
             count = len(parts.get("train", [])) + len(parts.get("", []))
@@ -178,11 +199,14 @@ class _Listing:
             kept.append(key)
             if len(names := self.names[key]) > 1:
                 self.notes.append(f'{" and ".join(names)} were joined as one class, "{names[0]}".')
-        if len(kept) < 2:
+        if len(kept) < fewest:
+            needed = f"at least {fewest} subfolders with {least} files each are needed."
+            if fewest == 1:
+                needed = "put the files of each class into a folder of its name, or name the class."
+            usable = counted(len(kept), "usable class", "usable classes")
             raise SettingsError(
-                f"{self.folder} holds {counted(len(kept), 'usable class', 'usable classes')}: at "
-                f"least 2 subfolders with {least} files each are needed. "
-                + explain(self.problems, self.notes)
+                f"{sentence(self.called)} holds {usable}: "
+                f"{needed} {explain(self.problems, self.notes)}"
             )
         found = Folder([self.names[key][0] for key in kept], [], [], [], self.problems, self.notes)
         for part in (*PARTS, ""):
@@ -195,7 +219,7 @@ class _Listing:
 
 
 def keep_usable(
-    folder: Path, found: Folder, labels: np.ndarray, learned: np.ndarray, least: int = 5
+    called: Path | str, found: Folder, labels: np.ndarray, learned: np.ndarray, least: int = 5
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Of examples that could be read, with their labels in `found`: the classes that have enough,
     which examples are theirs, and the labels of those, numbered anew. `learned`: which examples
@@ -212,7 +236,7 @@ def keep_usable(
     ]
     if len(keep) < 2:
         raise SettingsError(
-            f"{folder} holds {counted(len(keep), 'class', 'classes')} with at least {least} "
+            f"{called} holds {counted(len(keep), 'class', 'classes')} with at least {least} "
             "different examples that can be read; 2 such classes are needed. "
             + explain(found.problems, found.notes)
         )

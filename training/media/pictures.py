@@ -49,6 +49,19 @@ ENDINGS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif",
     ".tif", ".tiff", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
+NAMED = {  # the usual ending of each format
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "GIF": ".gif",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tiff",
+    "AVIF": ".avif",
+    "HEIF": ".heic",
+    "PPM": ".ppm",
+    "JPEG2000": ".jp2",
+}
 UNREAD = (  # kinds that are pictures all the same
     "a camera's raw photo",
     "a JPEG XL picture",
@@ -94,6 +107,24 @@ def is_picture(path: Path) -> bool:
         with path.open("rb") as file, Image.open(file, formats=FORMATS):
             return True
     return False
+
+
+def measure_picture(path: Path) -> tuple[int, int] | None:
+    """Width and height as its heading has them; None of what no decoder opens."""
+    with contextlib.suppress(Exception):  # a damaged header can raise almost anything, by format
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            return image.size
+    return None
+
+
+def name_ending(path: Path) -> str:
+    """The ending of what a picture holds, where its own name has none of a picture's; else
+    empty."""
+    if path.suffix.lower() not in ENDINGS:
+        with contextlib.suppress(Exception):  # as above
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+                return NAMED.get(image.format or "", "")
+    return ""
 
 
 def _read(file: BinaryIO, name: str, longest: int) -> Image.Image:

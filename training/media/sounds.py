@@ -45,6 +45,20 @@ SENSIBLE = float(1 << 32)
 # The share of the full scale from which a sample counts as clipped: the highest step of the type.
 FULL = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128}
 FULL_OTHERWISE = 32766.5 / 32768
+NAMED = {  # the usual ending of each kind
+    "a WAV file": ".wav",
+    "a FLAC file": ".flac",
+    "an Ogg file": ".ogg",
+    "an MP3 file": ".mp3",
+    "an AIFF file": ".aiff",
+    "an AU file": ".au",
+    "a CAF file": ".caf",
+    "an M4A or MP4 file": ".m4a",
+    "a WebM or Matroska file": ".webm",
+    "an AMR recording": ".amr",
+    "an AAC file": ".aac",
+    "a WMA file": ".wma",
+}
 FOREIGN = (  # kinds that libsndfile does not read
     "an M4A or MP4 file",
     "a WebM or Matroska file",
@@ -105,6 +119,28 @@ def is_sound(path: Path) -> bool:
     with contextlib.suppress(SoundError):
         return name_kind(first_bytes(path, "sound", "recording", SoundError))[0] == SOUND
     return False
+
+
+def measure_sound(path: Path) -> float | None:
+    """Seconds as its heading has them; None of what no reader opens, or where it does not say."""
+    with contextlib.suppress(Exception):  # a damaged header can raise almost anything, by format
+        head = first_bytes(path, "sound", "recording", SoundError)
+        for reader in _list_readers(str(path), head):
+            with contextlib.suppress(Exception):  # the next one may know it
+                heading = reader.read_heading()
+                if heading.promised < UNKNOWN:
+                    return heading.promised / heading.rate
+    return None
+
+
+def name_sound_ending(path: Path) -> str:
+    """The ending of what a sound holds, where its own name has none of a sound's; else empty."""
+    if path.suffix.lower() in ENDINGS:
+        return ""
+    with contextlib.suppress(SoundError):
+        kind = name_kind(first_bytes(path, "sound", "recording", SoundError))[1]
+        return NAMED.get(kind, "")
+    return ""
 
 
 def from_bytes(

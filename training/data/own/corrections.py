@@ -1,0 +1,194 @@
+"""What a person decides about items of an own data set: each decision is kept, and can be undone.
+
+    correct_label(pets, item.id, "cat")
+    undo(pets)
+
+An item is named by its content's hash, and a decision is about all copies of it. Files are moved,
+never changed.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.data.own.data_set import LEFT_OUT, DataSet, Item
+from training.data.own.records import Correction, Pending, check_label
+from training.recipe import SettingsError
+from training.wording import fold, quote
+
+LONGEST = 2000  # characters of a caption
+
+
+def correct_label(found: DataSet, item: str, label: str) -> Correction:
+    """It is a `label`, which may be a class that there is not yet; also of what was left out.
+    Raises SettingsError."""
+    _refuse_captions(found)
+    with found.hold():
+        found.settle()
+        new = _spell_as_known(found, check_label(label))
+        copies = found.find_items(item, left_out=True)
+        moves = [
+            [_below(found, each.path), f"data/{each.split}/{new}/{each.path.name}"]
+            for each in copies
+        ]
+        made = _describe(copies, "label", copies[0].label, new, moves)
+        return _decide(found, made)
+
+
+def leave_out(found: DataSet, item: str) -> Correction:
+    """It is kept aside, and no run learns from it. Raises SettingsError."""
+    with found.hold():
+        found.settle()
+        copies = found.find_items(item)
+        moves = []
+        said: dict[str, list[list[str]]] = {}
+        for each in copies:
+            aside = each.path.relative_to(found.data)
+            moves.append([_below(found, each.path), f"{LEFT_OUT}/{aside}"])
+            if each.captions:  # they go with it
+                said[each.path.name] = [list(each.captions)] * 2
+        made = _describe(copies, "leave out", copies[0].label, "", moves)
+        made["captions"] = said
+        return _decide(found, made)
+
+
+def confirm(found: DataSet, item: str) -> Correction:
+    """It is right as it is: checks need not ask again. Raises SettingsError."""
+    with found.hold():
+        found.settle()
+        copies = found.find_items(item)
+        label = copies[0].label
+        return _decide(found, _describe(copies, "right", label, label, []))
+
+
+def correct_captions(found: DataSet, item: str, captions: Sequence[str]) -> Correction:
+    """What is said of a picture. Raises SettingsError."""
+    if found.kind != "captions":
+        raise SettingsError(f"{quote(found.name)} holds {found.kind}, which have no captions.")
+    new = [text for text in (" ".join(str(each).split()) for each in captions) if text]
+    if not new or any(len(text) > LONGEST for text in new):
+        raise SettingsError(
+            f"A picture needs a sentence or more, each of {LONGEST:,} characters at most; or leave "
+            "it out."
+        )
+    with found.hold():
+        found.settle()
+        copies = found.find_items(item)
+        before = json.dumps(copies[0].captions, ensure_ascii=False)
+        made = _describe(copies, "caption", before, json.dumps(new, ensure_ascii=False), [])
+        made["captions"] = {each.path.name: [list(each.captions), new] for each in copies}
+        return _decide(found, made)
+
+
+def merge(found: DataSet, label: str, into: str) -> Correction:
+    """All of a class become another one's. Raises SettingsError."""
+    _refuse_captions(found)
+    with found.hold():
+        found.settle()
+        classes = found.classes
+        for each in (label, into):
+            if each not in classes:
+                raise SettingsError(
+                    f"There is no class {quote(each)}. The classes are: {', '.join(classes)}."
+                )
+        if label == into:
+            raise SettingsError("Choose two classes to merge.")
+        own = [each for each in found.list_items() if each.label == label]
+        moves = [
+            [_below(found, each.path), f"data/{each.split}/{into}/{each.path.name}"] for each in own
+        ]
+        made = _describe(own, "merge", label, into, moves)
+        made["item"] = made["name"] = ""
+        return _decide(found, made)
+
+
+def undo(found: DataSet, item: str = "") -> Correction:
+    """Takes back the last decision that stands, or the last about `item`. Raises SettingsError
+    where there is none."""
+    with found.hold():
+        found.settle()
+        record = found.record
+        standing = [
+            each
+            for each in record.get("corrections", [])
+            if not each["undone"] and item in ("", each["item"])
+        ]
+        if not standing:
+            raise SettingsError("There is no correction to undo.")
+        last = standing[-1]
+        last["undone"] = time.time()
+        # What was moved once more since then stays where it is.
+        moves = [[new, old] for old, new in reversed(last["moves"]) if (found.path / new).exists()]
+        said = {name: texts[0] for name, texts in last["captions"].items()}
+        found.write(record, Pending(moves=moves, captions=said))
+        found.settle()
+        return last
+
+
+def list_standing(found: DataSet) -> list[Correction]:
+    """The decisions that were not taken back, the oldest first."""
+    return [each for each in found.record.get("corrections", []) if not each["undone"]]
+
+
+def list_confirmed(found: DataSet) -> set[str]:
+    """The items of which a person last said that they are right, or what they are."""
+    last = {each["item"]: each["did"] for each in list_standing(found)}
+    return {item for item, did in last.items() if did in ("right", "label", "caption")} - {""}
+
+
+# -- writing them down -----------------------------------------------------------------------------
+def _decide(found: DataSet, made: Correction) -> Correction:
+    taken: set[str] = set()
+    moves = []
+    for old, new in made["moves"]:
+        if old != new:
+            free = _find_free(found, new, taken)
+            taken.add(free)
+            moves.append([old, free])
+    made["moves"] = moves
+    said = {name: texts[1] for name, texts in made["captions"].items()}
+    found.change(made, Pending(moves=moves, captions=said))
+    return made
+
+
+def _find_free(found: DataSet, new: str, taken: set[str]) -> str:
+    """A place where no other copy of the same name lies, or will."""
+    path = Path(new)
+    number = 1
+    while str(path) in taken or (found.path / path).exists():
+        number += 1
+        path = Path(new).with_name(f"{number}-{Path(new).name}")
+    return str(path)
+
+
+def _describe(
+    items: Sequence[Item], did: str, before: str, after: str, moves: list[list[str]]
+) -> Correction:
+    return Correction(
+        item=items[0].id,
+        name=items[0].name,
+        did=did,
+        before=before,
+        after=after,
+        moves=moves,
+        captions={},
+        at=time.time(),
+        undone=0.0,
+    )
+
+
+def _below(found: DataSet, path: Path) -> str:
+    return str(path.relative_to(found.path))
+
+
+def _spell_as_known(found: DataSet, label: str) -> str:
+    """A class that a person takes for one that is there is that one."""
+    return next((each for each in found.classes if fold(each) == fold(label)), label)
+
+
+def _refuse_captions(found: DataSet) -> None:
+    if found.kind == "captions":
+        raise SettingsError(
+            f"{quote(found.name)} holds captions, and no classes: correct what they say."
+        )
