@@ -14,6 +14,7 @@ from gradio.events import api
 from demos import page
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
+from training.data.own import use
 from training.recipe import SettingsError
 from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
@@ -44,9 +45,9 @@ class Actions:
         settings = dict(settings)
         try:
             if origin := settings.pop("continue", None):
-                run = job.continue_run(self.lab.runs, str(origin), settings, local=False)
+                run = use.continue_run(self.lab.runs, str(origin), settings, local=False)
             else:
-                run = job.create(self.lab.runs, recipe_name, settings, local=False)
+                run = use.create_run(self.lab.runs, recipe_name, settings, local=False)
             job.pump(self.lab.runs)
         except SettingsError as error:
             raise gr.Error(str(error)) from error

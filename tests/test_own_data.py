@@ -6,11 +6,17 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from meals import colours
+from meals import TWO_STEPS, colours, network, published
+from voices import tones
 
-from training.data.own import bring, corrections, data_set
+from training import __main__ as command
+from training.data.own import bring, corrections, data_set, use
 from training.data.own.records import check_label, check_name
 from training.recipe import SettingsError
+from training.recipes.audio_intent import data as load_sounds
+from training.recipes.captioning import data as load_captions
+from training.recipes.food import data as load_food
+from training.runs import job
 from training.runs.run import Run
 
 
@@ -210,3 +216,114 @@ def test_captions_are_corrected_left_out_and_put_back(runs, tmp_path):
     one = next(iter(colours(tmp_path / "one", classes=1, each=1, seed=3).rglob("*.png")))
     bring.add(runs, "album", [one], captions=["a photo of mine"])
     assert len(found.list_items()) == 13
+
+
+# -- learning from it ------------------------------------------------------------------------------
+@pytest.fixture
+def learned(runs, pets, quick_picture):
+    """A food run that learned from pets, and takes up to two steps."""
+    start = published(runs, network("resnet", ["a", "b"])).id
+    settings = {**TWO_STEPS, "source": "own", "dataset": "pets", "start": start, "limit": 0}
+    run = use.create_run(runs, "food", settings)
+    assert command.main(["food", "--run", run.id]) == command.DONE, run.status
+    load_food.load_once.cache_clear()
+    return run
+
+
+def test_a_run_records_the_name_and_the_revision_and_no_path(runs, pets, learned):
+    stored = learned.settings
+    assert stored["config"]["dataset"] == "pets" and stored["revision"] == pets.revision
+    assert stored["config"]["folder"] == "" and str(runs) not in str(stored)
+    assert "the data set pets" in stored["data"]
+    card = (learned.checkpoint / "README.md").read_text()
+    assert "--source own --dataset pets" in card and "--folder" not in card
+
+
+def test_a_run_goes_on_with_the_revision_that_it_began_with_only(runs, pets, learned, capsys):
+    item = pets.list_items()[0].id
+    corrections.correct_label(pets, item, "colour1")
+    words = f"{learned.id} learned from revision {learned.revision} of 'pets'"
+    with pytest.raises(SettingsError, match=words):
+        use.continue_run(runs, learned.id, {})
+    queued = job.continue_run(runs, learned.id, {})  # corrected while it waited in the queue
+    assert command.main(["food", "--run", queued.id]) == command.SETTINGS
+    assert "cannot be continued" in queued.status["reason"]
+    told = ["evaluate", learned.id, "food", "--source", "own", "--dataset", "pets"]
+    assert command.main(told) == command.DONE
+    assert "This score is on what it is now" in capsys.readouterr().out
+    corrections.undo(pets)
+    load_food.load_once.cache_clear()
+    assert command.main(told) == command.DONE
+    assert "This score is on" not in capsys.readouterr().out
+    use.continue_run(runs, learned.id, {})
+
+
+@pytest.mark.parametrize(
+    "recipe_name, settings, words",
+    [
+        ("food", {"dataset": "dogs"}, "There is no data set 'dogs'. There are: pets."),
+        ("food", {}, "needs the name of a data set"),
+        ("food", {"dataset": "../pets"}, "needs the name of a data set"),
+        ("audio_intent", {"dataset": "pets"}, "'pets' holds pictures, and this learns from sounds"),
+        ("captioning", {"dataset": "pets"}, "and this learns from captions"),
+        ("food", {"dataset": "pets", "folder": "x"}, "only the command line"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_there_is_a_run(
+    runs, pets, recipe_name, settings, words
+):
+    with pytest.raises(SettingsError, match=words):
+        use.create_run(runs, recipe_name, {"source": "own", **settings}, local=False)
+    assert Run.all(runs) == []
+
+
+def test_own_data_is_read_as_the_folder_that_it_came_from(runs, tmp_path):
+    for split, seed in (("train", 1), ("val", 2), ("test", 3)):
+        colours(tmp_path / "own" / split, each=6, seed=seed)
+    added = bring.add(runs, "own", [zipped(tmp_path / "own")])
+    assert added.data_set.preview().splits == {"train": 18, "validation": 18, "test": 18}
+    own = load_food.load("", "own", str(added.data_set.path))
+    folder = load_food.load("", "folder", str(tmp_path / "own"))
+    for part in ("train", "validation", "test"):
+        mine, theirs = getattr(own, part), getattr(folder, part)
+        assert np.array_equal(np.sort(mine.keys), np.sort(theirs.keys))
+    assert own.classes == folder.classes and own.name == "the data set own"
+
+
+def test_classes_may_be_called_as_splits_are(runs, tmp_path):
+    own = colours(tmp_path / "own", classes=2, each=6)
+    files = sorted(path for path in own.rglob("*.png"))
+    bring.add(runs, "rails", files[:6], label="train")
+    added = bring.add(runs, "rails", files[6:], label="test")
+    found = load_food.load("", "own", str(added.data_set.path))
+    assert found.classes == ["test", "train"] and len(found.train) + len(found.test) == 12
+
+
+def test_a_picture_that_is_corrected_while_it_is_learned_from_is_found(pets):
+    data = load_food.load("", "own", str(pets.path))
+    for item in pets.list_items()[:3]:
+        corrections.correct_label(pets, item.id, "elsewhere")
+    corrections.leave_out(pets, pets.list_items()[5].id)
+    for part in (data.train, data.test):
+        assert all(part.read_one(i).size for i in range(len(part)))
+
+
+def test_what_is_left_of_too_few_is_refused_without_a_path(runs, tmp_path):
+    own = bring.add(runs, "few", [colours(tmp_path / "few", each=2)]).data_set
+    with pytest.raises(SettingsError, match="^The data set few holds 0 usable classes"):
+        load_food.load("", "own", str(own.path))
+
+
+def test_sounds_and_captions_are_learned_from_too(runs, tmp_path):
+    sounds = bring.add(runs, "calls", [tones(tmp_path / "calls", classes=2)]).data_set
+    assert sounds.kind == "sounds" and sounds.preview().seconds
+    data = load_sounds.load("", "own", str(sounds.path))
+    assert len(data.classes) == 2 and len(data.train) and data.revision == sounds.revision
+    album = colours(tmp_path / "album", classes=1)
+    (album / "captions.csv").write_text(
+        "file_name,caption\n" + "\n".join(f"{i:02}.png,a red thing" for i in range(12))
+    )
+    said = bring.add(runs, "album", [album]).data_set
+    found = load_captions.load("", "own", str(said.path))
+    assert len(found.train) + len(found.test) == 12 and found.revision == said.revision
+    assert found.name == "the data set album"

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from training import device, recipe
+from training.data.own import use
 from training.judge.card import write_card
 from training.judge.records import Provenance, Report
 from training.judge.report import table
@@ -126,9 +127,9 @@ def main(argv: list[str] | None = None) -> int:
                 raise recipe.SettingsError(f"There is no run {quote(spawned)} in {runs}.")
         elif rank == 0:
             run = (
-                job.continue_run(runs, continued, given)
+                use.continue_run(runs, continued, given)
                 if continued
-                else job.create(runs, name, given)
+                else use.create_run(runs, name, given)
             )
             made = recipe.load(run.recipe)
         else:
@@ -183,7 +184,7 @@ def execute(made: recipe.Recipe, run: Run) -> int:
     try:
         _share(run)
         config = recipe.parse(made.config, run.config)
-        report = made.train(config, run)
+        report = made.train(use.locate_for(config, run), run)
         if not run.main:
             return DONE
         if run.staging.exists():  # a recipe that does not publish by itself

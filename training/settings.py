@@ -15,6 +15,9 @@ from training.wording import counted
 When = Callable[[Any], bool]
 
 
+OWN = ("folder", "own")  # sources of a person's own data
+
+
 class Sourced(Protocol):
     """What all configs have in common."""
 
@@ -23,6 +26,13 @@ class Sourced(Protocol):
 
     @property
     def folder(self) -> str: ...
+
+
+class NamingData(Sourced, Protocol):
+    """Of recipes that learn from a data set by its name, of the Hub or one's own."""
+
+    @property
+    def dataset(self) -> str: ...
 
 
 class FineTuning(Protocol):
@@ -87,6 +97,10 @@ def from_hub(config: Sourced) -> bool:
     return config.source == "hub"
 
 
+def names_data(config: Sourced) -> bool:
+    return config.source in ("hub", "own")
+
+
 def trains_backbone(config: ByMethod) -> bool:
     """Frozen trains a head on features that are computed once, from plain examples."""
     return config.resolved_method != "frozen"
@@ -126,10 +140,10 @@ def validates_steps(config: ValidatingSteps) -> bool:
 def hub_data(default: str, holds: str) -> str:
     return setting(
         default,
-        f"Hub data set with {holds} (source hub).",
+        f"Hub data set with {holds} (source hub), or the name of your own (source own).",
         label="Data set",
         lasting=True,
-        when=from_hub,
+        when=names_data,
     )
 
 
@@ -150,7 +164,7 @@ def start(backbone: str, built_in: str = "", learned: str = "") -> str:
     own = ""
     if built_in:
         offers.insert(1, (f"Built-in backbone ({learned})", built_in))
-        own = f" {built_in} with source folder,"
+        own = f" {built_in} with source folder or own,"
     return setting(
         "auto",
         f"Checkpoint to start from: embedded (built-in), a run id, or a Hub model such as "
@@ -447,9 +461,20 @@ def check_folder(config: Sourced, local: bool) -> None:
         )
 
 
+def check_own(config: NamingData) -> None:
+    """Own data that was added: it has a name, which is no address on the Hub. Raises
+    SettingsError."""
+    if config.source == "own" and (not config.dataset or "/" in config.dataset):
+        raise SettingsError(
+            "source 'own' needs the name of a data set that you added, as dataset: --source own "
+            "--dataset pets."
+        )
+
+
 def check_fine_tuning(config: FineTuning, local: bool) -> None:
     """What holds for every recipe that fine-tunes a network of the Hub. Raises SettingsError."""
     check_folder(config, local)
+    check_own(config)
     if config.method != "scratch" and config.arch != "start":
         raise SettingsError(
             "arch names a network with random weights: it goes with method 'scratch'."
@@ -463,7 +488,7 @@ def resolve_start(config: FineTuning, backbone: str, built_in: str = "") -> str:
     that is `built_in`, if any, for a person's own."""
     if config.start != "auto":
         return config.start
-    if config.source == "folder" and built_in and config.method != "scratch":
+    if config.source in OWN and built_in and config.method != "scratch":
         return built_in
     return backbone if from_hub(config) and opens_checkpoint(config) else "embedded"
 
@@ -472,7 +497,7 @@ def name_data(config: FineTuning, sample: str) -> str:
     """The data in a few words; `sample`: what the recipe's own sample holds."""
     if config.source == "folder":
         return Path(config.folder).name
-    return config.dataset if from_hub(config) else sample
+    return config.dataset if names_data(config) else sample
 
 
 def name_start(start: str) -> str:

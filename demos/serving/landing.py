@@ -17,9 +17,9 @@ from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
 from training.runs.index import open_index
 from training.runs.run import Run, lock
+from training.settings import OWN
 
 EVERY = 1.0
-OWN = ("folder", "own")  # sources of a person's own data
 log = logging.getLogger(__name__)
 
 

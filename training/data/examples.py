@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import numpy as np
 
 from training.data import hub
-from training.data.folders import keep_usable, list_class_folders, name_file
+from training.data.folders import Folder, keep_usable, list_class_folders, name_file
 from training.data.problems import Problem, count_problems
 from training.data.splits import bucket, split
 from training.device import cores
@@ -253,14 +253,35 @@ def load_from_folder(folder: Path, kind: Kind[Thing], verb: str = "holds") -> Da
     """One subfolder a class; what cannot be read or is there twice is told. `verb`: what an example
     does with its content. Raises SettingsError."""
     found = list_class_folders(folder, kind.recognise, LEAST)
+    return make_data(folder, found, kind, verb, f"the folder {folder.name}")
+
+
+def make_data(
+    folder: Path,
+    found: Folder,
+    kind: Kind[Thing],
+    verb: str,
+    name: str,
+    called: str = "",
+    revision: str = "",
+    find_again: Callable[[Path], Path] = lambda path: path,
+) -> Data[Thing]:
+    """Of a person's files below `folder` what can be read, parted. `called`: what sentences call
+    the folder, if not by its path; `find_again`: where a file is now. Raises SettingsError."""
     good, keys, unread = find_distinct(folder, found.files, kind, verb)
     found.problems += unread
     labels = np.array(found.labels, dtype=np.int64)[good]
     parts = np.array(found.parts, dtype=str)[good]
     learned = (parts == "train") | (parts == "")
-    classes, chosen, labels = keep_usable(folder, found, labels, learned, LEAST)
+    classes, chosen, labels = keep_usable(called or folder, found, labels, learned, LEAST)
+
+    def read(i: int) -> Thing:
+        path = found.files[i]
+        path = path if path.exists() else find_again(path)
+        return kind.decode(path, path.name)
+
     examples = Examples(
-        lambda i: kind.decode(found.files[i], found.files[i].name),
+        read,
         np.array(good)[chosen],
         labels,
         keys[chosen],
@@ -270,9 +291,9 @@ def load_from_folder(folder: Path, kind: Kind[Thing], verb: str = "holds") -> Da
         examples,
         examples[np.zeros(0, int)],
         classes,
-        f"the folder {folder.name}",
+        name,
         "",
-        compute_revision(examples.keys, parts),
+        revision or compute_revision(examples.keys, parts),
         notes=found.notes,
     )
     return keep_splits(data, parts, kind.name, found.problems)

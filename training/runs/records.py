@@ -49,6 +49,7 @@ class Settings(TypedDict, total=False):
     created: float
     slot: str  # where its checkpoint belongs
     continues: str  # the run that it continues
+    revision: str  # of its data
     versions: dict[str, str]
     commit: str
 

@@ -207,6 +207,11 @@ class Run:
     def config(self) -> dict[str, str | int | float]:
         return self.settings.get("config", {})
 
+    @property
+    def revision(self) -> str:
+        """Of the data that it learned from; empty before it was read."""
+        return self.settings.get("revision", "")
+
     def record(self, **more: JsonValue) -> None:
         """Adds what was resolved (base, data revision, versions) to config.json."""
         if self.main:

@@ -14,6 +14,7 @@ is published is an ordinary checkpoint, which AutoModelForAudioClassification lo
 
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
 from training import device, settings
 from training.recipe import setting
@@ -26,12 +27,14 @@ BUILT_IN = "embedded-backbone-sounds"
 
 @dataclass(frozen=True)
 class Config:
+    own_kind: ClassVar[str] = "sounds"  # of data sets with source own
     source: str = setting(
         "sample",
-        "sample: synthesised calls to a bank that come with the app. espeak: any number of such "
-        "calls, spoken now by espeak-ng, which must be installed. hub: the data set below, "
-        "downloaded once. folder: your own sounds, one subfolder per class (command line only).",
-        choices=("sample", "espeak", "hub", "folder"),
+        "sample: synthesised calls to a bank. espeak: any number of such, "
+        "spoken by espeak-ng, which must be installed. hub: the data set below, "
+        "downloaded once. own: sounds that you added. folder: your own, a subfolder a class "
+        "(command line only).",
+        choices=("sample", "espeak", "hub", "own", "folder"),
         lasting=True,
     )
     dataset: str = settings.hub_data(MINDS, "sounds and their classes")

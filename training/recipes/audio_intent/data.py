@@ -16,6 +16,7 @@ import psutil
 
 from training.data import hub
 from training.data.examples import Data, Examples, Kind, load_from_folder, load_from_hub
+from training.data.own.load import load_own
 from training.data.problems import Problem
 from training.data.splits import bucket
 from training.device import cores
@@ -129,6 +130,8 @@ def describe_lengths(whole: np.ndarray, seconds: float) -> str:
 
 def load(dataset: str, source: str, folder: str = "", language: str = "", count: int = 0) -> Data:
     """Everything but the test part is train; `hold_out` parts it again. Raises SettingsError."""
+    if source == "own":
+        return load_own(Path(folder), KIND)
     if source == "folder":
         return load_from_folder(Path(folder), KIND)
     if source == "hub":

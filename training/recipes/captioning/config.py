@@ -11,6 +11,7 @@ ordinary VisionEncoderDecoderModel with its tokenizer.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from training import settings
 from training.recipe import SettingsError, setting
@@ -28,12 +29,13 @@ BEAMS = 4  # of the search for the best caption, and captions that it ends with
 
 @dataclass(frozen=True)
 class Config:
+    own_kind: ClassVar[str] = "captions"  # of data sets with source own
     source: str = setting(
         "sample",
         "sample: 480 drawn scenes that come with the app. hub: the data set below, downloaded "
-        "once. folder: your own pictures with a list of captions, such as captions.csv, or a text "
-        "beside each (command line only).",
-        choices=("sample", "hub", "folder"),
+        "once. own: pictures with captions that you added. folder: your own, with a list such as "
+        "captions.csv or a text beside each (command line only).",
+        choices=("sample", "hub", "own", "folder"),
         lasting=True,
     )
     dataset: str = settings.hub_data(FLICKR, "pictures and their captions")

@@ -23,12 +23,13 @@ from training.data.examples import (
     read_table,
     split_off_test,
 )
+from training.data.own.data_set import DataSet
 from training.data.pictures import KIND, Pictures
 from training.data.problems import explain
 from training.data.splits import bucket
 from training.media.pictures import load_picture
 from training.recipe import SettingsError
-from training.wording import counted
+from training.wording import counted, sentence
 
 SAMPLE = "480 scenes drawn by this project's code"
 TESTS = ("validation", "valid", "val", "test")
@@ -38,8 +39,12 @@ LEAST = 10  # pictures of a person's own folder
 def load(dataset: str, source: str, folder: str = "") -> Data[Image.Image]:
     """Everything but the test part is train; `hold_out` parts it again; `texts` are lists. Raises
     SettingsError."""
+    if source == "own":
+        own = DataSet(Path(folder))
+        name = f"the data set {own.name}"
+        return load_from_folder(own.data, name, own.revision, own.find_again)
     if source == "folder":
-        return load_from_folder(Path(folder))
+        return load_from_folder(Path(folder), f"the folder {Path(folder).name}")
     return load_from_hub(dataset) if source == "hub" else _draw_sample()
 
 
@@ -132,8 +137,14 @@ def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
 
 
 # -- a folder of one's own -------------------------------------------------------------------------
-def load_from_folder(folder: Path) -> Data[Image.Image]:
-    """Pictures and their captions; what cannot be used is told. Raises SettingsError."""
+def load_from_folder(
+    folder: Path,
+    name: str,
+    revision: str = "",
+    find_again: Callable[[Path], Path] = lambda path: path,
+) -> Data[Image.Image]:
+    """Pictures and their captions; what cannot be used is told. `find_again`: where a file is now.
+    Raises SettingsError."""
     found = read_captions(folder)
     good, keys, unread = find_distinct(folder.resolve(), found.files, KIND, "shows")
     found.problems += unread
@@ -141,18 +152,23 @@ def load_from_folder(folder: Path) -> Data[Image.Image]:
     texts = [found.texts[i] for i in good]
     parts = [found.parts[i] for i in good]
     if len(files) < LEAST:
+        called = sentence(name) if revision else folder
         raise SettingsError(
-            f"{folder} holds {counted(len(files), 'usable picture')} with captions; at least "
+            f"{called} holds {counted(len(files), 'usable picture')} with captions; at least "
             f"{LEAST} are needed. {explain(found.problems, found.notes)}"
         )
-    pictures = _make_pictures(lambda i: load_picture(files[i]), keys, texts)
+
+    def read(i: int) -> Image.Image:
+        return load_picture(files[i] if files[i].exists() else find_again(files[i]))
+
+    pictures = _make_pictures(read, keys, texts)
     data = Data(
         pictures,
         pictures[np.zeros(0, int)],
         [],
-        f"the folder {folder.name}",
+        name,
         "",
-        compute_revision(keys, parts),
+        revision or compute_revision(keys, parts),
         notes=found.notes,
     )
     return keep_splits(data, parts, KIND.name, found.problems)

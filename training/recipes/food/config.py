@@ -11,6 +11,7 @@ AutoModelForImageClassification loads.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from training import settings
 from training.recipe import SettingsError, setting
@@ -23,11 +24,13 @@ BUILT_IN = "embedded-backbone-pictures"
 
 @dataclass(frozen=True)
 class Config:
+    own_kind: ClassVar[str] = "pictures"  # of data sets with source own
     source: str = setting(
         "sample",
         "sample: 480 drawn dishes that come with the app. hub: the data set below, downloaded "
-        "once. folder: your own pictures, one subfolder per class (command line only).",
-        choices=("sample", "hub", "folder"),
+        "once. own: pictures that you added. folder: your own pictures, one subfolder per class "
+        "(command line only).",
+        choices=("sample", "hub", "own", "folder"),
         lasting=True,
     )
     dataset: str = settings.hub_data(FOOD, "pictures and their classes")

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from training.data.examples import Data, load_from_folder, load_from_hub, split_off_test
+from training.data.own.load import load_own
 from training.data.pictures import KIND, Pictures
 from training.data.splits import bucket
 
@@ -19,6 +20,8 @@ SAMPLE = "480 dishes drawn by this project's code"
 
 def load(dataset: str, source: str, folder: str = "") -> Data[Image.Image]:
     """Everything but the test part is train; `hold_out` parts it again. Raises SettingsError."""
+    if source == "own":
+        return load_own(Path(folder), KIND)
     if source == "folder":
         return load_from_folder(Path(folder), KIND)
     return load_from_hub(dataset, KIND) if source == "hub" else _draw_sample()
