@@ -1,0 +1,103 @@
+"""Labels that look wrong, and what differs from all else.
+
+Confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in
+Dataset Labels", arXiv 1911.00068), in the few lines that it takes: an example counts as one of
+another class where the model is surer of that class than it is on the average of the class's own.
+The probabilities must be of models that have not seen the example (out of fold): what was trained
+on is believed.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.data.checks.findings import CONFIRM, CORRECT, LEAVE_OUT, Finding
+from training.data.checks.look import Seen, iterate_blocks
+from training.wording import counted
+
+NEIGHBOURS = 5
+FAR = 6.0  # times the usual spread of the distances beyond their median
+BLOCK = 2048
+
+
+def rank_labels(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All N examples, the likeliest to be labelled wrong first, and how many of them are suspects.
+    (N,) labels, (N, K) out-of-fold probabilities. Returns the order, (N,), and what each is taken
+    for, (N,): its label where it is no suspect."""
+    count, classes = probabilities.shape
+    at = np.arange(count)
+    own = probabilities[at, labels]
+    # How sure the model is of each class, on the average of its own.
+    thresholds = np.array(
+        [own[labels == c].mean() if (labels == c).any() else np.inf for c in range(classes)]
+    )
+    sure = np.where(probabilities >= thresholds, probabilities, -1.0)
+    taken = sure.argmax(1)
+    taken[sure.max(1) < 0] = labels[sure.max(1) < 0]
+    others = probabilities.copy()
+    others[at, labels] = -1.0
+    margin = own - others.max(1)
+    order = np.lexsort((margin, taken == labels))
+    return order, taken
+
+
+def find_wrong_labels(
+    seen: Seen, classes: Sequence[str], labels: np.ndarray, probabilities: np.ndarray
+) -> list[Finding]:
+    """`labels`, `probabilities`: of the sights in `seen`, in their order."""
+    order, taken = rank_labels(labels, probabilities)
+    suspects = [int(i) for i in order if taken[i] != labels[i]]
+    if not suspects:
+        return []
+    verb = "is" if len(suspects) == 1 else "are"
+    ids = list(dict.fromkeys(seen.sights[i].id for i in suspects))
+    return [
+        Finding(
+            "wrong label",
+            f"{counted(len(suspects), 'example')} {verb} taken for another class by models that "
+            "have not seen them: see whether the label is right.",
+            len(suspects),
+            ids,
+            suggested={seen.sights[i].id: classes[taken[i]] for i in suspects},
+            actions=(CORRECT, LEAVE_OUT, CONFIRM),
+        )
+    ]
+
+
+def measure_distances(features: np.ndarray) -> np.ndarray:
+    """(N,) the mean distance of each of (N, width) features to its nearest others."""
+    x = features.astype(np.float32)
+    x = (x - x.mean(0)) / np.maximum(1e-6, x.std(0))
+    x /= np.maximum(1e-6, np.linalg.norm(x, axis=1, keepdims=True))
+    nearest = min(NEIGHBOURS, len(x) - 1)
+    parts = []
+    for rows in iterate_blocks(len(x), BLOCK):
+        alike = x[rows] @ x.T
+        alike[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = -2
+        best = np.partition(alike, -nearest, axis=1)[:, -nearest:]
+        parts.append(1 - best.mean(1))
+    return np.concatenate(parts)
+
+
+def find_outliers(seen: Seen, features: np.ndarray) -> list[Finding]:
+    """`features`: (N, width) of the sights in `seen`, in their order."""
+    if len(features) <= NEIGHBOURS:
+        return []
+    distances = measure_distances(features)
+    middle = np.median(distances)
+    spread = np.median(np.abs(distances - middle))
+    far = np.flatnonzero(distances > middle + FAR * max(1e-6, float(spread)))
+    if not len(far):
+        return []
+    ordered = far[np.argsort(-distances[far])]
+    one = len(ordered) == 1
+    return [
+        Finding(
+            "outlier",
+            f"{counted(len(ordered), 'example')} {'differs' if one else 'differ'} from all others: "
+            f"see whether {'it belongs' if one else 'they belong'} here.",
+            len(ordered),
+            list(dict.fromkeys(seen.sights[i].id for i in ordered)),
+            actions=(LEAVE_OUT, CORRECT, CONFIRM),
+        )
+    ]
