@@ -327,3 +327,33 @@ def test_sounds_and_captions_are_learned_from_too(runs, tmp_path):
     found = load_captions.load("", "own", str(said.path))
     assert len(found.train) + len(found.test) == 12 and found.revision == said.revision
     assert found.name == "the data set album"
+
+
+# -- the command -----------------------------------------------------------------------------------
+def test_the_command_adds_lists_checks_renames_exports_and_removes(runs, tmp_path, capsys):
+    def say(*words) -> str:
+        assert command.main(["datasets", *map(str, words)]) == command.DONE
+        return capsys.readouterr().out
+
+    packed = zipped(colours(tmp_path / "pets", classes=2, each=6))
+    assert "no data set yet" in say("list")
+    assert "Made pets: 12 pictures (colour0: 6, colour1: 6)." in say(
+        "add", packed, "--name", "pets"
+    )
+    loose = sorted(colours(tmp_path / "loose", classes=1, each=2, seed=5).rglob("*.png"))
+    told = say("add", *loose, "--name", "pets", "--label", "colour2")
+    assert "Added to pets: 2 pictures (colour2: 2)." in told
+    assert "pets: 14 pictures of 3 classes" in say("list")
+    assert "1 class has fewer than 5" in say("check", "pets")
+    say("rename", "pets", "my pets")
+    say("export", "my pets", tmp_path / "out.zip")
+    assert (tmp_path / "out.zip").stat().st_size > packed.stat().st_size
+    say("remove", "my pets")
+    assert "no data set yet" in say("list")
+
+
+def test_the_command_refuses_in_a_sentence(runs, tmp_path, capsys):
+    for words in (["check", "pets"], ["add", str(tmp_path / "none.zip"), "--name", "pets"]):
+        assert command.main(["datasets", *words]) == command.SETTINGS
+        told = capsys.readouterr().err
+        assert told.startswith("error: There is no") and str(tmp_path) not in told

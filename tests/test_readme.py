@@ -44,7 +44,7 @@ def test_every_training_command_is_understood_by_the_parser():
     for line in found:
         words = shlex.split(line)
         given = command.parser().parse_args(words[words.index("training") + 1 :])
-        assert given.recipe in (*app.DEMOS, command.EVALUATE)
+        assert given.recipe in (*app.DEMOS, command.EVALUATE, command.DATASETS)
 
 
 def test_the_table_of_options_is_that_of_the_app(capsys):

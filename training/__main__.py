@@ -5,6 +5,7 @@
     python -m training digits --epochs 2            train in this terminal; Ctrl-C stops and saves
     python -m training digits --continue RUN        continue a run that stopped or ended
     python -m training evaluate CHECKPOINT digits   score any checkpoint, on any data
+    python -m training datasets add my.zip --name pets   your own data (training/own_data.py)
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from training import device, recipe
+from training import device, own_data, recipe
 from training.data.own import use
 from training.judge.card import write_card
 from training.judge.records import Provenance, Report
@@ -36,7 +37,8 @@ DONE = 0
 FAILED = 1
 SETTINGS = 2
 STOPPED = 130
-EVALUATE = "evaluate"  # the one command that is no recipe's name
+EVALUATE = "evaluate"  # the commands that are no recipe's name
+DATASETS = "datasets"
 
 
 def runs_dir() -> Path:
@@ -47,7 +49,7 @@ def runs_dir() -> Path:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m training",
-        description="Fine-tunes a model, or scores a checkpoint.",
+        description="Fine-tunes a model, scores a checkpoint, or keeps your own data.",
         epilog="RECIPE --help lists its settings. "
         "Exit codes: 0 done, 1 failed, 2 wrong settings, 130 stopped.",
     )
@@ -69,11 +71,18 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     _add_evaluate(commands)
+    text = "Brings, lists and checks your own data sets."
+    datasets = commands.add_parser(DATASETS, help="your own data sets", description=text)
+    own_data.add_commands(datasets, _add_runs)
     return top
 
 
 def _add_settings(command: argparse.ArgumentParser, made: recipe.Recipe) -> None:
     recipe.add_flags(command, made.config)
+    _add_runs(command)
+
+
+def _add_runs(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--runs",
         type=Path,
@@ -115,6 +124,8 @@ def main(argv: list[str] | None = None) -> int:
     name = given.pop("recipe")
     if name == EVALUATE:
         return evaluate_checkpoint(given)
+    if name == DATASETS:
+        return keep_data(given)
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
     spawned = given.pop("run", None)
     continued = given.pop("continue_", None)
@@ -163,6 +174,24 @@ def evaluate_checkpoint(given: dict[str, Any]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS
     print_report(report, folder)
+    return DONE
+
+
+def keep_data(given: dict[str, Any]) -> int:
+    """`python -m training datasets`; the exit code."""
+    runs = Path(given.pop("runs", None) or runs_dir()).resolve()
+    try:
+        own_data.sweep(runs)
+        own_data.run(given, runs)
+    except recipe.SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return SETTINGS
+    except OSError as error:
+        print(f"error: {job.explain(error)}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("Cancelled: nothing was kept.", file=sys.stderr)
+        return STOPPED
     return DONE
 
 

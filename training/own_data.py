@@ -1,0 +1,166 @@
+"""Own data sets by the command.
+
+python -m training datasets add my.zip --name pets           a zip, a folder, or files
+python -m training datasets add tom.jpg --name pets --label cat
+python -m training datasets list
+python -m training datasets check pets                       what is wrong with it
+python -m training datasets rename pets animals
+python -m training datasets export animals animals.zip
+python -m training datasets remove animals
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from training.data.checks.findings import name_items
+from training.data.own import data_set
+from training.data.own.bring import Added, add
+from training.data.own.data_set import Tell
+from training.data.own.records import KINDS, find_home
+from training.data.problems import name_some
+from training.wording import counted
+
+EVERY = 0.2  # seconds between two lines of progress
+SHOWN = 10  # problems that are named
+THINGS = {"pictures": "picture", "sounds": "sound", "captions": "captioned picture"}
+
+
+def add_commands(datasets: argparse.ArgumentParser, add_runs: Callable[[Any], object]) -> None:
+    """The parsers of what can be done; `add_runs` adds the flag that they share."""
+    kinds = datasets.add_subparsers(dest="action", metavar="ACTION", required=True)
+    adding = kinds.add_parser("add", help="make a data set of files, or add them to one")
+    adding.add_argument("brought", nargs="+", type=Path, metavar="PATH", help="zip, folder or file")
+    adding.add_argument("--name", required=True, metavar="NAME", help="of the data set")
+    adding.add_argument("--label", default="", metavar="CLASS", help="of all of these files")
+    adding.add_argument(
+        "--kind", default="", choices=KINDS, help="what they hold, where they leave it open"
+    )
+    kinds.add_parser("list", help="the data sets that there are")
+    for action, text in (
+        ("check", "what is wrong with a data set"),
+        ("remove", "delete a data set"),
+        ("rename", "give a data set another name"),
+        ("export", "write a data set into a zip"),
+    ):
+        made = kinds.add_parser(action, help=text)
+        made.add_argument("name", metavar="NAME")
+        if action == "rename":
+            made.add_argument("new", metavar="NEW")
+        if action == "export":
+            made.add_argument("file", type=Path, metavar="FILE.zip")
+    for made in kinds.choices.values():
+        add_runs(made)
+
+
+def run(given: dict[str, Any], runs: Path) -> None:
+    """Does it, and prints what came of it. Raises SettingsError."""
+    action = given["action"]
+    if action == "add":
+        with_progress = _Progress()
+        added = add(
+            runs, given["name"], given["brought"], given["label"], given["kind"], tell=with_progress
+        )
+        with_progress.end()
+        print(describe_added(added))
+    elif action == "list":
+        print(describe_all(runs))
+    elif action == "check":
+        print(describe_check(data_set.find(runs, given["name"])))
+    elif action == "remove":
+        data_set.remove(runs, given["name"])
+        print(f"Removed {given['name']}.")
+    elif action == "rename":
+        print(f"It is called {data_set.rename(runs, given['name'], given['new']).name} now.")
+    else:
+        progress = _Progress()
+        written = data_set.export(runs, given["name"], given["file"], progress)
+        progress.end()
+        print(f"Written to {written}.")
+
+
+class _Progress:
+    """A line that is written again, where a person looks."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+        self.shown = sys.stderr.isatty()
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.shown and now - self.last > EVERY:
+            self.last = now
+            of = f" of {total:,}" if total else ""
+            print(f"\r{doing}: {done:,}{of}   ", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self.last:
+            print(file=sys.stderr)
+
+
+# -- in words --------------------------------------------------------------------------------------
+def describe_added(added: Added) -> str:
+    """What became of what was brought, in lines."""
+    name = added.data_set.name
+    what = counted(added.count, THINGS[added.data_set.kind])
+    classes = f" ({', '.join(f'{c}: {n:,}' for c, n in added.classes.items())})"
+    lines = [
+        f"{'Made' if added.new else 'Added to'} {name}: {what}{classes * bool(added.classes)}.",
+        *added.notes,
+        *added.problems[:SHOWN],
+        f"Check it with `python -m training datasets check {_quoted(name)}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
+
+
+def describe_all(runs: Path) -> str:
+    found = data_set.list_all(runs)
+    if not found:
+        return "There is no data set yet. Add one with `python -m training datasets add`."
+    rows = [
+        f"{each.name}: {each.damage}"
+        if each.damage
+        else f"{each.name}: {each.count:,} {each.kind}"
+        + f" of {counted(len(each.classes), 'class', 'classes')}" * bool(each.classes)
+        + f", {each.bytes / 1e6:.1f} MB, revision {each.revision}"
+        + f", {counted(each.corrections, 'correction')}" * bool(each.corrections)
+        for each in found
+    ]
+    return "\n".join(rows)
+
+
+def describe_check(found: data_set.DataSet, tell: Tell | None = None) -> str:
+    """Counts by class, and each finding with a few examples."""
+    from training.data.checks.findings import list_findings
+    from training.data.own.corrections import list_confirmed
+    from training.data.own.inspect import look_into
+
+    progress = _Progress()
+    seen = look_into(found, tell or progress)
+    progress.end()
+    shown = found.preview()
+    lines = [f"{found.name}: {counted(len(seen.sights), 'item')} ({found.kind})"]
+    lines += [f"  {label}: {sum(counts.values()):,}" for label, counts in shown.classes.items()]
+    findings = list_findings(seen, list_confirmed(found))
+    for each in findings:
+        lines.append(f"- {each.sentence}")
+        if names := name_items(seen, each.items):
+            lines.append(f"  {name_some(names)}")
+    if not findings:
+        lines.append("Nothing is wrong with it, as far as can be seen without a model.")
+    return "\n".join(lines)
+
+
+def sweep(runs: Path) -> None:
+    """Removes what was being made by those who were killed, where there is anything."""
+    home = find_home(runs)
+    if home.is_dir():
+        with data_set.lock(home):
+            data_set.sweep(home)
