@@ -206,7 +206,7 @@ class _Listing:
             usable = counted(len(kept), "usable class", "usable classes")
             raise SettingsError(
                 f"{sentence(self.called)} holds {usable}: "
-                f"{needed} {explain(self.problems, self.notes)}"
+                f"{needed} {explain(self.problems, self.notes)}".rstrip()
             )
         found = Folder([self.names[key][0] for key in kept], [], [], [], self.problems, self.notes)
         for part in (*PARTS, ""):

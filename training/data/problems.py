@@ -59,4 +59,5 @@ def left_out(name: str, count: int, least: int) -> Problem:
 
 def explain(problems: list[Problem], notes: list[str]) -> str:
     """Why nothing could be used, in a few sentences: how it was read, and the first problems."""
-    return " ".join([*notes, *count_problems(problems)[:3]])
+    told = count_problems(problems)[:3]
+    return " ".join([*notes, *(line if line.endswith(".") else f"{line}." for line in told)])

@@ -221,7 +221,8 @@ def take_path(intake: Intake, path: Path, where: str) -> None:
             raise SettingsError(
                 f"{quote(name)} is an archive of another kind: unpack it, and pack it as a zip."
             )
-        if head.startswith(b"PK") and path.suffix.lower() in ("", ".zip"):
+        ending = Path(name).suffix.lower()
+        if ending == ".zip" or (head.startswith(b"PK\3\4") and not ending):
             _unpack(intake, file, path.stat().st_size, quote(name), [], 0)
             return
         parts = split_name(where)

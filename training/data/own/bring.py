@@ -107,12 +107,10 @@ def add(
             intake = Intake(stage / "brought", tell, most_files, most_bytes)
             intake.folder.mkdir()
             _gather(intake, brought)
-            found = _understand(intake.folder, label, kind or _find_kind(runs, name), captions)
-            found.problems = intake.problems + found.problems
+            found = _understand(intake, label, kind or _find_kind(runs, name), captions)
             if not found.files:
-                raise SettingsError(
-                    "Nothing of it can be used. " + explain(found.problems, found.notes)
-                )
+                told = explain(found.problems, found.notes)
+                raise SettingsError(f"Nothing of it can be used. {told}".rstrip())
             ready = _lay_out(found, stage / "ready", tell)
             return _publish(runs, name, ready, brought, found, most_files)
     except OSError as error:
@@ -146,8 +144,20 @@ def _gather(intake: Intake, brought: Sequence[Brought]) -> None:
             take_path(intake, path, where)
 
 
-def _understand(folder: Path, label: str, kind: str, captions: Sequence[str]) -> Understood:
-    """What lies in `folder`, and how. Raises SettingsError where that cannot be known."""
+def _understand(intake: Intake, label: str, kind: str, captions: Sequence[str]) -> Understood:
+    """What was brought, and how it is laid out. Raises SettingsError where that cannot be known."""
+    try:
+        found = _read(intake.folder, label, kind, captions)
+    except SettingsError as error:
+        if intake.problems:  # perhaps for want of what could not be unpacked
+            raise SettingsError(f"{error} {explain(intake.problems, [])}") from error
+        raise
+    found.problems = intake.problems + found.problems
+    return found
+
+
+def _read(folder: Path, label: str, kind: str, captions: Sequence[str]) -> Understood:
+    """What lies in `folder`. Raises SettingsError."""
     if kind not in ("", *KINDS):
         raise SettingsError(f"kind is {quote(kind)}: it must be one of {', '.join(KINDS)}.")
     files = list_files(folder)
