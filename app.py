@@ -122,7 +122,7 @@ def build(lab: "Lab") -> "gr.Blocks":
     uploads.claim_folder()  # each of Gradio's components reads where it is
     import gradio as gr
 
-    from demos import clock, page, server, training_tab
+    from demos import clock, own_data, page, server, training_tab
     from demos.actions import Actions, endpoints
     from demos.refusals import CheckedBlocks
 
@@ -157,6 +157,7 @@ def build(lab: "Lab") -> "gr.Blocks":
                     queue=False,
                 )
         endpoints(actions)
+        own_data.endpoints(own_data.OwnData(lab))
         top = clock.Part(lambda _: page.strip(lab), lambda _: [page.strip(lab)], [strip])
         clock.wire(blocks, lab, selected, [top, *changing, *live])
     return blocks

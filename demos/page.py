@@ -67,7 +67,7 @@ def theme() -> Base:
 
 
 def _keep_upload(
-    component: gr.Image | gr.Audio | gr.ImageEditor, payload: FileData | ImageData | None
+    component: gr.Image | gr.Audio | gr.ImageEditor | gr.File, payload: FileData | ImageData | None
 ) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
@@ -104,6 +104,18 @@ class _Photo(gr.Image):
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         return _keep_upload(self, payload)
+
+
+class _Upload(gr.File):
+    is_template = True  # drawn by the browser as gr.File
+
+    def preprocess(self, payload: FileData | None) -> str | None:  # type: ignore[override]
+        return _keep_upload(self, payload)
+
+
+def upload(label: str) -> gr.File:
+    """One file of any kind, for a program alone."""
+    return _Upload(label=label, visible=False)
 
 
 class _Recording(gr.Audio):

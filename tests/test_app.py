@@ -41,6 +41,10 @@ PROMISED = {
     "/stop_run",
     "/list_checkpoints",
     "/swap",
+    "/add_dataset",
+    "/list_datasets",
+    "/check_dataset",
+    "/correct_label",
 }
 
 

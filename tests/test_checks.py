@@ -177,6 +177,9 @@ def test_labels_of_which_a_model_is_sure_of_another_one_come_first():
     (found,) = labels.find_wrong_labels(make_seen(400), list("abcd"), given, probabilities)
     right = [found.suggested[str(i)] == "abcd"[truth[i]] for i in flipped if str(i) in found.items]
     assert np.mean(right) > 0.9 and found.items[0] == str(order[0])
+    known = {str(order[0])}
+    (less,) = labels.find_wrong_labels(make_seen(400), list("abcd"), given, probabilities, known)
+    assert less.items == found.items[1:]
 
 
 def test_without_doubt_no_label_is_suspected():

@@ -7,7 +7,7 @@ The probabilities must be of models that have not seen the example (out of fold)
 on is believed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -42,11 +42,16 @@ def rank_labels(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarr
 
 
 def find_wrong_labels(
-    seen: Seen, classes: Sequence[str], labels: np.ndarray, probabilities: np.ndarray
+    seen: Seen,
+    classes: Sequence[str],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    named: Collection[str] = (),
 ) -> list[Finding]:
-    """`labels`, `probabilities`: of the sights in `seen`, in their order."""
+    """`labels`, `probabilities`: of the sights in `seen`, in their order; `named`: items of which a
+    person has said what they are."""
     order, taken = rank_labels(labels, probabilities)
-    suspects = [int(i) for i in order if taken[i] != labels[i]]
+    suspects = [int(i) for i in order if taken[i] != labels[i] and seen.sights[i].id not in named]
     if not suspects:
         return []
     verb = "is" if len(suspects) == 1 else "are"

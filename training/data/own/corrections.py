@@ -132,9 +132,20 @@ def list_standing(found: DataSet) -> list[Correction]:
 
 
 def list_confirmed(found: DataSet) -> set[str]:
-    """The items of which a person last said that they are right, or what they are."""
+    """The items of which a person last said that they are right as they are: no check asks about
+    them again."""
+    return _list_last(found, "right")
+
+
+def list_named(found: DataSet) -> set[str]:
+    """The items of which a person last said what they are, or that it is right: no model knows
+    their labels better."""
+    return _list_last(found, "right", "label", "caption")
+
+
+def _list_last(found: DataSet, *decisions: str) -> set[str]:
     last = {each["item"]: each["did"] for each in list_standing(found)}
-    return {item for item, did in last.items() if did in ("right", "label", "caption")} - {""}
+    return {item for item, did in last.items() if did in decisions} - {""}
 
 
 # -- writing them down -----------------------------------------------------------------------------

@@ -1,0 +1,131 @@
+"""What can be done with own data sets, by a person on the page or by a program through the API.
+
+Where training is off the page belongs to everybody: nobody's data is stored there, nor listed.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from demos import page
+from demos.serving.lab import Lab
+from training.data.checks.findings import list_findings
+from training.data.own import bring, corrections, data_set
+from training.data.own.data_set import DataSet, Tell, tell_nobody
+from training.data.own.inspect import look_into
+from training.recipe import SettingsError
+
+DECISIONS = ("label", "leave out", "right", "undo")
+
+
+class OwnData:
+    """The data sets of one app. Every refusal is a SettingsError, or a gr.Error where training is
+    off."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+
+    def add(
+        self, file: str | None, name: str, label: str = "", tell: Tell = tell_nobody
+    ) -> dict[str, Any]:
+        """`file`: of an upload, with its own name."""
+        page.refuse_unless(self.lab.training)
+        if not file:
+            raise SettingsError("Nothing was brought: send a zip, a picture or a sound.")
+        added = bring.add(self.lab.runs, name, [Path(file)], str(label or ""), tell=tell)
+        return {
+            "name": added.data_set.name,
+            "kind": added.data_set.kind,
+            "revision": added.data_set.revision,
+            "new": added.new,
+            "added": added.count,
+            "classes": added.classes,
+            "problems": added.problems,
+            "notes": added.notes,
+        }
+
+    def list_all(self) -> list[dict[str, Any]]:
+        page.refuse_unless(self.lab.training)
+        return [asdict(each) for each in data_set.list_all(self.lab.runs)]
+
+    def find(self, name: str) -> DataSet:
+        page.refuse_unless(self.lab.training)
+        return data_set.find(self.lab.runs, name)
+
+    def check(self, name: str, tell: Tell = tell_nobody) -> dict[str, Any]:
+        """{name, kind, revision, classes, findings, files}: `files` says of each item that is found
+        fault with where it lies."""
+        found = self.find(name)
+        revision = found.revision
+        seen = look_into(found, tell)
+        findings = list_findings(seen, corrections.list_confirmed(found))
+        named = {item for each in findings for item in (*each.items, *sum(each.groups, []))}
+        return {
+            "name": found.name,
+            "kind": found.kind,
+            "revision": revision,
+            "classes": found.preview().classes,
+            "findings": [asdict(each) for each in findings],
+            "files": {
+                sight.id: f"{sight.label}/{sight.name}".lstrip("/")
+                for sight in seen.sights
+                if sight.id in named
+            },
+        }
+
+    def correct(self, name: str, item: str, label: str, decision: str) -> dict[str, Any]:
+        found = self.find(name)
+        if decision not in DECISIONS:
+            raise SettingsError(f"A decision is one of {', '.join(DECISIONS)}.")
+        item = str(item or "")
+        if decision == "label":
+            made = corrections.correct_label(found, item, label)
+        elif decision == "leave out":
+            made = corrections.leave_out(found, item)
+        elif decision == "right":
+            made = corrections.confirm(found, item)
+        else:
+            made = corrections.undo(found, item)
+        told = {key: made[key] for key in ("item", "did", "before", "after")}
+        return {**told, "undone": bool(made["undone"]), "revision": found.revision}
+
+
+def endpoints(own: OwnData) -> None:
+    """The API: names and first outputs are a promise."""
+
+    def add_dataset(file: str | None, name: str, label: str) -> dict[str, Any]:
+        """Makes a data set of a zip, a picture or a sound, or adds it to one that is there."""
+        return own.add(file, name, label)
+
+    def list_datasets() -> list[dict[str, Any]]:
+        """Your data sets: name, kind, count, classes, revision, bytes, problems."""
+        return own.list_all()
+
+    def check_dataset(name: str) -> dict[str, Any]:
+        """What is wrong with a data set: findings, each with its items and what can be done."""
+        return own.check(name)
+
+    def correct_label(
+        dataset: str, item: str, label: str = "", decision: str = "label"
+    ) -> dict[str, Any]:
+        """Says what an item is: its label; or the decision leave out, right, or undo."""
+        return own.correct(dataset, item, label, decision)
+
+    # A file that was uploaded comes through a component, which sees that it is one.
+    gr.on(
+        [],
+        add_dataset,
+        [
+            page.upload("file"),
+            gr.Textbox(label="name", visible=False),
+            gr.Textbox(label="label", visible=False),
+        ],
+        gr.JSON(label="added", visible=False),
+        api_name="add_dataset",
+        show_progress="hidden",
+    )
+    for endpoint in (list_datasets, check_dataset, correct_label):
+        api(endpoint, api_name=endpoint.__name__)
