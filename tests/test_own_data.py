@@ -7,9 +7,11 @@ import datasets
 import numpy as np
 import pytest
 from meals import TWO_STEPS, colours, network, published
+from PIL import Image
 from voices import tones
 
 from training import __main__ as command
+from training.data.captions import read_captions
 from training.data.own import bring, corrections, data_set, use
 from training.data.own.records import check_label, check_name
 from training.recipe import SettingsError
@@ -327,6 +329,81 @@ def test_sounds_and_captions_are_learned_from_too(runs, tmp_path):
     found = load_captions.load("", "own", str(said.path))
     assert len(found.train) + len(found.test) == 12 and found.revision == said.revision
     assert found.name == "the data set album"
+
+
+# -- laid out as people have it --------------------------------------------------------------------
+def own_and_folder(runs: Path, source: Path) -> tuple[dict, dict]:
+    """Classes and how many pictures of each, by both ways in."""
+    own = bring.add(runs, "own", [zipped(source)]).data_set
+    found = []
+    for data in (
+        load_food.load("", "own", str(own.path)),
+        load_food.load("", "folder", str(source)),
+    ):
+        labels = np.concatenate([data.train.strata, data.test.strata])
+        counts = np.bincount(labels, minlength=len(data.classes)).tolist()
+        found.append(dict(zip(data.classes, counts, strict=True)))
+    return found[0], found[1]
+
+
+LAYOUTS = {
+    "a level too much": lambda own: [own / "my-pictures" / f"colour{i}" for i in range(3)],
+    "two levels": lambda own: [own / "a" / "b" / f"colour{i}" for i in range(3)],
+    "names that read alike": lambda own: [own / "hot dog", own / "hot_dog", own / "other"],
+    "odd names": lambda own: [own / "v1.2 <b>", own / "Crème brûlée", own / "10"],
+    "folders in classes": lambda own: [own / "a" / "x", own / "a" / "y", own / "b" / "z"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_read_as_a_folder_is(runs, tmp_path, layout):
+    made = colours(tmp_path / "made", each=6)
+    targets = LAYOUTS[layout](tmp_path / "own")
+    for target, source in zip(targets, sorted(made.iterdir()), strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+    junk = tmp_path / "own" / "__MACOSX" / "x"
+    junk.mkdir(parents=True)
+    (junk / "._00.png").write_bytes(b"\0\5\x16\7")
+    own, folder = own_and_folder(runs, tmp_path / "own")
+    assert own == folder and sum(own.values()) == 18
+
+
+def test_pictures_are_known_by_their_content_and_get_an_ending(runs, tmp_path):
+    own = colours(tmp_path / "own", classes=2, each=6)
+    (own / "colour0" / "00.png").rename(own / "colour0" / "photo")
+    heic = Image.open(own / "colour0" / "01.png")
+    heic.save(own / "colour0" / "01.HEIC", "HEIF")
+    found = bring.add(runs, "own", [own]).data_set
+    names = {item.name for item in found.list_items() if item.label == "colour0"}
+    assert "photo.png" in names and "01.HEIC" in names
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("captions.csv", 'file_name,caption\n00.png,"two\nlines"\n01.png,a\u2028b\n'),
+        ("metadata.csv", "file_name,text\n00.png,one\n01.png,two\n"),
+        (
+            "metadata.jsonl",
+            '{"file_name": "00.png", "text": "one"}\n{"file_name": "01.png", "text": "two"}',
+        ),
+        ("captions.txt", "00.png#0\tone\n01.png#0\ttwo\n"),
+        (
+            "captions.json",
+            '{"images": [{"id": 1, "file_name": "00.png"}, {"id": 2, "file_name": "01.png"}], '
+            '"annotations": [{"image_id": 1, "caption": "one"}, '
+            '{"image_id": 2, "caption": "two"}]}',
+        ),
+    ],
+)
+def test_every_list_of_captions_is_read_as_a_folder_is(runs, tmp_path, name, text):
+    album = colours(tmp_path / "album", classes=1, each=2) / "colour0"
+    (album / name).write_text(text, "utf-8")
+    found = bring.add(runs, "album", [album]).data_set
+    assert found.kind == "captions"
+    expected = [tuple(each) for each in read_captions(album).texts]
+    assert [item.captions for item in found.list_items()] == expected and len(expected) == 2
 
 
 # -- the command -----------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def find_wrong_labels(
             "have not seen them: see whether the label is right.",
             len(suspects),
             ids,
-            suggested={seen.sights[i].id: classes[taken[i]] for i in suspects},
+            suggested={seen.sights[i].id: classes[int(taken[i])] for i in suspects},
             actions=(CORRECT, LEAVE_OUT, CONFIRM),
         )
     ]

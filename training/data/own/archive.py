@@ -62,7 +62,7 @@ class Intake:
     most_files: int = FILES
     most_bytes: int = BYTES
     files: int = 0
-    bytes: int = 0
+    size: int = 0  # bytes of them
     problems: list[Problem] = field(default_factory=list)
 
     def leave_out(self, where: str, what: str, many: str) -> None:
@@ -75,9 +75,9 @@ class Intake:
                 f"{name} holds {counted(self.files + count, 'file')}: a data set may have "
                 f"{self.most_files:,}. Bring a part of them."
             )
-        if self.bytes + size > self.most_bytes:
+        if self.size + size > self.most_bytes:
             raise SettingsError(
-                f"{name} holds {_gigabytes(self.bytes + size)}: a data set may have "
+                f"{name} holds {_gigabytes(self.size + size)}: a data set may have "
                 f"{_gigabytes(self.most_bytes)}. Bring a part of it, or smaller files."
             )
         if size > shutil.disk_usage(self.folder).free:
@@ -93,7 +93,7 @@ class Intake:
             with target.open("xb") as file:
                 while chunk := source.read(CHUNK):
                     written += len(chunk)
-                    self.bytes += len(chunk)
+                    self.size += len(chunk)
                     self.expect(0, 0, name)
                     if packed:
                         refuse_bomb(written, packed, name)
