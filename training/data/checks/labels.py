@@ -17,7 +17,7 @@ from training.wording import counted
 
 NEIGHBOURS = 5
 FAR = 6.0  # times the usual spread of the distances beyond their median
-BLOCK = 2048
+ROWS = 256  # of the matrix of all with all, at a time
 
 
 def rank_labels(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +76,7 @@ def measure_distances(features: np.ndarray) -> np.ndarray:
     x /= np.maximum(1e-6, np.linalg.norm(x, axis=1, keepdims=True))
     nearest = min(NEIGHBOURS, len(x) - 1)
     parts = []
-    for rows in iterate_blocks(len(x), BLOCK):
+    for rows in iterate_blocks(len(x), ROWS):
         alike = x[rows] @ x.T
         alike[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = -2
         best = np.partition(alike, -nearest, axis=1)[:, -nearest:]

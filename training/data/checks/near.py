@@ -21,7 +21,8 @@ MOST = 0.25  # the share of the pictures that are taken not to be there twice
 # Sounds' pictures are alike for one voice and sentence: they are to agree without being moved.
 SAME_SOUND = 0.985
 NEAREST = 12  # likely pairs of each that are looked at
-BLOCK = 2048
+BLOCK = 2048  # pairs at a time
+ROWS = 256  # of the matrix of all with all, at a time
 SHARES = (1.0, 0.96, 0.92)  # of a side that a crop kept
 LEAST = 4.0  # greys: what varies less shows nothing
 
@@ -36,7 +37,7 @@ def find_groups(seen: Seen) -> list[list[int]]:
         groups.join(first.setdefault(sight.id, i), i)
     # One of each content, of those that show something.
     readable = np.array([not sight.refusal for sight in seen.sights], bool)
-    varied = seen.prints.reshape(count, -1).std(1) > LEAST if count else np.zeros(0, bool)
+    varied = _measure_spreads(seen.prints) > LEAST
     some = np.array([i for i in first.values() if readable[i] and varied[i]], np.int64)
     for one, other in _find_pairs(seen, some):
         groups.join(one, other)
@@ -71,7 +72,7 @@ def _find_likely(coarse: np.ndarray) -> np.ndarray:
     count = len(coarse)
     nearest = min(NEAREST, count - 1)
     found: list[np.ndarray] = []
-    for rows in iterate_blocks(count, BLOCK):
+    for rows in iterate_blocks(count, ROWS):
         alike = coarse[rows] @ coarse.T
         alike[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = -1
         best = np.argpartition(alike, -nearest, axis=1)[:, -nearest:]
@@ -137,6 +138,14 @@ def _shrink(prints: np.ndarray, size: int) -> np.ndarray:
         for rows in iterate_blocks(len(prints), BLOCK)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, size, size), np.float32)
+
+
+def _measure_spreads(prints: np.ndarray) -> np.ndarray:
+    """(n,) how much each varies, in greys."""
+    spreads = np.zeros(len(prints))
+    for rows in iterate_blocks(len(prints), BLOCK):
+        spreads[rows] = prints[rows].std((1, 2))
+    return spreads
 
 
 def _normalise(images: np.ndarray) -> np.ndarray:
