@@ -11,9 +11,13 @@ from serving import fresh_app, is_a_sentence, served_app
 from starlette.testclient import TestClient
 
 from demos import page
+from demos.actions import Actions
 from demos.own_data import OwnData
 from demos.serving.lab import Lab
+from training import recipe
 from training.data.own import bring, data_set
+from training.runs import job
+from training.runs.run import Run
 
 
 @pytest.fixture
@@ -71,6 +75,16 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(runs, packed, endpoint, da
         answer = http.post(f"/gradio_api/run/{endpoint}", json={"data": data}).json()
     assert is_a_sentence(answer["error"]), answer
     assert [each.name for each in data_set.list_all(runs)] == ["pets"]
+
+
+def test_a_run_is_started_on_it_by_its_name(runs, packed, monkeypatch):
+    monkeypatch.setattr(job, "pump", lambda runs: None)  # it stays in the queue
+    bring.add(runs, "pets", [bring.Path(packed)])
+    settings = {"source": "own", "dataset": "pets", "method": "frozen"}
+    run = Run.find(runs, Actions(Lab(runs, {})).start("food", settings))
+    assert run.config["dataset"] == "pets" and run.config["folder"] == ""
+    config = recipe.load("food").config(**run.config)
+    assert config.resolved_start == "embedded-backbone-pictures" and config.data_name == "pets"
 
 
 def test_where_training_is_off_nothing_is_stored_nor_listed(runs, packed):
