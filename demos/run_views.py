@@ -4,6 +4,7 @@ Run."""
 import base64
 import html
 import itertools
+import math
 import mimetypes
 import re
 import time
@@ -15,6 +16,7 @@ from demos import page
 from training import recipe
 from training.judge.records import (
     ACCURACY,
+    Curve,
     Gallery,
     Item,
     Matrix,
@@ -246,7 +248,7 @@ def _scored(score: Score | None) -> str:
         return "Not scored: its start could not do this yet"
     low, high = (score.metric.text(end) for end in score.interval)
     meter = _meter(score.value) if score.metric.share else ""
-    return f"{meter}<b>{score.text()}</b> ({low} to {high})"
+    return f"{meter}<b>{score.text()}</b> ({low} to {high}, {score.count})"
 
 
 def _story(found: Report, after: Score) -> str:
@@ -283,6 +285,8 @@ def draw_section(section: Section, run: Run) -> str:
             body = draw_matrix(section, run)
         case Text():
             body = _list(section.lines)
+        case Curve():
+            body = draw_curve(section)
     return f"<h4>{html.escape(section.title)}</h4>{body}"
 
 
@@ -326,6 +330,33 @@ def _figure(item: Item, run: Run) -> str:
 def draw_matrix(matrix: Matrix, run: Run) -> str:
     picture = _inline(file_of(run, matrix.file), matrix.alt, look="confusion")
     return picture + _list(matrix.notes)
+
+
+def draw_curve(curve: Curve) -> str:
+    """A line over logarithmic x, with its ends and what is marked in figures."""
+    if len(curve.points) < 2:
+        return f"<p>{html.escape(curve.note)}</p>"
+    (xs, ys) = zip(*((math.log10(x), y) for x, y in curve.points), strict=True)
+    wide, high = 100 / ((max(xs) - min(xs)) or 1), 40 / ((max(ys) - min(ys)) or 1)
+
+    def place(x: float, y: float) -> str:
+        return f"{(x - min(xs)) * wide:.2f},{40 - (y - min(ys)) * high:.2f}"
+
+    line = " ".join(place(x, y) for x, y in zip(xs, ys, strict=True))
+    mark = ""
+    if curve.mark:
+        at = (math.log10(curve.mark) - min(xs)) * wide
+        mark = f'<line class="mark" x1="{at:.2f}" x2="{at:.2f}" y1="0" y2="40"/>'
+    label = html.escape(f"{curve.y_title} by {curve.x_title.lower()}. {curve.note}")
+    ends = (
+        f"{html.escape(curve.x_title)} {curve.points[0][0]:.0e} to {curve.points[-1][0]:.0e}, "
+        f"logarithmic; {html.escape(curve.y_title.lower())} {min(ys):.3g} to {max(ys):.3g}."
+    )
+    return (
+        f'<svg class="curve" viewBox="-1 -2 102 44" preserveAspectRatio="none" role="img" '
+        f'aria-label="{label}"><polyline points="{line}"/>{mark}</svg>'
+        f"<p>{ends} {html.escape(curve.note)}</p>"
+    )
 
 
 def _inline(path: Path, alt: str, look: str = "shown") -> str:

@@ -21,6 +21,7 @@ from training import recipe
 from training.recipe import Recipe
 from training.runs import checkpoint, job
 from training.runs.index import open_index
+from training.settings import FIND
 from training.wording import counted
 
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
@@ -183,6 +184,9 @@ def build(
                 with gr.Column(visible=demo is demos[0]) as group:
                     forms[demo.RECIPE] = (group, _make_form(recipe.load(demo.RECIPE)))
             start = gr.Button("Start", variant="primary", elem_id="start")
+            test = gr.Button(
+                "Start with a learning rate found by a test", size="sm", elem_id="start-by-test"
+            )
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
     gr.Markdown("### History")
@@ -191,7 +195,7 @@ def build(
         number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
         earlier = _runs_table("older-runs")
     report = gr.HTML(elem_id="report")
-    _wire_form(actions, chooser, forms, start, selected)
+    _wire_form(actions, chooser, forms, start, test, selected)
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
     for shown in (table, earlier):
@@ -300,6 +304,7 @@ def _wire_form(
     chooser: gr.Dropdown,
     forms: dict[str, Form],
     start: gr.Button,
+    test: gr.Button,
     selected: gr.Textbox,
 ) -> None:
     quiet: page.Listening = {
@@ -341,11 +346,23 @@ def _wire_form(
         # What is hidden was perhaps filled in before: it must neither count nor be refused.
         return actions.start(name, {field: settings[field] for field in settings if field in used})
 
+    def begin_by_test(name: str, *values: object) -> str:
+        made = recipes[name].config
+        draft = recipe.parse_draft(made, read(name, values))
+        if "learning_rate" not in recipe.find_used(draft):
+            raise gr.Error("Method frozen solves for its head, which needs no learning rate.")
+        asked = [
+            FIND[0] if (owner, field) == (name, "learning_rate") else value
+            for (owner, field, _), value in zip(every, values, strict=True)
+        ]
+        return begin(name, *asked)
+
     inputs = [chooser, *(component for _, _, component in every)]
     groups = [group for group, _ in forms.values()]
     # Also when a form is opened: `auto` says more once the app has looked for a GPU.
     chooser.change(choose, inputs, [*groups, *itertools.chain(*hideable.values())], **quiet)
     start.click(begin, inputs, selected, api_visibility="private")
+    test.click(begin_by_test, inputs, selected, api_visibility="private")
 
 
 def _show_used_when_left(

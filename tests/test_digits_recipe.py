@@ -40,6 +40,7 @@ def test_two_steps_give_a_checkpoint_that_loads_and_predicts(
         method=method,
         limit=128,
         dropout=0.2,
+        folds=1,
     )
     assert (
         run.state == "done"

@@ -252,7 +252,7 @@ def test_kept_features_are_what_the_head_gets_in_the_whole_network(
     anything in training nor counts batches, and the pictures are of its own size."""
     own = colours(tmp_path / "own", shape=(SIZE, SIZE))
     settings = dict(source="folder", folder=str(own), start=starts["convnext"])
-    settings |= dict(augmentation="none", limit=0, batch_size=64)
+    settings |= dict(augmentation="none", limit=0, batch_size=64, folds=1)
     monkeypatch.setattr(probe, "find_linear", lambda _: None)
     frozen = train(kitchen, method="frozen", **settings)
     whole = train(kitchen, method="full", **settings)
@@ -662,7 +662,7 @@ def test_a_head_learns_by_one_thread_and_in_full_precision_and_a_network_by_all(
 ):
     told, plain = [], finetune.fit
 
-    def fit(model, lesson, *rest):
+    def fit(model, lesson, *rest, **more):
         def loss(*batch):
             told.append(
                 (lesson.one_thread, torch.get_num_threads(), torch.is_autocast_enabled("cpu"))
@@ -670,7 +670,7 @@ def test_a_head_learns_by_one_thread_and_in_full_precision_and_a_network_by_all(
             return taught(*batch)
 
         taught, lesson.loss = lesson.loss, loss
-        return plain(model, lesson, *rest)
+        return plain(model, lesson, *rest, **more)
 
     monkeypatch.setattr(finetune, "fit", fit)
     monkeypatch.setattr(probe, "find_linear", lambda _: None)

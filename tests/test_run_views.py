@@ -76,7 +76,7 @@ def draw(run: Run, *sections, **more) -> str:
 
 def test_before_and_after_are_told_with_intervals_and_in_sentences(run):
     shown = draw(run, notes=["Mean error 2.5."], problems=["flat <7> has no rent"])
-    assert "R² on" in shown and "<b>0.700</b> (0.600 to 0.800)" in shown
+    assert "R² on" in shown and "<b>0.700</b> (0.600 to 0.800, n = 50)" in shown
     assert "R² rose by 0.500." in shown and "Mean error 2.5." in shown
     assert shown.count("%") == 1, "of the intervals"
     assert "Left out of the data" in shown and "flat &lt;7&gt; has no rent" in shown

@@ -90,13 +90,15 @@ def setting(
     offers: tuple[tuple[str, str], ...] | None = None,
     many: bool = False,
     when: Callable[[Any], bool] | None = None,
+    word: tuple[str, float] | None = None,
 ) -> Default:
     """A field of a recipe's config. `rare` folds it away on the page; `local` (it names a path of
     this machine) keeps it off the page and out of the API; `lasting` cannot change when a run is
     continued; `offers`: it names a checkpoint, or with `many` several with commas between, and the
     page proposes these (words, value) beside those that there are; `when`: of a config, whether
-    the setting does anything beside the others of it (None: always). It is typed as what a config
-    holds, as `dataclasses.field` is."""
+    the setting does anything beside the others of it (None: always); `word`: what may be said in
+    place of a number, and the number outside of the range that stands for it. It is typed as what a
+    config holds, as `dataclasses.field` is."""
     return field(
         default=default,
         metadata=dict(
@@ -111,8 +113,15 @@ def setting(
             offers=offers,
             many=many,
             when=when,
+            word=word,
         ),
     )
+
+
+def write_value(f: dataclasses.Field, value: object) -> str:
+    """A setting's value as a person would type it."""
+    word = f.metadata.get("word")
+    return word[0] if word and value == word[1] else str(value)
 
 
 def names() -> list[str]:
@@ -233,12 +242,16 @@ class _Watched:
 def _check(f: dataclasses.Field, value: object) -> str | int | float:
     meta = f.metadata
     kind = _kind(f)
+    word = meta["word"]
+    if word and value in word:
+        return word[1]
     if kind is str:
         checked = _check_text(f, value)
     else:
         number = _read_number(value)
         if number is None or (kind is int and number != int(number)):
             want = "a whole number" if kind is int else "a number"
+            want += f', or "{word[0]}"' if word else ""
             raise SettingsError(f"{f.name} is {quote(value)}: it must be {want}.")
         checked = int(number) if kind is int else number
         low = meta["low"]
@@ -305,7 +318,8 @@ def add_flags(parser: argparse.ArgumentParser, config: type[IsDataclass]) -> Non
         if meta["choices"]:
             text += f" ({' | '.join(meta['choices'])})"
         elif meta["low"] is not None:
-            text += f" ({_plain(meta['low'])} to {_plain(meta['high'])})"
+            text += f" ({_plain(meta['low'])} to {_plain(meta['high'])}"
+            text += f", or {meta['word'][0]})" if meta["word"] else ")"
         default: Any = f.default  # every setting has one
         default = default if isinstance(default, str) else _plain(default)
         parser.add_argument(

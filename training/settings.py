@@ -176,6 +176,20 @@ def start(backbone: str, built_in: str = "", learned: str = "") -> str:
     )
 
 
+def folds() -> int:
+    return setting(
+        0,
+        "Cross-validation: each example is judged by a model made of the others, in this many "
+        "parts; what is saved learns from all. 0 = where examples are few and the method is "
+        "frozen; 1 = never. Other methods train once for each part.",
+        low=0,
+        high=20,
+        rare=True,
+        label="Folds",
+        lasting=True,
+    )
+
+
 def limit() -> int:
     return setting(
         0,
@@ -243,12 +257,25 @@ def epochs(default: int, when: When | None = None) -> int:
     return setting(default, "Passes over the training data.", low=1, high=500, when=when)
 
 
+FIND = ("find", -1.0)  # a learning rate that a test is to find
+_FIND = "find = by a test of at most a minute or so, before training."
+
+
 def learning_rate(default: float, when: When | None = None) -> float:
-    return setting(default, "Peak learning rate.", low=1e-6, high=1.0, when=when)
+    return setting(
+        default, f"Peak learning rate. {_FIND}", low=1e-6, high=1.0, when=when, word=FIND
+    )
 
 
 def usual_rate(when: When | None = None) -> float:
-    return setting(0.0, "Peak learning rate. 0 = recommended.", low=0, high=1.0, when=when)
+    return setting(
+        0.0,
+        f"Peak learning rate. 0 = recommended; {_FIND}",
+        low=0,
+        high=1.0,
+        when=when,
+        word=FIND,
+    )
 
 
 def batch_size(default: int, when: When | None = None) -> int:

@@ -75,6 +75,9 @@ class Data(Generic[Thing]):
     notes: list[str] = field(default_factory=list)  # how it was understood, in sentences
     validation: Examples[Thing] | None = None  # where a person parted it off
     synthetic: bool = False  # drawn or spoken by code: a score on it says little of real ones
+    parted: bool = True  # whether the test part is the data's own; else chance parted it off
+    folds: int = 0  # in which all is judged that is learned from: `test` is `train` then
+    things: str = "examples"  # what they are: "pictures"
 
 
 @dataclass
@@ -133,6 +136,7 @@ def keep_splits(
         about=f"the {len(test):,} test {kind_name} of {data.name}",
         problems=told,
         notes=notes,
+        things=kind_name,
     )
 
 
@@ -148,8 +152,18 @@ def split_off_test(
     """A fifth of each class is the test part."""
     test = split(examples.keys, examples.strata, 0, 0.2, at_least_one=True)
     about = f"{test.sum():,} held-out {kind_name} of {name}"
-    parts = (examples[~test], examples[test])
-    return Data(*parts, classes, name, about, revision, problems, synthetic=synthetic)
+    return Data(
+        examples[~test],
+        examples[test],
+        classes,
+        name,
+        about,
+        revision,
+        problems,
+        synthetic=synthetic,
+        parted=False,
+        things=kind_name,
+    )
 
 
 # -- the Hub ---------------------------------------------------------------------------------------
@@ -165,7 +179,7 @@ def load_from_hub(dataset: str, kind: Kind[Thing], config: str | None = None) ->
         # Some data sets keep the answers of their test part to themselves.
         if len(test) and (test.strata >= 0).all():
             about = f"the {len(test):,} {held} {kind.name} of {name}"
-            return Data(train, test, classes, name, about, revision)
+            return Data(train, test, classes, name, about, revision, things=kind.name)
     return split_off_test(train, classes, kind.name, name, revision, [])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training import device
 from training.judge.records import Provenance, Report, Score
-from training.recipe import IsDataclass, Recipe
+from training.recipe import IsDataclass, Recipe, write_value
 from training.wording import duration, sentence
 
 
@@ -22,7 +22,7 @@ def command(recipe: Recipe, config: IsDataclass) -> str:
         if value != f.default and f.name not in ("name", "swap"):
             words += [
                 "--" + f.name.replace("_", "-"),
-                Path(value).name if f.metadata["local"] else str(value),
+                Path(value).name if f.metadata["local"] else write_value(f, value),
             ]
     return shlex.join(words)
 

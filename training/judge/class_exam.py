@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from training.judge import classification
+from training.judge import classification, learned
 from training.judge.classification import Mistake
 from training.judge.exam import Exam, Findings
 from training.judge.records import ACCURACY, BALANCED, Score
@@ -28,13 +28,22 @@ def make_exam(
     problems: list[str],
     notes: list[str],
     top5: bool = False,
+    keys: np.ndarray | None = None,
+    folds: int = 0,
 ) -> Exam[np.ndarray]:
     """`labels`: (N,) int64, of the test examples; `predict`: a checkpoint's probabilities of them,
     (N, classes); `notes`: how the data was understood; `top5`: whether to report how often the
-    label is among the first five."""
+    label is among the first five; `keys`: (N,), by which what a checkpoint has learned from is
+    known; `folds`: in how many they are judged, if they are."""
+
+    def mask(probabilities: np.ndarray, path: Path) -> np.ndarray:
+        return probabilities if keys is None else learned.read(path).mask(probabilities, keys)
 
     def score(probabilities: np.ndarray) -> Score:
-        return classification.score_answers(probabilities, labels, classes, top5)
+        asked = learned.is_asked(probabilities)
+        return classification.score_answers(
+            probabilities[asked], labels[asked], classes, top5, folds
+        )
 
     def find_refusal(path: Path) -> str:
         known = len(checkpoint.labels(path))
@@ -53,18 +62,24 @@ def make_exam(
         confusion = classification.read_figures(after)["confusion"]
         classification.draw_confusion(path, confusion, classes, title)
         confused = classification.find_confused(confusion, classes)
+        asked = learned.is_asked(probabilities)
         mistakes = write_mistakes(probabilities, labels, classes, show, folder)
         return Findings(
             classification.make_sections(before, after, confused, mistakes),
             classification.make_notes(before, after),
             chance=1 / len(classes),
-            base=classification.find_base(labels, classes),
+            base=classification.find_base(labels[asked], classes),
             beside=[BALANCED],
             facts=cast(
                 dict[str, JsonValue],
                 {"classes": classes, "confused": confused, "mistakes": mistakes},
             ),
         )
+
+    def judge_each(probabilities: np.ndarray) -> np.ndarray:
+        right = (probabilities.argmax(1) == labels).astype(float)
+        right[~learned.is_asked(probabilities)] = np.nan
+        return right
 
     return Exam(
         data,
@@ -77,7 +92,8 @@ def make_exam(
         find,
         problems,
         notes,
-        lambda probabilities: (probabilities.argmax(1) == labels).astype(float),
+        judge_each,
+        mask,
     )
 
 

@@ -18,6 +18,7 @@ from training.wording import in_words, name_classes
 CONFUSION = "confusion.png"  # its file in a report
 MANY = 12  # classes, beyond which the weakest come first and the rest is folded away
 PAIRS = 6  # of classes that are named beside a confusion picture that cannot show all of them
+SMALL = 60  # examples, under which a score is hardly one
 CROWD = 20  # classes that a confusion picture shows at most
 
 
@@ -29,6 +30,7 @@ class Figures(TypedDict):
     per_class: Mapping[str, float | None]  # recall; None where there is no example of a class
     confusion: list[list[int]]  # true classes in rows, predicted ones in columns
     calibration_error: NotRequired[float]
+    folds: NotRequired[int]  # in which every example was judged by a network that had not seen it
     top5: NotRequired[float]
     top5_interval: NotRequired[list[float]]
 
@@ -44,16 +46,23 @@ def compute_interval(right: int, n: int) -> tuple[float, float]:
 
 
 def score_answers(
-    probabilities: np.ndarray, labels: np.ndarray, classes: list[str], top5: bool = False
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: list[str],
+    top5: bool = False,
+    folds: int = 0,
 ) -> Score:
     """Accuracy, and further figures, of (N, classes) probabilities against (N,) labels. `top5`:
-    also how often the label is among the first five of more than five classes."""
-    from training.judge.metrics import compute_metrics  # it imports evaluate, which takes seconds
-
+    also how often the label is among the first five of more than five classes; `folds`: in how many
+    they were judged, if they were."""
     n = len(labels)
     k = len(classes)
+    if not n:
+        return Score(ACCURACY, 0.0, (0.0, 1.0), 0)
+    from training.judge.metrics import compute_metrics  # it imports evaluate, which takes seconds
+
     found = compute_metrics(probabilities, labels, top5 and k > 5)
-    more: dict[str, JsonValue] = {}
+    more: dict[str, JsonValue] = {"folds": folds} if folds else {}
     if n >= calibration.LEAST:
         error = calibration.compute_error(probabilities, labels)
         more["calibration_error"] = round(error, 4)
@@ -104,7 +113,7 @@ def score_held_out(
 def find_worst(probabilities: np.ndarray, labels: np.ndarray, count: int = 24) -> list[int]:
     """Indices of the mistakes that the model was surest of, the surest first."""
     said = probabilities.argmax(1)
-    wrong = np.flatnonzero(said != labels)
+    wrong = np.flatnonzero((said != labels) & ~np.isnan(probabilities).any(1))
     return wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:count].tolist()
 
 
@@ -267,6 +276,11 @@ def make_gallery(mistakes: list[Mistake], names: Mapping[str, str]) -> Gallery:
 def make_notes(before: Score | None, after: Score) -> list[str]:
     """Sentences on a classifier's further figures, where it has them."""
     notes = []
+    if after.n < SMALL and "folds" not in after.more:
+        notes.append(
+            f"Only {after.n} examples judge it, so that one more or less right is "
+            f"{100 / after.n:.1f} points: method frozen, or folds, judges every example."
+        )
     past = before.more if before else {}
     now = read_figures(after)
     if "top5" in now and "top5_interval" in now:

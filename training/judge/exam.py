@@ -21,6 +21,10 @@ from training.runs.records import JsonValue
 from training.runs.run import Run
 
 Answers = TypeVar("Answers")
+SEEN = (
+    "It, or what it started from, has learned from every example that there is to be judged by. "
+    "Start from the built-in model, or bring examples that are new to it."
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,12 @@ class Exam(Generic[Answers]):
     # How good each answer is by itself, (N,): whether one checkpoint is better than another is
     # asked example by example. None: by their scores alone.
     merits: Callable[[Answers], np.ndarray] | None = None
+    # Answers without those to examples that the checkpoint of this path has learned from.
+    mask: Callable[[Answers, Path], Answers] = lambda answers, path: answers
+
+    def ask(self, path: Path, run: Run | None) -> Answers:
+        """A checkpoint's answers, to what it has not learned from. Raises Stopped."""
+        return self.mask(self.predict(path, run), path)
 
 
 def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
@@ -63,12 +73,15 @@ def run_exam(exam: Exam[Answers], run: Run, start: Checkpoint | None) -> Report:
     the start can be asked), after, and, where it decides whether to swap, what is active. Raises
     Stopped."""
     run.beat("scoring")
-    answers = exam.predict(run.checkpoint, run)
+    answers = exam.ask(run.checkpoint, run)
     after = exam.score(answers)
+    if not after.n:
+        raise SettingsError(SEEN)
     earlier = before = None
     if start is not None and not exam.find_refusal(start.path):
-        earlier = exam.predict(start.path, run)
+        earlier = exam.ask(start.path, run)
         before = exam.score(earlier)
+        before = before if before.n else None
     gate = None
     if run.config.get("swap", "better") == "better":
         gate = _compare_with_active(exam, run, start, earlier, answers)
@@ -96,8 +109,10 @@ def examine(exam: Exam[Answers], path: Path, folder: Path) -> Report:
     where the checkpoint cannot be asked."""
     if refusal := exam.find_refusal(path):
         raise SettingsError(refusal)
-    answers = exam.predict(path, None)
+    answers = exam.ask(path, None)
     score = exam.score(answers)
+    if not score.n:
+        raise SettingsError(SEEN)
     found = exam.find(answers, None, score, folder)
     return Report(
         exam.metric,
@@ -135,11 +150,13 @@ def _compare_with_active(
         if start is not None and start.id == active_id and earlier is not None:
             theirs = earlier  # it was asked a moment ago
         else:
-            theirs = exam.predict(found.path, run)
+            theirs = exam.ask(found.path, run)
         difference = None
         if exam.merits is not None:
             difference = bound_difference(exam.merits(answers) - exam.merits(theirs))
-        return Gate(active_id, True, exam.score(theirs).value, difference)
+        score = exam.score(theirs)
+        # What has learned from all that there is to be judged by cannot be compared with.
+        return Gate(active_id, True, score.value if score.n else None, difference)
     except (checkpoint.CheckpointError, OSError) as error:
         run.say(f"{active_id}, now in the slot, could not be scored: {error}")
         return Gate(active_id, True, None)
@@ -152,6 +169,7 @@ def bound_difference(differences: np.ndarray) -> tuple[float, float]:
     (Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
     proportions"): without it, two examples that both got better would leave no doubt.
     """
+    differences = differences[~np.isnan(differences)]  # what one of both was not asked
     most = float(np.abs(differences).max(initial=0.0))
     n = len(differences) + 2
     mean = float(differences.sum()) / n

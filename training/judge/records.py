@@ -55,7 +55,12 @@ class Score:
 
     def with_interval(self, places: int = 1) -> str:
         low, high = (self.metric.text(end, places) for end in self.interval)
-        return f"{self.text(places)} ({low} to {high}, n = {self.n:,})"
+        return f"{self.text(places)} ({low} to {high}, {self.count})"
+
+    @property
+    def count(self) -> str:
+        """How many examples it was measured on, and whether in folds."""
+        return "cross-validated, " * bool(self.more.get("folds")) + f"n = {self.n:,}"
 
     def to_json(self) -> dict[str, JsonValue]:
         own = {self.metric.key: self.value, "interval": list(self.interval), "n": self.n}
@@ -158,12 +163,26 @@ class Text:
     lines: list[str]
 
 
-Section: TypeAlias = Table | Gallery | Matrix | Text
+@dataclass(frozen=True)
+class Curve:
+    """Points, each (x, y), joined by a line; x is drawn by its logarithm. `mark`: an x that is
+    marked."""
+
+    title: str
+    x_title: str
+    y_title: str
+    points: list[list[float]]
+    mark: float | None = None
+    note: str = ""
+
+
+Section: TypeAlias = Table | Gallery | Matrix | Text | Curve
 KINDS: dict[str, type[Section]] = {
     "table": Table,
     "gallery": Gallery,
     "matrix": Matrix,
     "text": Text,
+    "curve": Curve,
 }
 
 
@@ -183,6 +202,9 @@ def section_from_json(stored: JsonValue) -> Section:
         if isinstance(section, Table):
             if any(len(row) != len(section.header) for row in section.rows):
                 raise ValueError("a row is longer or shorter than the header")
+        if isinstance(section, Curve):
+            if any(len(point) != 2 or point[0] <= 0 for point in section.points):
+                raise ValueError("a point of its curve cannot be drawn")
         return section
     except (KeyError, TypeError, ValueError) as error:
         raise ReportError(f"a section of the report cannot be read ({error})") from error

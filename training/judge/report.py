@@ -4,6 +4,7 @@ from pathlib import Path
 
 from training.judge.old_reports import add_sections
 from training.judge.records import (
+    Curve,
     Gallery,
     Matrix,
     Report,
@@ -67,6 +68,8 @@ def _describe_section(section: Section) -> list[str]:
         return [_plain(note) for note in section.notes]
     if isinstance(section, Gallery):
         return [_plain(item.text) for item in section.items] or [section.empty]
+    if isinstance(section, Curve):
+        return [section.note]
     # A checkpoint that sits an exam by itself has nothing in the column of before.
     columns = [
         column

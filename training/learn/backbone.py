@@ -258,8 +258,8 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel) -> float:
-    """The one asked for; where that is 0, what is recommended for the method."""
-    if config.learning_rate:
+    """The one asked for; where that is 0 or to be found, what is recommended for the method."""
+    if config.learning_rate > 0:
         return config.learning_rate
     attends = any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
     full = 1e-4 if attends else 5e-4

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.examples import Data, Examples
+from training.data.examples import Data, Examples, Thing
 from training.device import device
-from training.judge import calibration
+from training.judge import calibration, learned
 from training.judge.classification import score_held_out
+from training.judge.exam import Exam, run_exam
 from training.judge.records import Report
-from training.learn import features, finetune, probe
+from training.learn import features, finetune, folds, probe
+from training.learn.backbone import Start
 from training.learn.finetune import Session, TeachConfig, compute_checksum
 from training.learn.loop import Lesson, Outcome, read_state
 from training.recipe import SettingsError
@@ -111,11 +113,13 @@ def teach_head(
     validation: Examples,
     classes: int,
     session: Session[HeadConfigT],
+    judged_in: int = 0,
 ) -> tuple[Lesson, Outcome]:
     """Method frozen: `module`, the top of a network, learns what the features of `part` tell;
     `compute` gives these and those of `validation`, in each view that is asked about. `head`, the
     same as the probe sees it, is solved; where there is none, or a run of an earlier version that
-    took steps is continued, steps are taken. Raises Stopped."""
+    took steps is continued, steps are taken. `judged_in`: folds by which all of `part` is judged.
+    Raises Stopped."""
     run = session.run
     with session.accelerator.local_main_process_first():  # the others read what it computed
         given, held = compute()
@@ -125,7 +129,8 @@ def teach_head(
         return lesson, finetune.teach_prepared(module, lesson, session, saved)
     if not run.main:  # rank 0 solves and publishes
         return lesson, Outcome(1, 1, False, None)
-    return lesson, solve_head(head, given, part, classes, session.config.class_weights, lesson, run)
+    weighed = session.config.class_weights
+    return lesson, solve_head(head, given, part, classes, weighed, lesson, run, judged_in)
 
 
 def solve_head(
@@ -136,10 +141,39 @@ def solve_head(
     class_weights: str,
     lesson: Lesson,
     run: Run,
+    judged_in: int = 0,
 ) -> Outcome:
     """Chooses between the features that the head can hold, solves the probe on them and writes it
-    into the head; then the lesson's held-out part is judged. Raises Stopped."""
-    _write_probe(head, given, part, classes, class_weights, run)
+    into the head; then the lesson's held-out part is judged, or all of `part` in so many folds.
+    Raises Stopped."""
+    weights = weigh_classes(class_weights, part.strata, classes)
+    offers = folds.Offers(
+        [head.offer(view) for view in given],
+        part.strata,
+        part.keys,
+        classes,
+        None if weights is None else weights.cpu().double().numpy(),
+    )
+
+    def beat() -> None:
+        run.beat()
+        if run.should_stop():
+            raise Stopped
+
+    run.beat("solving the probe")
+    began = time.perf_counter()
+    solved = folds.solve(offers, np.arange(len(part)), beat)
+    if solved.compared:
+        run.say(_describe_layers(solved))
+    run.say(_describe_probe(solved.probe.choice, time.perf_counter() - began))
+    if solved.probe.choice.folds and not judged_in:
+        run.log(step=1, total=1, loss=round(solved.probe.choice.loss, 6))
+    if judged_in:
+        run.beat("judging each example by folds")
+        judged = folds.ask_probes(offers, judged_in, run, beat)
+        solved, judged = folds.calibrate(solved, judged, part.strata)
+        folds.keep(judged, part.keys, run)
+    head.write(solved.name, solved.probe.solution)
     if lesson.judge is None:
         return Outcome(1, 1, False, None)
     (score, loss) = lesson.judge()
@@ -148,46 +182,9 @@ def solve_head(
     return Outcome(1, 1, False, score)
 
 
-def _write_probe(
-    head: probe.Head,
-    given: list[Tensor],
-    part: Examples,
-    classes: int,
-    class_weights: str,
-    run: Run,
-) -> None:
-    views = [head.offer(view) for view in given]
-    weights = weigh_classes(class_weights, part.strata, classes)
-    asked = probe.Question(
-        np.tile(part.strata, len(views)),
-        classes,
-        None if weights is None else weights.cpu().double().numpy(),
-        np.tile(part.keys, len(views)),
-    )
-
-    def beat() -> None:
-        run.beat()
-        if run.should_stop():
-            raise Stopped
-
-    def gather(name: str) -> np.ndarray:
-        return torch.cat([view[name] for view in views]).numpy()
-
-    names = list(views[0])
-    best = names[0]
-    if len(names) > 1:
-        run.beat("comparing the layers")
-        found = {name: probe.compare(gather(name), asked, beat) for name in names}
-        best = min(names, key=lambda name: found[name].loss)
-        told = ", ".join(f"{name} {found[name].accuracy:.1%}" for name in names)
-        run.say(f"cross-validated accuracy by layer: {told}; taken: {best}")
-    run.beat("solving the probe")
-    began = time.perf_counter()
-    solved = probe.solve(gather(best), asked, beat=beat)
-    head.write(best, solved.solution)
-    run.say(_describe_probe(solved.choice, time.perf_counter() - began))
-    if solved.choice.folds:
-        run.log(step=1, total=1, loss=round(solved.choice.loss, 6))
+def _describe_layers(solved: folds.Solved) -> str:
+    told = ", ".join(f"{name} {found.accuracy:.1%}" for name, found in solved.compared.items())
+    return f"cross-validated accuracy by layer: {told}; taken: {solved.name}"
 
 
 def _describe_probe(choice: probe.Choice, seconds: float) -> str:
@@ -262,6 +259,22 @@ def fit_confidence(
             f"confidence calibrated on the {len(labels):,} validation examples: logits divided by "
             f"{temperature:.2f}"
         )
+
+
+def examine(
+    exam: Exam[np.ndarray],
+    run: Run,
+    start: Start,
+    data: Data[Thing],
+    part: Examples[Thing],
+    refit: Callable[[Examples[Thing], Examples[Thing], Run], np.ndarray],
+) -> Report:
+    """The exam of a run whose checkpoint is published. Where folds judge it and nothing has
+    answered yet, `refit` trains a network for each, see `folds.ask_refits`. Raises Stopped."""
+    if data.folds and not len(learned.read_of(run).judged):
+        before = learned.read(start.path) if start.path else learned.Learned()
+        folds.ask_refits(part, data.folds, refit, run, before)
+    return folds.add_curve(run_exam(exam, run, start.checkpoint), run)
 
 
 def warn_if_no_better_than_base(report: Report, run: Run) -> None:

@@ -73,6 +73,8 @@ def _load_or_compute(
     step: int,
 ) -> Tensor:
     count = len(order)
+    if not count:
+        return torch.zeros(0, 0)
     path = runs / ".features" / f"{key}.safetensors"
     if path.exists():
         os.utime(path)

@@ -24,7 +24,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 from training.data.examples import Data, Examples, Thing, hold_out
 from training.data.splits import stratify
 from training.device import device, has_bf16
-from training.judge.records import Provenance, Report
+from training.judge import learned
+from training.judge.records import Curve, Provenance, Report
 from training.judge.report import write_report
 from training.learn import backbone
 from training.learn.backbone import Start
@@ -35,18 +36,23 @@ from training.learn.optimizers import (
     group_parameters,
     make_optimizer,
 )
+from training.learn.rate_finder import Found
 from training.recipe import Metric, SettingsError
 from training.runs.batches import Stopped
 from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run
+from training.settings import FIND
 from training.wording import duration
 
+BOLDEST = 5  # times the recommended learning rate: what a test may find at most
 LONG = 3600  # seconds on a CPU from which a faster method is proposed
 
 
 class TeachConfig(LoopConfig, OptimizerConfig, Protocol):
     """What is read of the config of a recipe that fine-tunes networks of the Hub."""
 
+    @property
+    def learning_rate(self) -> float: ...
     @property
     def bf16(self) -> str: ...
     @property
@@ -126,7 +132,9 @@ def choose_examples(
     """What is learned from, and what is held out of it to choose the best epoch, unless a person
     parted that off. `buckets`, (N,): a recipe's own hash of the content in place of the examples'
     keys."""
-    if data.validation is not None and config.holdout:
+    if data.folds:
+        part, validation = data.train, data.train[np.zeros(0, int)]
+    elif data.validation is not None and config.holdout:
         part, validation = data.train, data.validation
     else:
         part, validation = hold_out(data.train, config.holdout, buckets)
@@ -144,12 +152,16 @@ def record(
     data: Data,
     things: str,
     split: tuple[Examples, Examples],
+    frozen: bool = False,
     **more: Unpack[Resolved],
 ) -> None:
     """Writes down what the run resolved: its model card tells it. `split`: what is learned from,
-    and what is held out of it."""
+    and what is held out of it; `frozen`: whether the head alone learns, and anew."""
     part, validation = split
     counts = {"train": len(part), "held out": len(validation), "test": len(data.test)}
+    if data.folds:
+        counts = {"train": len(part), "judged in folds": len(part)}
+    learned.write_keys(run, np.concatenate([part.keys, validation.keys]), start.path, frozen)
     run.record(
         slot=run.slot,
         **Provenance(
@@ -260,6 +272,7 @@ def _fit(
         session.run,
         accelerator,
         saved,
+        cap=BOLDEST * session.learning_rate if session.config.learning_rate == FIND[1] else 0.0,
     )
 
 
@@ -380,8 +393,22 @@ def finish(
     run.publish()
     if not outcome.stopped:
         report = _examine(run, examine, report)
+    if outcome.found:
+        report.sections.append(_draw_rates(outcome.found))
     write_report(run, report)
     return report
+
+
+def _draw_rates(found: Found) -> Curve:
+    return Curve(
+        "Learning rate test",
+        "Learning rate",
+        "Loss",
+        [[rate, loss] for rate, loss in found.curve],
+        mark=found.rate,
+        note=f"The loss was least at {found.least:.2g}. Trained at {found.rate:.2g}: "
+        + ("the most that this method is known to bear." if found.capped else "a tenth of that."),
+    )
 
 
 def _examine(run: Run, examine: Callable[[], Report], unscored: Report) -> Report:

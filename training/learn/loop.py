@@ -10,13 +10,14 @@ transformers' Trainer is not used: its resume loses weights of some models silen
 augmentations, and it moves every example through Python.
 """
 
+import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypedDict, TypeVar
 
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import StateDict
 
 from training.learn.optimizers import Optimizer
+from training.learn.rate_finder import Found, find_rate
 from training.recipe import SettingsError
 from training.runs.batches import Stopped, batches
 from training.runs.run import Run
@@ -95,6 +97,7 @@ class Progress:
     step: int = 0  # of all epochs
     best: float | None = None  # held-out score
     weights: dict[str, Tensor] | None = None  # those of the best score
+    rate: float | None = None  # the learning rate that a test found
     stale: int = 0  # epochs without a better score
 
 
@@ -114,6 +117,7 @@ class Outcome:
     total: int
     stopped: bool  # it was asked to stop before its end
     best: float | None  # held-out score
+    found: Found | None = None  # the learning rate, where a test was to find it
 
 
 class StopSignal:
@@ -191,7 +195,7 @@ def split_into_steps(order: Tensor, batch: int, world: int) -> list[Tensor]:
 
 def fetch_all(
     fetch: Callable[[Tensor], Batch], parts: Iterable[Tensor], prefetch: bool
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """`fetch` of each part; with `prefetch` the next one in a thread while the caller works on
     this one."""
     if not prefetch:
@@ -236,16 +240,18 @@ def fit(
     run: Run,
     accelerator: Accelerator,
     saved: SavedState | None = None,
+    cap: float = 0.0,
 ) -> Outcome:
     """Trains `model`, as Accelerate prepared it, in place. `saved` is what an earlier run left
-    (`read_state`). Raises SettingsError where it cannot go on from there, or where the loss is no
-    longer a number."""
+    (`read_state`); with a `cap` a test finds the learning rate, which is at most that. Raises
+    SettingsError where it cannot go on from there, or where the loss is no longer a number."""
     few = lesson.one_thread and accelerator.device.type == "cpu"
     with _one_thread() if few else nullcontext():
         loop = _Fit(model, lesson, optimizer, config, learning_rate, run, accelerator)
         if saved:
             loop.go_on_from(saved)
-        return loop.train()
+        found = loop.find_rate(cap) if cap and loop.progress.rate is None else None
+        return replace(loop.train(), found=found)
 
 
 @contextmanager
@@ -304,6 +310,43 @@ class _Fit:
                 "it cannot be continued. Start a new run from its checkpoint."
             ) from error
         self.progress = progress
+        self.learning_rate = progress.rate or self.learning_rate
+
+    def find_rate(self, cap: float) -> Found | None:
+        """Tests rates, and goes on with the best one. None where a stop was asked for."""
+        self.run.beat("testing learning rates")
+        parts = split_into_steps(
+            shuffle(self.lesson.count, self.config.seed, 0), self.config.batch_size, self.world
+        )
+        endless = itertools.cycle(part[self.rank :: self.world] for part in parts)
+        wholes = itertools.cycle(len(part) for part in parts)
+        ready = fetch_all(lambda part: self.lesson.fetch(part, 0), endless, self.lesson.prefetch)
+        self.lesson.set_mode(self.bare)
+        counts = itertools.cycle(len(part[self.rank :: self.world]) for part in parts)
+
+        def take_step(rate: float) -> float:
+            self.run.beat()
+            if self.should_stop():
+                raise Stopped
+            whole = next(wholes)
+            loss = self._take_step(next(ready), next(counts), whole, rate)
+            return float(loss)
+
+        try:
+            found = find_rate(self.bare, self.optimizer, take_step, cap)
+        except Stopped:  # before the first step: `train` says so
+            return None
+        finally:
+            ready.close()
+        self.learning_rate = self.progress.rate = found.rate
+        self.run.record(learning_rate=found.rate)
+        why = "the most for this method" if found.capped else "a tenth of that"
+        self.run.say(
+            f"learning rate by a test: the loss was least at {found.least:.2g}; taken: "
+            f"{found.rate:.2g}, {why}"
+        )
+        self.run.beat("training")
+        return found
 
     def train(self) -> Outcome:
         now = self.progress
@@ -365,17 +408,17 @@ class _Fit:
                 self._save()
         return False
 
-    def _take_step(self, batch: Any, count: int, whole: int) -> Tensor:
-        """One optimizer step over this process's `count` examples of a batch of `whole`; returns
-        the batch's loss."""
+    def _take_step(self, batch: Any, count: int, whole: int, rate: float | None = None) -> Tensor:
+        """One optimizer step over this process's `count` examples of a batch of `whole`, at the
+        schedule's rate or at this one; returns the batch's loss."""
         config = self.config
         accelerator = self.accelerator
         step = self.progress.step
         # Dropout's draws: of this step and this process alone, so that a continued run draws alike.
         set_seed((config.seed * 1_000_003 + step) * self.world + self.rank, accelerator.device)
-        self.optimizer.set_rates(
-            self.learning_rate * rate_factor(config, step / self.total), config.weight_decay
-        )
+        if rate is None:
+            rate = self.learning_rate * rate_factor(config, step / self.total)
+        self.optimizer.set_rates(rate, config.weight_decay)
         loss: Any = 0.0
         pieces = list(batches(count, math.ceil(count / config.accumulate)))
         for i, piece in enumerate(pieces):

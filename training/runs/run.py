@@ -11,6 +11,7 @@ to serving.
         resume/            what continuing needs
         checkpoint/        published by one rename, last
         report/            metrics.json and pictures
+        learned.safetensors  what it learned from, by keys (training/judge/learned.py)
         reserve            room on the disk for the last word, while it has not ended
 
 This file alone knows the paths inside it. Each phase has one writer of the status: who queues it,
@@ -412,6 +413,10 @@ class Run:
         return self._folder("report")
 
     @property
+    def learned(self) -> Path:
+        return self.path / "learned.safetensors"
+
+    @property
     def metrics(self) -> JsonValue:
         return read_json(self.path / "report" / "metrics.json", {})
 
@@ -444,3 +449,38 @@ class Run:
             gone.unlink()
         else:
             shutil.rmtree(gone)
+
+
+class Rehearsal(Run):
+    """A training within a run, such as that of one fold: it shows where it is, stops when the run
+    is asked to, and leaves no trace."""
+
+    def __init__(self, run: Run, stage: str):
+        super().__init__(run.path, run.main)
+        self.whole = run
+        self.shown = stage
+
+    def beat(self, stage: str = "", **more: Unpack[Progress]) -> None:
+        at = {key: value for key, value in more.items() if key in ("step", "total")}
+        self.whole.beat(self.shown, **cast(Progress, at))
+
+    def log(self, **event: Unpack[Facts]) -> None:
+        self.beat(step=event.get("step", 0), total=event.get("total", 0))
+
+    def say(self, text: str, error: bool = False) -> None:
+        if error:
+            self.whole.say(text, error)
+
+    def record(self, **more: JsonValue) -> None:
+        pass
+
+    def should_stop(self) -> bool:
+        return self.whole.should_stop()
+
+    @property
+    def resume(self) -> Path:
+        return self._folder(".rehearsal")
+
+    def end(self) -> None:
+        """What it saved goes: another one must not go on from it."""
+        shutil.rmtree(self.path / ".rehearsal", ignore_errors=True)

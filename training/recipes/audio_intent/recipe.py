@@ -22,12 +22,13 @@ def train(config: Config, run: Run) -> Report:
 
 def evaluate(path: Path, config: Config, folder: Path) -> Report:
     from training.judge.exam import examine
+    from training.learn import folds
     from training.recipes.audio_intent import data, score
 
     found = data.load_once(
         config.dataset, config.source, config.folder, config.language, config.clips
     )
-    return examine(score.make_exam(config, found), path, folder)
+    return examine(score.make_exam(config, folds.pool(found, config)), path, folder)
 
 
 RECIPE = Recipe(

@@ -104,4 +104,6 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
         show,
         data.problems,
         data.notes,
+        keys=data.test.keys,
+        folds=data.folds,
     )

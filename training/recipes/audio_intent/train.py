@@ -18,10 +18,9 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
 from training.data.problems import count_problems
-from training.device import cores, device
-from training.judge.exam import run_exam
+from training.device import cores, device, move
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune
+from training.learn import backbone, classification, finetune, folds
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome, order_by_length
 from training.media.sound_augment import vary
@@ -31,6 +30,7 @@ from training.recipes.audio_intent import score
 from training.recipes.audio_intent.config import Config
 from training.recipes.audio_intent.data import RATE, Clips, Heard
 from training.recipes.audio_intent.model import SoundPreprocessor, build_network
+from training.runs.batches import Stopped
 from training.runs.run import Run
 from training.wording import counted, sentence
 
@@ -50,6 +50,7 @@ def train(config: Config, run: Run) -> Report:
         ),
         run,
     )
+    data = folds.pool(data, config)
     part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
@@ -61,6 +62,7 @@ def train(config: Config, run: Run) -> Report:
         data,
         "clips",
         (part, validation),
+        frozen,
         learning_rate=rate,
         method=config.method,
     )
@@ -70,7 +72,7 @@ def train(config: Config, run: Run) -> Report:
     _warn(heard, preprocessor, config, run)
 
     session = Session(config, config.method, rate, start, run, accelerator)
-    lesson, outcome = _teach(model, preprocessor, heard, validation, session)
+    lesson, outcome = _teach(model, preprocessor, heard, validation, session, data.folds)
     classification.fit_confidence(
         lambda: networks.find_head(model), lesson, outcome, validation.strata, run
     )
@@ -80,12 +82,26 @@ def train(config: Config, run: Run) -> Report:
         model.config.seconds = heard.seconds
         finetune.save_network(model.cpu(), preprocessor.extractor, folder, config.store)
 
+    def refit(part: Clips, held: Clips, aside: Run) -> np.ndarray:
+        again, preprocessor = build_network(config, start, data.classes)
+        preprocessor = networks.fit_window(again, preprocessor, heard.seconds)
+        session = Session(config, config.method, rate, start, aside, accelerator)
+        some = Heard(part, heard.seconds, aside.beat)
+        _, outcome = _teach(again, preprocessor, some, part[np.zeros(0, int)], session)
+        if outcome.stopped:
+            raise Stopped
+        move(again)
+        others = Heard(held, heard.seconds, aside.beat)
+        return score.predict(again, others, preprocessor, aside)
+
     report = finetune.finish(
         run,
         outcome,
         ACCURACY,
         save,
-        lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
+        lambda: classification.examine(
+            score.make_exam(config, data), run, start, data, part, refit
+        ),
     )
     classification.warn_if_no_better_than_base(report, run)
     return report
@@ -97,8 +113,9 @@ def _teach(
     heard: Heard,
     validation: Clips,
     session: Session[Config],
+    judged_in: int = 0,
 ) -> tuple[Lesson, Outcome]:
-    """By the session's method. Raises SettingsError, Stopped."""
+    """By the session's method; `judged_in`: folds of a probe. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
     if session.method == "frozen":
         module = networks.find_head(model)
@@ -114,6 +131,7 @@ def _teach(
             validation,
             model.config.num_labels or 0,
             session,
+            judged_in,
         )
     texts = audio_data.list_texts(heard.clips) if config.spelling else ()
     return finetune.teach_network(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from training import settings
 from training.recipe import SettingsError, setting
 
+USUAL_RATE = 0.002
+
 
 @dataclass(frozen=True)
 class Config:
@@ -47,7 +49,7 @@ class Config:
         lasting=True,
     )
     epochs: int = settings.epochs(3, when=settings.takes_steps)
-    learning_rate: float = settings.learning_rate(0.002, when=settings.takes_steps)
+    learning_rate: float = settings.learning_rate(USUAL_RATE, when=settings.takes_steps)
     batch_size: int = settings.batch_size(128, when=settings.takes_steps)
     name: str = settings.name()
     swap: str = settings.swap()
@@ -84,6 +86,7 @@ class Config:
     early_stopping: int = settings.early_stopping(when=settings.validates_steps)
     accumulate: int = settings.accumulate(when=settings.takes_steps)
     holdout: float = settings.holdout()
+    folds: int = settings.folds()
     limit: int = settings.limit()
     seed: int = settings.seed()
 

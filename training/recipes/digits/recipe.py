@@ -34,9 +34,10 @@ def train(config: Config, run: Run) -> Report:
 
 def evaluate(path: Path, config: Config, folder: Path) -> Report:
     from training.judge.exam import examine
+    from training.learn import folds
     from training.recipes.digits import data, score
 
-    found = data.load_once(config.dataset, config.source, config.folder)
+    found = folds.pool(data.load_once(config.dataset, config.source, config.folder), config)
     return examine(score.make_exam(config, found), path, folder)
 
 

@@ -5,6 +5,7 @@ See training/recipes/digits/config.py for its settings.
 
 import functools
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,8 @@ from torch import Tensor, nn
 
 from training.data.examples import Data
 from training.device import device, lay_out_for_pictures, move
-from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, probe
+from training.learn import backbone, classification, finetune, folds, probe
 from training.learn.backbone import Start
 from training.learn.loop import Lesson, Outcome, fit, read_state
 from training.learn.optimizers import ParameterGroup, make_adamw
@@ -24,11 +24,13 @@ from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
 from training.recipes.digits import score
 from training.recipes.digits.augment import augment, draws
-from training.recipes.digits.config import Config
+from training.recipes.digits.config import USUAL_RATE, Config
 from training.recipes.digits.data import Pictures, hash_for_holdout, stack_images
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
 from training.runs import checkpoint
+from training.runs.batches import Stopped
 from training.runs.run import Run
+from training.settings import FIND
 
 
 def train(config: Config, run: Run) -> Report:
@@ -38,6 +40,7 @@ def train(config: Config, run: Run) -> Report:
     data = finetune.open_data(
         lambda: digits_data.load_once(config.dataset, config.source, config.folder), run
     )
+    data = folds.pool(data, config)
     images = stack_images(data.train)
     buckets = hash_for_holdout(images)
     part, validation = finetune.choose_examples(data, config, buckets)
@@ -49,19 +52,29 @@ def train(config: Config, run: Run) -> Report:
     start = find_start(config, run)
     model = build_network(config, start, images, data.classes)
     finetune.describe_data(model.config, _name_data(config), data)
-    finetune.record(run, start, data, "pictures", (part, validation))
+    frozen = config.method == "frozen"
+    finetune.record(run, start, data, "pictures", (part, validation), frozen)
     run.say(
         f"{len(part):,} training pictures ({classification.name_few(data.classes)}), "
         f"{len(validation):,} for validation; test: {data.about}"
     )
 
-    outcome = _teach(model, part, validation, config, run, accelerator)
+    outcome = _teach(model, part, validation, config, run, accelerator, data.folds)
+
+    def refit(some: Pictures, held: Pictures, aside: Run) -> np.ndarray:
+        again = build_network(config, start, stack_images(some), data.classes)
+        outcome = _teach(again, some, some[np.zeros(0, int)], config, aside, accelerator)
+        if outcome.stopped:
+            raise Stopped
+        move(again)
+        return score.predict(again, stack_images(held), aside)
+
     return finetune.finish(
         run,
         outcome,
         ACCURACY,
         model.save_pretrained,
-        lambda: _examine(config, data, run, start),
+        lambda: _examine(config, data, run, start, part, refit),
     )
 
 
@@ -72,8 +85,9 @@ def _teach(
     config: Config,
     run: Run,
     accelerator: Accelerator,
+    judged_in: int = 0,
 ) -> Outcome:
-    """By the config's method. Raises SettingsError, Stopped."""
+    """By the config's method; `judged_in`: folds of a probe. Raises SettingsError, Stopped."""
     lesson = make_lesson(model, part, validation, config, run)
     saved = read_state(run)
     if config.method == "frozen" and not saved:  # earlier versions took steps: these go on so
@@ -84,20 +98,22 @@ def _teach(
         head = probe.LinearHead(model.head, model.head)
         classes = model.head.out_features
         return classification.solve_head(
-            head, [found], part, classes, config.class_weights, lesson, run
+            head, [found], part, classes, config.class_weights, lesson, run, judged_in
         )
     learning = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = make_adamw([ParameterGroup(learning)], config.learning_rate)
+    rate = max(config.learning_rate, 0.0) or USUAL_RATE
+    optimizer = make_adamw([ParameterGroup(learning)], rate)
     run.beat("training")
     return fit(
         accelerator.prepare(model),
         lesson,
         optimizer,
         config,
-        config.learning_rate,
+        rate,
         run,
         accelerator,
         saved,
+        cap=finetune.BOLDEST * USUAL_RATE if config.learning_rate == FIND[1] else 0.0,
     )
 
 
@@ -107,9 +123,16 @@ def _name_data(config: Config) -> str:
     return f"{config.dataset} ({config.source})"
 
 
-def _examine(config: Config, data: Data[np.ndarray], run: Run, start: Start) -> Report:
+def _examine(
+    config: Config,
+    data: Data[np.ndarray],
+    run: Run,
+    start: Start,
+    part: Pictures,
+    refit: Callable[[Pictures, Pictures, Run], np.ndarray],
+) -> Report:
     """The report, with what was forgotten of the data set that was not trained on."""
-    report = run_exam(score.make_exam(config, data), run, start.checkpoint)
+    report = classification.examine(score.make_exam(config, data), run, start, data, part, refit)
     if report.before and start.checkpoint and config.source != "folder":
         report.other = score.measure_forgetting(config, run, start.checkpoint)
         if report.other is None:

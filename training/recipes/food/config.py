@@ -152,6 +152,7 @@ class Config:
     early_stopping: int = settings.early_stopping(when=settings.validates_steps)
     accumulate: int = settings.accumulate(when=settings.takes_steps)
     holdout: float = settings.holdout(0.05)
+    folds: int = settings.folds()
     limit: int = settings.limit()
     seed: int = settings.seed()
 

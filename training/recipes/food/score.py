@@ -135,4 +135,6 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
         data.problems,
         data.notes,
         top5=True,
+        keys=data.test.keys,
+        folds=data.folds,
     )

@@ -7,15 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
-from training.device import device
-from training.judge.exam import run_exam
+from training.device import device, move
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, probe
+from training.learn import backbone, classification, finetune, folds, probe
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome
 from training.media.picture_augment import augment, draws, mix
@@ -25,6 +25,7 @@ from training.recipes.food import score
 from training.recipes.food.config import Config
 from training.recipes.food.model import build_network
 from training.recipes.food.teachers import Teachers
+from training.runs.batches import Stopped
 from training.runs.run import Run
 
 SMALLEST = 32  # side of the first epochs' pictures, with progressive
@@ -39,6 +40,7 @@ def train(config: Config, run: Run) -> Report:
     data = finetune.open_data(
         lambda: food_data.load_once(config.dataset, config.source, config.folder), run
     )
+    data = folds.pool(data, config)
     part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)
     finetune.check_keep(config, config.method, start)
@@ -51,6 +53,7 @@ def train(config: Config, run: Run) -> Report:
         data,
         "pictures",
         (part, validation),
+        frozen,
         learning_rate=rate,
         teachers=teachers.revisions if teachers else {},
         needs="timm" if backbone.is_timm(model.config) else "",
@@ -58,7 +61,7 @@ def train(config: Config, run: Run) -> Report:
     run.say(classification.describe_examples("pictures", part, validation, data))
 
     session = Session(config, config.method, rate, start, run, accelerator)
-    lesson, outcome = _teach(model, preprocessor, part, validation, teachers, session)
+    lesson, outcome = _teach(model, preprocessor, part, validation, teachers, session, data.folds)
     classification.fit_confidence(
         lambda: backbone.find_head(model), lesson, outcome, validation.strata, run
     )
@@ -72,12 +75,23 @@ def train(config: Config, run: Run) -> Report:
         else:
             finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
 
+    def refit(part: Pictures, held: Pictures, aside: Run) -> np.ndarray:
+        again, preprocessor = build_network(config, start, data.classes)
+        session = Session(config, config.method, rate, start, aside, accelerator)
+        _, outcome = _teach(again, preprocessor, part, part[np.zeros(0, int)], teachers, session)
+        if outcome.stopped:
+            raise Stopped
+        move(again)
+        return score.predict(again, Store(held, preprocessor, aside.beat), preprocessor, aside)
+
     report = finetune.finish(
         run,
         outcome,
         ACCURACY,
         save,
-        lambda: run_exam(score.make_exam(config, data), run, start.checkpoint),
+        lambda: classification.examine(
+            score.make_exam(config, data), run, start, data, part, refit
+        ),
     )
     classification.warn_if_no_better_than_base(report, run)
     return report
@@ -90,8 +104,9 @@ def _teach(
     validation: Pictures,
     teachers: Teachers | None,
     session: Session[Config],
+    judged_in: int = 0,
 ) -> tuple[Lesson, Outcome]:
-    """By the session's method. Raises SettingsError, Stopped."""
+    """By the session's method; `judged_in`: folds of a probe. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
     if session.method == "frozen":
         head = backbone.find_head(model)
@@ -106,6 +121,7 @@ def _teach(
             validation,
             model.config.num_labels or 0,
             session,
+            judged_in,
         )
     return finetune.teach_network(
         model,
