@@ -128,6 +128,7 @@ def build(lab: "Lab") -> "gr.Blocks":
 
     demos = load_demos()
     actions = Actions(lab)
+    own = own_data.OwnData(lab)
     with CheckedBlocks(
         title="Transfer Lab", analytics_enabled=False, delete_cache=(server.HOUR, server.DAY)
     ) as blocks:
@@ -145,7 +146,7 @@ def build(lab: "Lab") -> "gr.Blocks":
                 changing.append(part)
             trained = [demo for demo in demos if demo.RECIPE]  # a tab may have nothing to train
             with gr.Tab("Train", id="train"):
-                chooser, live = training_tab.build(actions, trained, tabs, selected)
+                chooser, live = training_tab.build(actions, own, trained, tabs, selected)
         for tune, recipe in buttons:
             if tune is not None:
                 tune.click(
@@ -157,7 +158,7 @@ def build(lab: "Lab") -> "gr.Blocks":
                     queue=False,
                 )
         endpoints(actions)
-        own_data.endpoints(own_data.OwnData(lab))
+        own_data.endpoints(own)
         top = clock.Part(lambda _: page.strip(lab), lambda _: [page.strip(lab)], [strip])
         clock.wire(blocks, lab, selected, [top, *changing, *live])
     return blocks

@@ -18,6 +18,7 @@ from training.data.own.data_set import DataSet, Tell, tell_nobody
 from training.data.own.inspect import look_into
 from training.recipe import SettingsError
 
+KEPT = 8  # checks that are kept for who asks again
 DECISIONS = ("label", "leave out", "right", "undo")
 
 
@@ -27,15 +28,13 @@ class OwnData:
 
     def __init__(self, lab: Lab):
         self.lab = lab
+        self._checked: dict[tuple[str, str, int], dict[str, Any]] = {}
 
     def add(
         self, file: str | None, name: str, label: str = "", tell: Tell = tell_nobody
     ) -> dict[str, Any]:
         """`file`: of an upload, with its own name."""
-        page.refuse_unless(self.lab.training)
-        if not file:
-            raise SettingsError("Nothing was brought: send a zip, a picture or a sound.")
-        added = bring.add(self.lab.runs, name, [Path(file)], str(label or ""), tell=tell)
+        added = self.add_files([file] if file else [], name, label, tell)
         return {
             "name": added.data_set.name,
             "kind": added.data_set.kind,
@@ -46,6 +45,16 @@ class OwnData:
             "problems": added.problems,
             "notes": added.notes,
         }
+
+    def add_files(
+        self, files: list[str], name: str, label: str = "", tell: Tell = tell_nobody
+    ) -> bring.Added:
+        """`files`: of uploads, with their own names."""
+        page.refuse_unless(self.lab.training)
+        if not files:
+            raise SettingsError("Nothing was brought: send a zip, a picture or a sound.")
+        brought = [Path(file) for file in files]
+        return bring.add(self.lab.runs, name, brought, str(label or ""), tell=tell)
 
     def list_all(self) -> list[dict[str, Any]]:
         page.refuse_unless(self.lab.training)
@@ -60,6 +69,14 @@ class OwnData:
         fault with where it lies."""
         found = self.find(name)
         revision = found.revision
+        key = (found.name, revision, len(found.record.get("corrections", [])))
+        if key not in self._checked:
+            while len(self._checked) >= KEPT:
+                self._checked.pop(next(iter(self._checked)), None)
+            self._checked[key] = self._check(found, revision, tell)
+        return self._checked[key]
+
+    def _check(self, found: DataSet, revision: str, tell: Tell) -> dict[str, Any]:
         seen = look_into(found, tell)
         findings = list_findings(seen, corrections.list_confirmed(found))
         named = {item for each in findings for item in (*each.items, *sum(each.groups, []))}

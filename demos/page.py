@@ -113,6 +113,18 @@ class _Upload(gr.File):
         return _keep_upload(self, payload)
 
 
+class _Uploads(gr.File):
+    is_template = True  # drawn by the browser as gr.File
+
+    def preprocess(self, payload: list[FileData] | None) -> list[str]:  # type: ignore[override]
+        return [path for each in payload or [] if (path := _keep_upload(self, each))]
+
+
+def uploads(label: str, elem_id: str) -> gr.File:
+    """Several files of any kind, as they are."""
+    return _Uploads(label=label, file_count="multiple", height=150, elem_id=elem_id)
+
+
 def upload(label: str) -> gr.File:
     """One file of any kind, for a program alone."""
     return _Upload(label=label, visible=False)

@@ -14,9 +14,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demos import page, run_views
+from demos import own_tab, page, run_views
 from demos.actions import Actions
 from demos.clock import Moment, Part
+from demos.own_data import OwnData
 from training import recipe
 from training.recipe import Recipe
 from training.runs import checkpoint, job
@@ -163,13 +164,18 @@ BUTTONS = {
 
 
 def build(
-    actions: Actions, demos: list[ModuleType], tabs: gr.Tabs, selected: gr.Textbox
+    actions: Actions,
+    own: OwnData,
+    demos: list[ModuleType],
+    tabs: gr.Tabs,
+    selected: gr.Textbox,
 ) -> tuple[gr.Dropdown, list[Part]]:
     """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe
     chooser, and what changes by itself."""
     if not actions.lab.training:
         gr.Markdown(how_to_train(actions.lab.why_not, actions.lab.on_space))
     forms: dict[str, Form] = {}
+    above = gr.Column()
     with gr.Row():
         with gr.Column(scale=2, min_width=300, visible=actions.lab.training):
             titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
@@ -195,6 +201,8 @@ def build(
         number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
         earlier = _runs_table("older-runs")
     report = gr.HTML(elem_id="report")
+    with above:
+        changing = own_tab.build(actions, own, chooser, selected)
     _wire_form(actions, chooser, forms, start, test, selected)
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
@@ -213,6 +221,7 @@ def build(
         inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))
     ]
     return chooser, [
+        *changing,
         Part(
             _progress_sign,
             lambda moment: _progress(moment, actions.lab.training),

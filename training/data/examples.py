@@ -44,16 +44,22 @@ class Examples(Generic[Thing]):
     keys: np.ndarray  # (N,) float64 in [0, 1): a hash of the content
     # By place: what is said in it, where that is known; or a picture's captions.
     texts: Sequence[str] | Sequence[list[str]] | None = None
+    names: Sequence[str] | None = None  # by place: of the files that a person brought
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: np.ndarray) -> "Examples[Thing]":
         labels = None if self.labels is None else self.labels[index]
-        return Examples(self.read, self.places[index], labels, self.keys[index], self.texts)
+        places, keys = self.places[index], self.keys[index]
+        return Examples(self.read, places, labels, keys, self.texts, self.names)
 
     def read_one(self, index: int) -> Thing:
         return self.read(int(self.places[index]))
+
+    def name_one(self, index: int) -> str:
+        """Of its file, where it is one."""
+        return self.names[int(self.places[index])] if self.names else ""
 
     @property
     def strata(self) -> np.ndarray:
@@ -299,6 +305,7 @@ def make_data(
         np.array(good)[chosen],
         labels,
         keys[chosen],
+        names=[path.name for path in found.files],
     )
     parts = parts[chosen].tolist()
     data = Data(

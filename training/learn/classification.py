@@ -274,7 +274,8 @@ def examine(
     if data.folds and not len(learned.read_of(run).judged):
         before = learned.read(start.path) if start.path else learned.Learned()
         folds.ask_refits(part, data.folds, refit, run, before)
-    return folds.add_curve(run_exam(exam, run, start.checkpoint), run)
+    report = folds.add_curve(run_exam(exam, run, start.checkpoint), run)
+    return folds.add_suspects(report, part, data.classes, run) if data.folds else report
 
 
 def warn_if_no_better_than_base(report: Report, run: Run) -> None:

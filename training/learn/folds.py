@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.checks.labels import rank_labels
 from training.data.examples import Data, Examples, Thing
 from training.judge import calibration, learned
 from training.judge.learned import Learned
@@ -33,6 +34,7 @@ SMALL = 300  # examples, under which they are few
 FEW = 30  # likewise, of a class
 MOST = 4000  # examples, from which a fifth of them says enough of the rare classes too
 SHARES = (0.25, 0.5)  # of what a fold learns from: the learning curve's points before all of it
+SUSPECTS = 100  # labels that are told to look wrong, at most
 ALIKE = 0.95  # correlation of features, from which two examples show the same
 
 Beat = Callable[[], object]  # called now and then; raises Stopped
@@ -79,7 +81,7 @@ def _join(parts: list[Examples[Thing]]) -> Examples[Thing]:
     labels = np.concatenate([part.strata for part in parts])
     keys = np.concatenate([part.keys for part in parts])
     order = places.argsort()
-    return Examples(first.read, places[order], labels[order], keys[order], first.texts)
+    return Examples(first.read, places[order], labels[order], keys[order], first.texts, first.names)
 
 
 def _are_few(every: Examples) -> bool:
@@ -298,4 +300,28 @@ def add_curve(report: Report, run: Run) -> Report:
         {"examples": round(float(count)), "accuracy": round(float(score), 5)}
         for count, score in zip(counts, scores, strict=True)
     ]
+    return report
+
+
+def add_suspects(report: Report, part: Examples, classes: list[str], run: Run) -> Report:
+    """The same report, with the examples whose labels look wrong to networks that have not seen
+    them, by their files: confident learning, see training/data/checks/labels.py."""
+    found = learned.read_of(run)
+    places = {key: row for row, key in enumerate(found.judged.tolist())}
+    rows = [i for i, key in enumerate(part.keys.tolist()) if key in places]
+    if not rows or part.names is None:
+        return report
+    answers = found.answers[[places[part.keys[i]] for i in rows]]
+    labels = part.strata[rows]
+    (order, taken) = rank_labels(labels, answers)
+    report.facts["suspects"] = [
+        {
+            "file": part.name_one(rows[i]),
+            "label": classes[int(labels[i])],
+            "said": classes[int(taken[i])],
+            "confidence": round(float(answers[i, taken[i]]), 4),
+        }
+        for i in order.tolist()
+        if taken[i] != labels[i]
+    ][:SUSPECTS]
     return report

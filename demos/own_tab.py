@@ -1,0 +1,352 @@
+"""Your own data, on the Train tab: bring it, see what is wrong with it, correct it, train on it."""
+
+import base64
+import html
+import re
+import threading
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from demos import clock, own_view, page
+from demos.actions import Actions
+from demos.own_data import OwnData
+from demos.own_view import Suspect
+from demos.serving import uploads
+from training.data.own import data_set
+from training.data.own.corrections import correct_captions
+from training.data.own.data_set import Cancelled, DataSet, Tell
+from training.data.own.records import LONGEST
+from training.own_data import describe_added
+from training.recipe import SettingsError
+
+# What learns from each kind, and how it does first.
+TAUGHT = {
+    "pictures": ("food", {"method": "frozen"}),
+    "sounds": ("audio_intent", {"method": "frozen"}),
+    "captions": ("captioning", {}),
+}
+LARGE = 480  # pixels of a side
+MANY = 3000  # items, from which a check waits until it is asked for
+EMPTY = (
+    "There is no data of yours here yet. Bring a zip of pictures or sounds with a folder for each "
+    "class, or several files of one class at a time; or photos with their captions."
+)
+PROGRESS = gr.Progress()  # Gradio gives each call its own for it
+quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class Waiting:
+    """Who wants an upload no more, by the visit."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, threading.Event] = {}
+
+    def begin(self, visit: str, progress: gr.Progress) -> Tell:
+        asked = self.events[visit] = threading.Event()
+
+        def tell(doing: str, done: int, total: int) -> None:
+            if asked.is_set():
+                raise Cancelled
+            progress((done, total or None), desc=doing, unit="files")
+
+        return tell
+
+    def cancel(self, request: gr.Request) -> None:
+        if event := self.events.get(_name_visit(request)):
+            event.set()
+
+    def end(self, visit: str) -> None:
+        self.events.pop(visit, None)
+
+
+def _name_visit(request: gr.Request) -> str:
+    return str(request.session_hash or "")
+
+
+def build(
+    actions: Actions, own: OwnData, chooser: gr.Dropdown, selected: gr.Textbox
+) -> list[clock.Part]:
+    """Lays it out, where training is on. `chooser`: of the recipe; `selected`: of the run that is
+    looked at. Returns what changes by itself."""
+    if not actions.lab.training:
+        return []
+    waiting = Waiting()
+    with gr.Accordion("Your own data", open=False, elem_id="own-data"):
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                files = page.uploads("Zip, pictures or sounds", "own-files")
+            with gr.Column(scale=3, min_width=300):
+                with gr.Row():
+                    name = gr.Textbox(
+                        label="Name of the data set",
+                        info="A new one, or one to add to.",
+                        placeholder="pets",
+                        max_lines=1,
+                        elem_id="own-name",
+                        min_width=160,
+                    )
+                    label = gr.Textbox(
+                        label="Class of these files",
+                        info="Only where they are no zip with folders of classes.",
+                        placeholder="cat",
+                        max_lines=1,
+                        elem_id="own-label",
+                        min_width=160,
+                    )
+                with gr.Row():
+                    add = gr.Button("Add", variant="primary", elem_id="own-add", min_width=90)
+                    cancel = gr.Button("Cancel", elem_id="own-cancel", min_width=90)
+                told = gr.HTML(elem_id="own-told")
+        chosen = gr.Dropdown(
+            _list_names(own),
+            label="Data set",
+            interactive=True,
+            elem_id="own-chosen",
+        )
+        card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
+        with gr.Row():
+            learn = gr.Button("Train on this data", variant="primary", elem_id="own-train")
+            check = gr.Button("Look for problems", elem_id="own-check")
+            download = gr.Button("Download as zip", elem_id="own-download")
+            remove = gr.Button("Delete", variant="stop", elem_id="own-remove")
+        zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
+        with gr.Group(visible=False, elem_id="own-problems") as problems:
+            findings = gr.HTML(elem_id="own-findings")
+            gallery = gr.Gallery(
+                label="To look at, the likeliest first",
+                columns=6,
+                height="auto",
+                object_fit="contain",
+                allow_preview=False,
+                elem_id="own-gallery",
+            )
+            looked = gr.HTML(elem_id="own-looked")
+            item = clock.make_hidden()
+            with gr.Row():
+                is_now = gr.Dropdown(
+                    label="It is",
+                    allow_custom_value=True,
+                    interactive=True,
+                    elem_id="own-is",
+                    min_width=160,
+                )
+                say = gr.Button("Say so", elem_id="own-say", min_width=90)
+                leave = gr.Button("Leave out", elem_id="own-leave", min_width=90)
+                right = gr.Button("It is right", elem_id="own-right", min_width=90)
+                undo = gr.Button("Undo", elem_id="own-undo", min_width=90)
+            captions = gr.Textbox(
+                label="Captions, a line for each",
+                lines=3,
+                visible=False,
+                interactive=True,
+                elem_id="own-captions",
+            )
+            save = gr.Button("Save captions", visible=False, elem_id="own-save")
+
+    def bring(
+        paths: list[str],
+        given: str,
+        of_class: str,
+        request: gr.Request,
+        progress: gr.Progress = PROGRESS,
+    ) -> tuple[object, ...]:
+        visit = _name_visit(request)
+        try:
+            added = own.add_files(paths, given, of_class, waiting.begin(visit, progress))
+        except Cancelled:
+            return page.notice("Cancelled: nothing was kept."), gr.skip(), gr.skip()
+        except SettingsError as error:
+            return page.show_refusal(error), gr.skip(), gr.skip()
+        finally:
+            waiting.end(visit)
+        lines = describe_added(added).splitlines()[:-1]  # the last one is the command's
+        text = "<br>".join(html.escape(line) for line in lines)
+        names = _list_names(own)
+        return (
+            page.notice(text, "good"),
+            gr.Dropdown(choices=names, value=added.data_set.name),
+            None,
+        )
+
+    def show(given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
+        """The card, and what is to be looked at where that is quickly seen."""
+        found = _find(own, given)
+        if found is None:
+            return [page.notice(EMPTY), *_hide()]
+        few = len(found.list_items()) <= MANY
+        return [own_view.draw_card(found), *(_look(found, progress) if few else _hide())]
+
+    def _look(found: DataSet, progress: gr.Progress) -> list[object]:
+        checked = own.check(
+            found.name, lambda doing, done, total: progress((done, total or None), desc=doing)
+        )
+        seen = _list_shown(own, found, checked)
+        pictures = [_draw(found, each) for each in seen]
+        with_captions = found.kind == "captions"
+        return [
+            gr.Group(visible=True),
+            own_view.draw_findings(checked),
+            gr.Gallery(value=pictures, selected_index=None, visible=bool(pictures)),
+            "",
+            "",
+            gr.Dropdown(choices=found.classes, value=None, visible=not with_captions),
+            gr.Textbox(value="", visible=with_captions),
+            gr.Button(visible=with_captions),
+            gr.Button(visible=not with_captions),
+        ]
+
+    def look(given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
+        found = _find(own, given)
+        return _hide() if found is None else _look(found, progress)
+
+    def pick(given: str, event: gr.SelectData) -> tuple[object, ...]:
+        found = own.find(given)
+        seen = _list_shown(own, found, own.check(given))
+        if not isinstance(event.index, int) or event.index >= len(seen):
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        each = seen[event.index]
+        items = found.find_items(each["id"])
+        said = each["said"] or each["label"] or None
+        return (
+            each["id"],
+            _show_large(items[0], found.kind, each),
+            gr.Dropdown(value=said),
+            "\n".join(items[0].captions),
+        )
+
+    def decide(decision: str):
+        def handler(given: str, picked: str, now: str) -> str:
+            if not picked and decision != "undo":
+                raise gr.Error("Choose one of the pictures above first.")
+            made = own.correct(given, picked, now, decision)
+            undone = "Undone. " if decision == "undo" else ""
+            return page.notice(undone + html.escape(own_view.describe_correction(made)), "good")
+
+        return handler
+
+    def save_captions(given: str, picked: str, text: str) -> str:
+        if not picked:
+            raise gr.Error("Choose one of the pictures above first.")
+        made = correct_captions(own.find(given), picked, text.splitlines())
+        return page.notice(html.escape(own_view.describe_correction(made)), "good")
+
+    def train(given: str | None) -> tuple[object, object]:
+        found = _find(own, given)
+        if found is None:
+            raise gr.Error("Add data first, or choose a data set.")
+        recipe, settings = TAUGHT[found.kind]
+        settings = {"source": "own", "dataset": found.name, **settings}
+        return recipe, actions.start(recipe, settings)
+
+    def delete(given: str | None) -> tuple[object, object]:
+        if not given:
+            return gr.skip(), gr.skip()
+        data_set.remove(own.lab.runs, given)
+        names = _list_names(own)
+        left = names[0] if names else None
+        text = page.notice(f"{html.escape(given)} is deleted.")
+        return text, gr.Dropdown(choices=names, value=left)
+
+    def pack(given: str | None, progress: gr.Progress = PROGRESS) -> object:
+        found = _find(own, given)
+        if found is None:
+            raise gr.Error("Choose a data set first.")
+        folder = uploads.claim_folder() / "zips"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{found.name}.zip"
+        data_set.export(
+            own.lab.runs,
+            found.name,
+            file,
+            lambda doing, done, total: progress((done, total or None), desc=doing),
+        )
+        return gr.File(value=str(file), visible=True)
+
+    listed = [problems, findings, gallery, item, looked, is_now, captions, save, say]
+    shown: list[object] = [card, *listed]
+    visible: page.Listening = {"api_visibility": "private"}
+    files.upload(lambda paths, given: given or _propose_name(paths), [files, name], name, **quiet)
+    add.click(bring, [files, name, label], [told, chosen, files], **visible)
+    cancel.click(waiting.cancel, None, None, queue=False, **quiet)
+    chosen.change(show, chosen, shown, **visible)
+    check.click(look, chosen, listed, **visible)
+    gallery.select(pick, chosen, [item, looked, is_now, captions], **quiet)
+    for button, decision in (
+        (say, "label"),
+        (leave, "leave out"),
+        (right, "right"),
+        (undo, "undo"),
+    ):
+        button.click(decide(decision), [chosen, item, is_now], told, **quiet).success(
+            show, chosen, shown, **quiet
+        )
+    save.click(save_captions, [chosen, item, captions], told, **quiet).success(
+        show, chosen, shown, **quiet
+    )
+    learn.click(train, chosen, [chooser, selected], **quiet)
+    download.click(pack, chosen, zipped, **visible)
+    remove.click(
+        delete,
+        chosen,
+        [told, chosen],
+        js="(name) => name && confirm('Delete the data set ' + name + '?') ? name : null",
+        **quiet,
+    )
+    return [
+        clock.Part(
+            lambda moment: repr(_list_names(own)),
+            lambda moment: [gr.update(choices=_list_names(own))],
+            [chosen],
+        )
+    ]
+
+
+def _propose_name(paths: list[str]) -> str:
+    """After a zip; of single files nobody knows."""
+    zips = [Path(path) for path in paths if path.lower().endswith(".zip")]
+    words = re.sub(r"[^\w -]+", " ", zips[0].stem) if zips else ""
+    return " ".join(words.split())[:LONGEST]
+
+
+def _list_names(own: OwnData) -> list[str]:
+    return [each.name for each in data_set.list_all(own.lab.runs)]
+
+
+def _find(own: OwnData, given: str | None) -> DataSet | None:
+    """None where nothing is chosen, or where it is gone."""
+    return own.find(given) if given and given in _list_names(own) else None
+
+
+def _hide() -> list[object]:
+    return [gr.Group(visible=False), *[gr.skip()] * 8]
+
+
+def _list_shown(own: OwnData, found: DataSet, checked: dict) -> list[Suspect]:
+    suspects = own_view.list_suspects(own, found, checked)
+    if found.kind == "captions" and not suspects:
+        suspects = [
+            Suspect(id=each.id, name=each.name, label="", said="", why="")
+            for each in found.list_items()
+        ]
+    return suspects[: own_view.SUSPECTS]
+
+
+def _draw(found: DataSet, each: Suspect) -> tuple[Image.Image, str]:
+    path = found.find_items(each["id"])[0].path
+    words = ": ".join(text for text in (each["label"], each["why"]) if text)
+    return own_view.draw_thumbnail(path, found.kind, 160), words
+
+
+def _show_large(item: data_set.Item, kind: str, each: Suspect) -> str:
+    words = f"<b>{html.escape(item.name)}</b>"
+    if each["label"]:
+        words += f", labelled <b>{html.escape(each['label'])}</b>"
+    if each["why"]:
+        words += f": {html.escape(each['why'])}"
+    if kind == "sounds":
+        sound = base64.b64encode(Path(item.path).read_bytes()).decode()
+        return f'<p>{words}</p><audio controls src="data:audio/*;base64,{sound}"></audio>'
+    large = own_view.inline(item.path, kind, LARGE)
+    return f'<p>{words}</p><img class="large" alt="{html.escape(item.name)}" src="{large}">'

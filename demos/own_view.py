@@ -1,0 +1,213 @@
+"""What the page shows of an own data set: its data card, and what should be looked at."""
+
+import base64
+import functools
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from demos.own_data import OwnData
+from training.data.own.data_set import HASHED, DataSet, Item
+from training.data.own.records import Correction
+from training.judge.records import ReportError
+from training.judge.report import read_report
+from training.media.pictures import PictureError, load_picture
+from training.runs.index import open_index
+from training.wording import counted, in_words
+
+THUMB = 96  # pixels of a side
+SHOWN = 6  # thumbnails of a class
+CLASSES = 40  # that are shown one by one
+SUSPECTS = 24  # that are shown at once
+PAPER = (238, 240, 243)
+
+
+# -- the card --------------------------------------------------------------------------------------
+def draw_card(found: DataSet) -> str:
+    """Counts by class with some examples each, sizes, and what was refused when it came."""
+    record = found.record
+    preview = found.preview()
+    items = found.list_items()
+    left_out = len(found.list_left_out())
+    facts = [counted(len(items), "sound" if found.kind == "sounds" else "picture")]
+    if preview.classes:
+        facts.append(counted(len(preview.classes), "class", "classes"))
+    if preview.sides:
+        facts.append("short side {:.0f} to {:.0f} pixels".format(*preview.sides[::2]))
+    if preview.seconds:
+        facts.append("{:.1f} to {:.1f} s".format(*preview.seconds[::2]))
+    if preview.words:
+        facts.append("{:.0f} to {:.0f} words a sentence".format(*preview.words[::2]))
+    if left_out:
+        facts.append(f"{left_out:,} left out")
+    facts.append(f"{preview.bytes / 1e6:.1f} MB")
+    rows = []
+    most = max((sum(counts.values()) for counts in preview.classes.values()), default=1)
+    for label, counts in list(preview.classes.items())[:CLASSES]:
+        own = [item for item in items if item.label == label]
+        total = sum(counts.values())
+        splits = ", ".join(f"{split} {n:,}" for split, n in counts.items())
+        rows.append(
+            f"<tr><th scope='row'>{html.escape(in_words(label))}</th>"
+            f"<td><span class='meter'><i style='width:{total / most:.0%}'></i></span>{total:,}"
+            f"{f' <small>({splits})</small>' if len(counts) > 1 else ''}</td>"
+            f"<td class='thumbs'>{draw_some(own, found.kind)}</td></tr>"
+        )
+    if not preview.classes:
+        rows = [
+            f"<tr><td class='thumbs'>{draw_some([item], found.kind)}</td>"
+            f"<td>{'<br>'.join(html.escape(text) for text in item.captions)}</td></tr>"
+            for item in items[:SHOWN]
+        ]
+    rest = len(preview.classes) - CLASSES
+    notes = [*record.get("notes", []), *record.get("problems", [])]
+    listed = "".join(f"<li>{html.escape(note)}</li>" for note in notes[:12])
+    return (
+        f"<div class='card'><h4>{html.escape(found.name)}</h4><p>{', '.join(facts)}.</p>"
+        f"<div class='wide'><table>{''.join(rows)}</table></div>"
+        + (f"<p>and {counted(rest, 'more class', 'more classes')}</p>" if rest > 0 else "")
+        + (f"<h4>What was said when it came</h4><ul>{listed}</ul>" if listed else "")
+        + "</div>"
+    )
+
+
+def draw_some(items: list[Item], kind: str) -> str:
+    """A few of them, evenly chosen."""
+    some = items[:: max(1, len(items) // SHOWN)][:SHOWN]
+    return "".join(
+        '<img alt="{0}" title="{0}" src="{1}">'.format(
+            html.escape(item.name), inline(item.path, kind)
+        )
+        for item in some
+    )
+
+
+@functools.lru_cache(maxsize=2000)
+def inline(path: Path, kind: str, side: int = THUMB) -> str:
+    """A thumbnail, in the page itself: nothing is served from a path."""
+    file = io.BytesIO()
+    draw_thumbnail(path, kind, side).save(file, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def draw_thumbnail(path: Path, kind: str, side: int = THUMB) -> Image.Image:
+    """Of a picture, or the wave of a sound; an empty one of what cannot be opened."""
+    sheet = Image.new("RGB", (side, side), PAPER)
+    if kind == "sounds":
+        return draw_wave(path, sheet)
+    try:
+        picture = load_picture(path, longest=side)
+    except PictureError:
+        return sheet
+    picture.thumbnail((side, side))
+    sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return sheet
+
+
+def draw_wave(path: Path, sheet: Image.Image) -> Image.Image:
+    import numpy as np
+    from PIL import ImageDraw
+
+    from training.media.sounds import SoundError, load_sound
+
+    try:
+        samples = load_sound(path).samples
+    except SoundError:
+        return sheet
+    side = sheet.width
+    peaks = [float(np.abs(part).max(initial=0)) for part in np.array_split(samples, side // 3)]
+    draw = ImageDraw.Draw(sheet)
+    top = max(max(peaks), 1e-3)
+    for column, peak in enumerate(peaks):
+        high = max(1, round(peak / top * side * 0.45))
+        x = column * 3 + 1
+        draw.line((x, side // 2 - high, x, side // 2 + high), fill=(79, 70, 229), width=2)
+    return sheet
+
+
+# -- what should be looked at ----------------------------------------------------------------------
+class Suspect(dict[str, Any]):
+    """{id, name, label, said, why}, of an item that is suspected of something."""
+
+
+def list_suspects(own: OwnData, found: DataSet, checked: dict[str, Any]) -> list[Suspect]:
+    """The likeliest first: labels that a run's folds took for wrong, then what the checks say of
+    single items. What a person has decided about is not asked again."""
+    from training.data.own.corrections import list_named
+
+    items = {item.id: item for item in found.list_items()}
+    settled = list_named(found)
+    suspects: dict[str, Suspect] = {}
+    for each in find_mislabelled(own.lab.runs, found.name):
+        match = HASHED.fullmatch(each["file"])
+        item = items.get(match["hash"]) if match else None
+        if item is None or item.id in settled or item.label != each["label"]:
+            continue
+        why = (
+            f"a model that had not seen it says {in_words(each['said'])} ({each['confidence']:.0%})"
+        )
+        suspects[item.id] = Suspect(
+            id=item.id, name=item.name, label=item.label, said=each["said"], why=why
+        )
+    for finding in checked["findings"]:
+        # Of what shows the same the first stays.
+        listed = finding["items"] or [each for group in finding["groups"] for each in group[1:]]
+        for each in listed:
+            item = items.get(each)
+            if item is not None and each not in suspects and each not in settled:
+                suspects[each] = Suspect(
+                    id=each,
+                    name=item.name,
+                    label=item.label,
+                    said=finding["suggested"].get(each, ""),
+                    why=finding["kind"],
+                )
+    return list(suspects.values())
+
+
+def find_mislabelled(runs: Path, name: str) -> list[dict[str, Any]]:
+    """Of the newest run on that data set that says so: {file, label, said, confidence}."""
+    index = open_index(runs)
+    for entry in index.newest():
+        run = index.open(entry)
+        config = run.config
+        if config.get("source") != "own" or config.get("dataset") != name:
+            continue
+        try:
+            report = read_report(run)
+        except ReportError:
+            continue
+        suspects = report.facts.get("suspects") if report else None
+        if isinstance(suspects, list):
+            return [each for each in suspects if _is_suspect(each)]
+    return []
+
+
+def _is_suspect(each: object) -> bool:
+    """A report is a file, and may hold anything."""
+    if not isinstance(each, dict):
+        return False
+    texts = all(isinstance(each.get(name), str) for name in ("file", "label", "said"))
+    return texts and isinstance(each.get("confidence"), int | float)
+
+
+def draw_findings(checked: dict[str, Any]) -> str:
+    findings = checked["findings"]
+    if not findings:
+        return "<p>Nothing is wrong with it, as far as can be seen without a model.</p>"
+    lines = "".join(f"<li>{html.escape(each['sentence'])}</li>" for each in findings)
+    return f"<ul>{lines}</ul>"
+
+
+def describe_correction(made: Correction | dict[str, Any]) -> str:
+    did = {
+        "label": f"is {in_words(made['after'])} now, not {in_words(made['before'])}",
+        "leave out": "is left out",
+        "right": f"is right: {in_words(made['before'])}",
+        "caption": "has other captions now",
+        "merge": f"{in_words(made['before'])} is part of {in_words(made['after'])} now",
+    }[made["did"]]
+    return f"{made.get('name') or made['item']} {did}.".strip()
