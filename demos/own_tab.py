@@ -112,8 +112,9 @@ def build(
             download = gr.Button("Download as zip", elem_id="own-download")
             remove = gr.Button("Delete", variant="stop", elem_id="own-remove")
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
-        with gr.Group(visible=False, elem_id="own-problems") as problems:
-            findings = gr.HTML(elem_id="own-findings")
+        item = clock.make_hidden()
+        findings = gr.HTML(visible=False, elem_id="own-findings")
+        with gr.Column(visible=False, elem_id="own-problems") as problems:
             gallery = gr.Gallery(
                 label="To look at, the likeliest first",
                 columns=6,
@@ -123,7 +124,6 @@ def build(
                 elem_id="own-gallery",
             )
             looked = gr.HTML(elem_id="own-looked")
-            item = clock.make_hidden()
             with gr.Row():
                 is_now = gr.Dropdown(
                     label="It is",
@@ -186,9 +186,9 @@ def build(
         pictures = [_draw(found, each) for each in seen]
         with_captions = found.kind == "captions"
         return [
-            gr.Group(visible=True),
-            own_view.draw_findings(checked),
-            gr.Gallery(value=pictures, selected_index=None, visible=bool(pictures)),
+            gr.Column(visible=bool(pictures)),
+            gr.HTML(own_view.draw_findings(checked), visible=True),
+            gr.Gallery(value=pictures, selected_index=None),
             "",
             "",
             gr.Dropdown(choices=found.classes, value=None, visible=not with_captions),
@@ -197,7 +197,7 @@ def build(
             gr.Button(visible=not with_captions),
         ]
 
-    def look(given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
+    def look_again(given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
         found = _find(own, given)
         return _hide() if found is None else _look(found, progress)
 
@@ -271,7 +271,7 @@ def build(
     add.click(bring, [files, name, label], [told, chosen, files], **visible)
     cancel.click(waiting.cancel, None, None, queue=False, **quiet)
     chosen.change(show, chosen, shown, **visible)
-    check.click(look, chosen, listed, **visible)
+    check.click(look_again, chosen, listed, **visible)
     gallery.select(pick, chosen, [item, looked, is_now, captions], **quiet)
     for button, decision in (
         (say, "label"),
@@ -320,7 +320,7 @@ def _find(own: OwnData, given: str | None) -> DataSet | None:
 
 
 def _hide() -> list[object]:
-    return [gr.Group(visible=False), *[gr.skip()] * 8]
+    return [gr.Column(visible=False), gr.HTML(visible=False), *[gr.skip()] * 7]
 
 
 def _list_shown(own: OwnData, found: DataSet, checked: dict) -> list[Suspect]:

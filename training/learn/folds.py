@@ -30,7 +30,7 @@ from training.runs.records import Facts
 from training.runs.run import Rehearsal, Run
 
 USUAL = 5
-SMALL = 300  # examples, under which they are few
+SMALL = 300  # examples: so many are few, and fewer
 FEW = 30  # likewise, of a class
 MOST = 4000  # examples, from which a fifth of them says enough of the rare classes too
 SHARES = (0.25, 0.5)  # of what a fold learns from: the learning curve's points before all of it
@@ -86,7 +86,7 @@ def _join(parts: list[Examples[Thing]]) -> Examples[Thing]:
 
 def _are_few(every: Examples) -> bool:
     counts = np.bincount(every.strata)
-    return len(every) < SMALL or (counts[counts > 0].min() < FEW and len(every) < MOST)
+    return len(every) <= SMALL or (counts[counts > 0].min() < FEW and len(every) < MOST)
 
 
 # -- probes ----------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ STRENGTHS = tuple(10 ** (power / 2) for power in range(-3, 9))
 COARSE = STRENGTHS[3::3]  # by which kinds of features are compared
 WORSE = 2  # strengths in a row after the best one, from which no better one is expected
 MOST = 4000  # examples by which the strength is chosen; the penalty stays as it is with more
+ENOUGH = 1000  # likewise, by which kinds of features are compared: which of them tells more
 # Rows from which finding their principal directions costs more than it saves.
 FEW = 2000
 LARGE = 5 * 10**7  # numbers, from which 32 bits of each must do
@@ -38,7 +39,7 @@ LARGE = 5 * 10**7  # numbers, from which 32 bits of each must do
 FLAT = 1e-6
 FLAT_ENOUGH = 1e-4
 LONGEST = 2000  # steps to it
-LIGHT = 10**7  # multiplications of a step, which several threads only delay
+LIGHT = 5 * 10**7  # multiplications of a step, which several threads only delay
 
 Beat = Callable[[], object]  # called at every step; may raise
 
@@ -123,7 +124,7 @@ def compare(features: np.ndarray, asked: Question, beat: Beat = int) -> Choice:
     """How much these (N, width) features tell, by a few strengths."""
     (rows, *_) = _make_rows(features, asked)
     with _threads(rows, asked.classes):
-        return choose_strength(rows, COARSE, beat)
+        return choose_strength(_thin_out(rows, ENOUGH), COARSE, beat)
 
 
 def _threads(rows: Rows, classes: int) -> AbstractContextManager[object]:
@@ -242,7 +243,7 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray
 
 def choose_strength(rows: Rows, strengths: Sequence[float], beat: Beat = int) -> Choice:
     """The one whose loss is least on rows that were left out."""
-    rows = _thin_out(rows)
+    rows = _thin_out(rows, MOST)
     count = len(np.unique(rows.groups))
     folds = min(FOLDS, count)
     fold = deal_folds(rows.labels, rows.groups, folds)
@@ -277,12 +278,12 @@ def choose_strength(rows: Rows, strengths: Sequence[float], beat: Beat = int) ->
     return best
 
 
-def _thin_out(rows: Rows) -> Rows:
-    """At most MOST groups of them, each class by its share."""
+def _thin_out(rows: Rows, most: int) -> Rows:
+    """At most so many groups of them, each class by its share."""
     (names, first) = np.unique(rows.groups, return_index=True)
-    if len(names) <= MOST:
+    if len(names) <= most:
         return rows
-    fold = deal_folds(rows.labels[first], names, -(-len(names) // MOST))
+    fold = deal_folds(rows.labels[first], names, -(-len(names) // most))
     return rows[np.isin(rows.groups, names[fold == 0])]
 
 
