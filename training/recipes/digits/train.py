@@ -16,7 +16,7 @@ from training.data.examples import Data
 from training.device import device, lay_out_for_pictures, move
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, probe
+from training.learn import backbone, classification, finetune, known, probe
 from training.learn.backbone import Start
 from training.learn.loop import Lesson, Outcome, fit, read_state
 from training.learn.optimizers import ParameterGroup, make_adamw
@@ -56,11 +56,23 @@ def train(config: Config, run: Run) -> Report:
     )
 
     outcome = _teach(model, part, validation, config, run, accelerator)
+    knows = known.recognise(
+        lambda some, at: score.compute_features(model, stack_images(some[at]), run),
+        part,
+        validation,
+        outcome,
+        run,
+    )
+
+    def save(folder: Path) -> None:
+        model.save_pretrained(folder)
+        known.save(knows, folder)
+
     return finetune.finish(
         run,
         outcome,
         ACCURACY,
-        model.save_pretrained,
+        save,
         lambda: _examine(config, data, run, start),
     )
 

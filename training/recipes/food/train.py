@@ -15,7 +15,7 @@ from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
 from training.judge.exam import run_exam
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, probe
+from training.learn import backbone, classification, finetune, known, probe
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome
 from training.media.picture_augment import augment, draws, mix
@@ -62,6 +62,13 @@ def train(config: Config, run: Run) -> Report:
     classification.fit_confidence(
         lambda: backbone.find_head(model), lesson, outcome, validation.strata, run
     )
+    knows = known.recognise(
+        lambda some, at: score.compute_received(model, preprocessor, some, at, run, frozen),
+        part,
+        validation,
+        outcome,
+        run,
+    )
 
     def save(folder: Path) -> None:
         finetune.describe_data(model.config, data.name, data)
@@ -71,6 +78,7 @@ def train(config: Config, run: Run) -> Report:
             finetune.save_network(model.cpu(), None, folder, config.store)
         else:
             finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
+        known.save(knows, folder)
 
     report = finetune.finish(
         run,
