@@ -17,10 +17,13 @@ from torch import nn
 
 from demos import audio_intent, captioning, digits, food, page
 from demos.serving.model_slot import ModelSlot
+from training.data.pictures import Pictures
 from training.learn import backbone, heads, known
 from training.learn.known import Known, fit_all, open_known
 from training.learn.loop import Outcome
 from training.media.sounds import Sound
+from training.recipes.food import score
+from training.recipes.food.model import open_network
 from training.runs.batches import Stopped
 from training.runs.checkpoint import KNOWN, Checkpoint, list_weights
 from training.runs.records import RecordError
@@ -306,6 +309,20 @@ def test_food_tells_it_in_its_json_and_above_the_nearest_dishes(runs, tmp_path, 
     shift(run, 1e6)
     again = ModelSlot("food", food.FoodPredictor, runs)
     assert food.endpoint(again)(str(tmp_path / "a.png"), run.id)[1]["unlike"] is False
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_page_measures_what_a_run_measured(runs, mirrored):
+    model = network("resnet", CLASSES)
+    model.config.mirrored = mirrored
+    run = published(runs, model)
+    of_head(model.classifier[1]).save(run.checkpoint)
+    (opened, preprocessor) = open_network(run.checkpoint)
+    one = Pictures(lambda i: photo(), np.arange(1), np.zeros(1, int), np.zeros(1))
+    received = score.compute_received(opened, preprocessor, one, np.arange(1), run, False)
+    expected = open_known(run.checkpoint).measure(known.pool(received).numpy())[0]
+    slot = ModelSlot("food", food.FoodPredictor, runs)
+    assert food.classify(slot, photo(), run.id).unlikeness == pytest.approx(expected, rel=0.02)
 
 
 def test_each_side_of_a_comparison_tells_for_itself(runs, tmp_path):
