@@ -56,7 +56,7 @@ class Alarm:
         from training.learn import known
 
         features = known.pool(features.float())
-        nothing = [None] * len(features)
+        nothing: list[float | None] = [None] * len(features)
         if self._known is None:
             return nothing
         if features.shape[1] != self._known.width:

@@ -365,7 +365,7 @@ def print_cost(slot: Any, ask: Callable[[Any], Any], things: list[Any]) -> None:
 
 def main() -> None:
     warnings.filterwarnings("ignore")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     slots = ("digits", "fashion", "food", "audio", "captions")
     parser.add_argument("slots", nargs="*", default=slots, choices=slots)
     parser.add_argument("--fit", action="store_true")

@@ -173,8 +173,9 @@ def set_limit(known: Known, distances: np.ndarray, judged_by: str) -> Known:
     count = len(distances)
     rank = min(count, int(np.ceil((count + 1) * (1 - REFUSED))))
     limit = float(np.sort(distances)[rank - 1])
-    facts = known.facts | {"limit": max(limit, 1e-9), "judged": count, "judged_by": judged_by}
-    return replace(known, facts=Facts(**facts))
+    facts = known.facts.copy()
+    facts.update({"limit": max(limit, 1e-9), "judged": count, "judged_by": judged_by})
+    return replace(known, facts=facts)
 
 
 def fit_all(
