@@ -240,7 +240,7 @@ class _Verdict(gr.Label):
         shown = super().postprocess(value)
         if isinstance(shown, LabelData) and shown.confidences:
             if isinstance(value, Unlike):
-                shown.label = UNLIKE.removesuffix(".")
+                shown.label = "nothing I know"  # the sentence stands below
             elif (shown.confidences[0].confidence or 0.0) < self.unsure:
                 shown.label = "not sure"
         return shown
