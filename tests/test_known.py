@@ -82,6 +82,13 @@ def test_of_few_examples_each_is_left_out_once_and_the_limit_is_no_tighter_for_i
     assert (found.measure(far(200, 400)) > 1).mean() > 0.95
 
 
+@pytest.mark.parametrize("count", [160, 235])
+def test_of_more_width_than_examples_the_limit_is_no_wider_than_what_is_known(count):
+    """It once took everything for known."""
+    found = fit_all(*draw(count, 0, width=1280), *none())
+    assert np.median(found.measure(draw(500, 2, width=1280)[0])) > 0.8
+
+
 def test_a_small_part_held_out_is_learned_from_too():
     found = fit_all(*draw(60, 0), *draw(20, 1))
     assert found.facts["learned"] == 80 and found.facts["judged_by"] == known.FOLDED

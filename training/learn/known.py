@@ -43,7 +43,11 @@ if TYPE_CHECKING:  # it imports accelerate, which who only asks does without
     from training.learn.loop import Outcome
 
 REFUSED = 0.05  # share of what is known that may be taken for unknown
-DIRECTIONS = 128  # of the covariance, the widest
+DIRECTIONS = 128  # of the covariance, the widest, at most
+# Examples for each direction that is kept, at least. More directions would hold all that a few
+# examples vary in, and leave a variance of next to nothing for the rest: of 200 in 1,280 dimensions
+# the folds' limit was so wide that everything was known.
+FOR_EACH = 8
 SHRUNK = 0.01  # share of the mean variance in every direction's
 LEARNED = 2000  # examples by which it is fitted, at most
 JUDGED = 1000  # and by which the limit is set
@@ -158,12 +162,13 @@ def fit(features: np.ndarray, labels: np.ndarray) -> Known:
 def _find_widest(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(kept,) variances and (width, kept) directions of rows around 0, the widest first."""
     (count, width) = rows.shape
+    most = min(DIRECTIONS, max(1, count // FOR_EACH))
     if count < width:
         (values, vectors) = np.linalg.eigh(rows @ rows.T)
-        held = np.flatnonzero(values > max(values[-1], 1e-30) * 1e-9)[::-1][:DIRECTIONS]
+        held = np.flatnonzero(values > max(values[-1], 1e-30) * 1e-9)[::-1][:most]
         return values[held], rows.T @ (vectors[:, held] / np.sqrt(values[held]))
     (values, vectors) = np.linalg.eigh(rows.T @ rows)
-    return np.maximum(values[::-1][:DIRECTIONS], 0), vectors[:, ::-1][:, :DIRECTIONS]
+    return np.maximum(values[::-1][:most], 0), vectors[:, ::-1][:, :most]
 
 
 def set_limit(known: Known, distances: np.ndarray, judged_by: str) -> Known:
