@@ -7,6 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from demos import page
+from demos.serving.alarm import Alarm
 from demos.serving.model_slot import Held, Predictor
 from training.wording import name_classes
 
@@ -22,6 +24,11 @@ class Classifier(Predictor, Protocol):
     @property
     def trained_on(self) -> str: ...
 
+    @property
+    def alarm(self) -> Alarm:
+        """Whether what it is asked is like anything that it was taught."""
+        ...
+
 
 Seen = TypeVar("Seen")
 
@@ -36,6 +43,9 @@ class Answer(Generic[Seen]):
     trained_on: str
     milliseconds: float  # preprocessing and prediction
     seen: Seen  # what the model was given, after preprocessing
+    # How unlike all that it was taught, above 1: like nothing; None where it cannot tell.
+    unlikeness: float | None = None
+    note: str = ""  # why it cannot, where it should
 
     @classmethod
     def of(
@@ -46,6 +56,7 @@ class Answer(Generic[Seen]):
         seen: Seen,
         words: Mapping[str, str] | None = None,
         top: int | None = None,
+        unlikeness: float | None = None,
     ) -> "Answer[Seen]":
         """From (labels,) probabilities of a `Classifier`; `words` are those of one data set's
         labels (see `name_classes`), `seconds` is what preprocessing and prediction took."""
@@ -60,28 +71,44 @@ class Answer(Generic[Seen]):
             trained_on=classifier.trained_on,
             milliseconds=seconds * 1000,
             seen=seen,
+            unlikeness=unlikeness,
+            note=classifier.alarm.note,
         )
 
     @property
     def json(self) -> dict[str, str | float]:
-        return {
+        about: dict[str, str | float] = {
             "label": self.label,
             "checkpoint": self.checkpoint,
             "milliseconds": round(self.milliseconds, 2),
         }
+        return about | page.tell_unlikeness(self.unlikeness)
 
     @property
-    def doubt(self) -> str:
-        """HTML, for where the model is not sure: what it may be."""
+    def bars(self) -> dict[str, float]:
+        """What the page's Label shows."""
+        known = not page.is_unlike(self.unlikeness)
+        return self.confidences if known else page.Unlike(self.confidences)
+
+    def warn(self, unsure: float, hint: str) -> str:
+        """HTML, where the model does not know: that it was never taught such a thing, or, where its
+        first answer is below the share `unsure`, what it may be, and a `hint` of what would help.
+        """
+        if page.is_unlike(self.unlikeness):
+            nearest = html.escape(next(iter(self.confidences)))
+            return page.notice(f"{page.UNLIKE} The nearest of what it was taught: {nearest}.")
+        if next(iter(self.confidences.values())) >= unsure:
+            return ""
         first = [
             f"<b>{html.escape(name)}</b> ({share:.0%})"
             for name, share in list(self.confidences.items())[:2]
         ]
-        return f"Not sure. Perhaps {' or '.join(first)}."
+        return page.notice(f"Not sure. Perhaps {' or '.join(first)}. {hint}".strip())
 
     def caption(self, what: str) -> str:
         """HTML beside a picture of what was seen: who answered, in which time, trained on what."""
         about = f"<br>Trained on {html.escape(self.trained_on)}" if self.trained_on else ""
+        about += f"<br>{html.escape(self.note)}" if self.note else ""
         return (
             f"<div>{what}<br><b>{html.escape(self.name)}</b>, {self.milliseconds:.0f} "
             f"ms{about}</div>"

@@ -18,6 +18,7 @@ from demos import page
 from demos.answer import Answer
 from demos.clock import Part
 from demos.compare import Compare, Question, ask_each
+from demos.serving.alarm import Alarm
 from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
@@ -62,6 +63,7 @@ class AudioPredictor:
     def __init__(self, path: Path):
         from transformers import AutoModelForAudioClassification
 
+        from training.learn.heads import find_head
         from training.recipes.audio_intent.model import SoundPreprocessor
 
         self.model = load_checked(AutoModelForAudioClassification, path)
@@ -75,6 +77,7 @@ class AudioPredictor:
             )
         self.seconds = float(getattr(self.model.config, "seconds", 30.0))
         self.trained_on = getattr(self.model.config, "trained_on", "")
+        self.alarm = Alarm(path, lambda: find_head(self.model))
 
     def scores(self, clips: list[np.ndarray]) -> np.ndarray:
         """(N, labels) probabilities of N clips of float32, of one length."""
@@ -110,21 +113,28 @@ def classify(slot: Slot, sound: Sound, checkpoint: str | None = None) -> Heard:
     """The five intents that it sounds like most; `seen` is (start, end) in seconds of the window
     that decided. Raises SwapError with a sentence."""
 
-    def ask(predictor: AudioPredictor) -> tuple[np.ndarray, tuple[float, float], float]:
+    def ask(
+        predictor: AudioPredictor,
+    ) -> tuple[np.ndarray, float | None, tuple[float, float], float]:
         began = time.perf_counter()
         places = _loud_windows(sound.samples, predictor.seconds)
-        scores = np.concatenate(
-            [
-                predictor.scores([sound.samples[a:b] for a, b in places[low : low + AT_ONCE]])
-                for low in range(0, len(places), AT_ONCE)
-            ]
-        )
-        best = int(scores.max(1).argmax())
+        parts = []
+        unlike: list[float | None] = []
+        for low in range(0, len(places), AT_ONCE):
+            some = [sound.samples[a:b] for a, b in places[low : low + AT_ONCE]]
+            parts.append(predictor.scores(some))
+            unlike += predictor.alarm.measure(len(some))
+        scores = np.concatenate(parts)
+        sure = scores.max(1)
+        # A window of what it was never taught decides only where there is no other.
+        sure = sure - np.array([page.is_unlike(each) for each in unlike])
+        best = int(sure.argmax())
         start, end = places[best]
-        return scores[best], (start / RATE, end / RATE), time.perf_counter() - began
+        seen = (start / RATE, end / RATE)
+        return scores[best], unlike[best], seen, time.perf_counter() - began
 
-    held, (scores, seen, seconds) = slot.answer(ask, checkpoint)
-    return Answer.of(held, scores, seconds, seen, WORDS, TOP)
+    held, (scores, unlikeness, seen, seconds) = slot.answer(ask, checkpoint)
+    return Answer.of(held, scores, seconds, seen, WORDS, TOP, unlikeness)
 
 
 def _loud_windows(samples: np.ndarray, seconds: float) -> list[tuple[int, int]]:
@@ -137,8 +147,8 @@ def _loud_windows(samples: np.ndarray, seconds: float) -> list[tuple[int, int]]:
 
 # -- the page --------------------------------------------------------------------------------------
 def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, object]]]:
-    """Confidences of the five surest intents; label, checkpoint, milliseconds, the window that
-    decided and what is odd about the recording."""
+    """Confidences of the five surest intents; label, checkpoint, milliseconds, whether it is unlike
+    all that was learned, the window that decided and what is odd about the recording."""
 
     def classify_audio(
         recording: str | None, checkpoint: str | None = None
@@ -179,9 +189,7 @@ def _heard(answer: Heard, sound: Sound) -> str:
 
 def _verdict(answer: Heard) -> str:
     """A sentence where the model does not know."""
-    if next(iter(answer.confidences.values())) >= UNSURE:
-        return ""
-    return page.notice(f"{answer.doubt} A whole sentence that names what you want may help.")
+    return answer.warn(UNSURE, "A whole sentence that names what you want may help.")
 
 
 QUESTION = Question(EMPTY, lambda path: load_sound(path, RATE), SoundError)
@@ -197,7 +205,7 @@ def ask_on_page(slot: Slot) -> Callable[..., list[object]]:
 
     def answer(sound: Sound, checkpoint: str) -> tuple[dict[str, float], str]:
         found = classify(slot, sound, checkpoint)
-        return found.confidences, _heard(found, sound)
+        return found.bars, _heard(found, sound)
 
     def ask(path: str | None, *chosen: str) -> list[object]:
         return ask_each(QUESTION, answer, path, *chosen)

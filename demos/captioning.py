@@ -22,6 +22,7 @@ from demos import page
 from demos.clock import Part
 from demos.compare import Compare, Question
 from demos.heat_map import fit, veil
+from demos.serving.alarm import Alarm
 from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
@@ -63,6 +64,7 @@ class CaptionPredictor:
         self.end = self.preprocessor.tokenizer.eos_token_id
         self.start = self.model.config.decoder_start_token_id
         self.trained_on = getattr(self.model.config, "trained_on", "")
+        self.alarm = Alarm(path)
 
     def encode(self, picture: Image.Image) -> "Tensor":
         """(1, places, width), on the model's device: what the encoder makes of a picture."""
@@ -188,21 +190,24 @@ class Caption:
     alternatives: list[tuple[str, float]]
     checkpoint: str
     milliseconds: float  # from the opened picture to the caption
+    # How unlike all that it was taught, above 1: like nothing; None where it cannot tell.
+    unlikeness: float | None = None
 
 
 def caption(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Caption:
     """The best caption that beam search finds. Raises SwapError with a sentence."""
 
-    def ask(predictor: CaptionPredictor) -> tuple[list[tuple[str, float]], float]:
+    def ask(predictor: CaptionPredictor) -> tuple[list[tuple[str, float]], float | None, float]:
         began = time.perf_counter()
+        states = predictor.encode(picture)
         found = [
-            (predictor.text(ids), float(np.exp(score)))
-            for ids, score in predictor.search(predictor.encode(picture))
+            (predictor.text(ids), float(np.exp(score))) for ids, score in predictor.search(states)
         ]
-        return found, time.perf_counter() - began
+        (unlikeness,) = predictor.alarm.judge(states)
+        return found, unlikeness, time.perf_counter() - began
 
-    held, (found, seconds) = slot.answer(ask, checkpoint)
-    return Caption(found[0][0], found, held.id, 1000 * seconds)
+    held, (found, unlikeness, seconds) = slot.answer(ask, checkpoint)
+    return Caption(found[0][0], found, held.id, 1000 * seconds, unlikeness)
 
 
 def stream(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Iterator[str]:
@@ -222,7 +227,8 @@ def stream(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> I
 
 # -- the page --------------------------------------------------------------------------------------
 def endpoint(slot: Slot) -> Callable[..., tuple[str, dict[str, object]]]:
-    """The best caption; its checkpoint, milliseconds, and the alternatives."""
+    """The best caption; its checkpoint, milliseconds, the alternatives, and whether the picture is
+    unlike all that was learned."""
 
     def caption_picture(
         picture: str | None, checkpoint: str | None = None
@@ -238,6 +244,7 @@ def endpoint(slot: Slot) -> Callable[..., tuple[str, dict[str, object]]]:
             "captions": [
                 {"text": text, "likelihood": round(share, 4)} for text, share in found.alternatives
             ],
+            **page.tell_unlikeness(found.unlikeness),
         }
 
     return caption_picture
@@ -300,10 +307,12 @@ def _write_all(
     predictor = held.predictor
     began = time.perf_counter()
     states = predictor.encode(picture)
+    (unlikeness,) = predictor.alarm.judge(states)
+    warning = page.notice(page.UNLIKE) if page.is_unlike(unlikeness) else ""
     greedy = ""
     for ids in predictor.write(states, LONGEST):
         greedy = predictor.text(ids)
-        yield _show_text(greedy, "growing")
+        yield warning + _show_text(greedy, "growing")
     found = predictor.search(states)
     took = 1000 * (time.perf_counter() - began)
     sampled = ""
@@ -320,8 +329,10 @@ def _write_all(
     about = ""
     if predictor.trained_on:
         about = f"<br>Trained on {html.escape(predictor.trained_on)}"
+    if predictor.alarm.note:
+        about += f"<br>{html.escape(predictor.alarm.note)}"
     yield (
-        f'{_show_attention(predictor, states, best, picture)}<ul class="others">'
+        f'{warning}{_show_attention(predictor, states, best, picture)}<ul class="others">'
         f"<li><i>{np.exp(score):.0%}</i> <b>the caption above</b></li>{rest}"
         f"<li><i>greedy</i> {html.escape(greedy)}</li>{sampled}</ul>"
         '<div class="facts">Percentages: the mean probability of a token<br>'

@@ -17,6 +17,7 @@ from PIL import Image
 from demos import clock, page, slot_view
 from demos.answer import Answer
 from demos.clock import Part
+from demos.serving.alarm import Alarm
 from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
@@ -32,8 +33,9 @@ WORDS = {"T - shirt / top": "T-shirt or top"}  # data sets' own names that a per
 EMPTY = "Draw a digit or a garment, or add a photo: the answers appear as you draw."
 ABOUT = (
     "One built-in model knows <b>the ten digits</b>, the other <b>ten kinds of garments</b>. Each "
-    "expects one thing alone in the picture, and whatever you draw, answers with something that it "
-    "knows. Fine-tune the digits model on garments, and see what it forgets."
+    "expects one thing alone in the picture; of anything else it names the nearest that it knows, "
+    "and mostly says that it knows nothing like it. Fine-tune the digits model on garments, and "
+    "see what it forgets."
 )
 
 
@@ -51,6 +53,7 @@ class DigitsPredictor:
             raise SwapError(
                 f"its framing is {self.framing!r}, and only 'digit' and 'garment' are known"
             )
+        self.alarm = Alarm(path, lambda: self.model.head)
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """(labels,) probabilities of (28, 28) uint8, light on dark."""
@@ -74,19 +77,21 @@ def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) ->
     sentence."""
     from training.recipes.digits.picture import to_28x28
 
-    def ask(predictor: DigitsPredictor) -> tuple[np.ndarray, np.ndarray, float]:
+    def ask(predictor: DigitsPredictor) -> tuple[np.ndarray, np.ndarray, float | None, float]:
         began = time.perf_counter()
         pixels = to_28x28(picture, predictor.framing)
         scores = predictor.scores(pixels)
-        return pixels, scores, time.perf_counter() - began
+        (unlikeness,) = predictor.alarm.measure()
+        return pixels, scores, unlikeness, time.perf_counter() - began
 
-    held, (pixels, scores, seconds) = slot.answer(ask, checkpoint)
-    return Answer.of(held, scores, seconds, pixels, WORDS)
+    held, (pixels, scores, unlikeness, seconds) = slot.answer(ask, checkpoint)
+    return Answer.of(held, scores, seconds, pixels, WORDS, unlikeness=unlikeness)
 
 
 # -- the page --------------------------------------------------------------------------------------
 def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str | float]]]:
-    """Confidences of all labels; label, checkpoint, milliseconds."""
+    """Confidences of all labels; label, checkpoint, milliseconds, and whether it is unlike all that
+    was learned."""
 
     def answer(
         picture: str | None, checkpoint: str | None = None
@@ -104,8 +109,8 @@ def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str 
 def _seen(answer: Framed) -> str:
     picture = page.data_uri(Image.fromarray(answer.seen))
     return (
-        f'<div class="seen"><img src="{picture}" alt="The 28 by 28 grey picture that the model '
-        'sees">'
+        f'{answer.warn(0.0, "")}<div class="seen">'
+        f'<img src="{picture}" alt="The 28 by 28 grey picture that the model sees">'
         f"{answer.caption('Model input, 28×28 pixels')}</div>"
     )
 
@@ -119,7 +124,7 @@ def ask_both(lab: Lab, picture: Image.Image | None, chosen: tuple[str, ...]) -> 
             if picture is None:
                 raise PictureError(EMPTY)
             answer = classify(lab.slots[name], picture, checkpoint)
-            shown += [answer.confidences, _seen(answer)]
+            shown += [answer.bars, _seen(answer)]
         except (PictureError, SwapError) as error:
             shown += [None, page.notice(html.escape(str(error)))]
     return shown
@@ -163,7 +168,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         for name, question in (("digits", "Which digit?"), ("fashion", "Which garment?")):
             with gr.Column(scale=3, min_width=260):
                 views.append(SlotView(lab.slots[name]))
-                label = gr.Label(label=question, num_top_classes=4, elem_id=f"label-{name}")
+                label = page.verdict(
+                    0.0, label=question, num_top_classes=4, elem_id=f"label-{name}"
+                )
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{name}")
                 answers += [label, seen]
     choosers = [view.chooser for view in views]

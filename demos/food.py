@@ -20,6 +20,7 @@ from demos.answer import Answer
 from demos.clock import Part
 from demos.compare import Compare, Question, ask_each
 from demos.heat_map import overlay, where_it_looked
+from demos.serving.alarm import Alarm
 from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
@@ -47,6 +48,7 @@ class FoodPredictor:
     def __init__(self, path: Path):
         from transformers import AutoModelForImageClassification
 
+        from training.learn.heads import find_head
         from training.media.picture_preprocessor import PicturePreprocessor
 
         self.model = load_checked(AutoModelForImageClassification, path)
@@ -58,6 +60,7 @@ class FoodPredictor:
         self.labels = labels(path)
         self.preprocessor = PicturePreprocessor.from_checkpoint(path)
         self.trained_on = getattr(self.model.config, "trained_on", "")
+        self.alarm = Alarm(path, lambda: find_head(self.model))
 
     def input(self, pixels: np.ndarray) -> "Tensor":
         """(1, 3, h, w) of (h, w, 3) uint8, as the network takes it, on its device."""
@@ -92,14 +95,15 @@ Framed = Answer[np.ndarray]
 def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Framed:
     """The five dishes that it looks like most. Raises SwapError with a sentence."""
 
-    def ask(predictor: FoodPredictor) -> tuple[np.ndarray, np.ndarray, float]:
+    def ask(predictor: FoodPredictor) -> tuple[np.ndarray, np.ndarray, float | None, float]:
         began = time.perf_counter()
         pixels = predictor.preprocessor.frame(picture)
         scores = predictor.scores(pixels)
-        return pixels, scores, time.perf_counter() - began
+        (unlikeness,) = predictor.alarm.measure()
+        return pixels, scores, unlikeness, time.perf_counter() - began
 
-    held, (pixels, scores, seconds) = slot.answer(ask, checkpoint)
-    return Answer.of(held, scores, seconds, pixels, top=TOP)
+    held, (pixels, scores, unlikeness, seconds) = slot.answer(ask, checkpoint)
+    return Answer.of(held, scores, seconds, pixels, top=TOP, unlikeness=unlikeness)
 
 
 def heat(slot: Slot, answer: Framed) -> np.ndarray:
@@ -113,7 +117,8 @@ def heat(slot: Slot, answer: Framed) -> np.ndarray:
 
 # -- the page --------------------------------------------------------------------------------------
 def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str | float]]]:
-    """Confidences of the five surest dishes; label, checkpoint, milliseconds."""
+    """Confidences of the five surest dishes; label, checkpoint, milliseconds, and whether it is
+    unlike all that was learned."""
 
     def classify_food(
         picture: str | None, checkpoint: str | None = None
@@ -130,9 +135,7 @@ def endpoint(slot: Slot) -> Callable[..., tuple[dict[str, float], dict[str, str 
 
 def _verdict(answer: Framed) -> str:
     """A sentence where the model does not know."""
-    if next(iter(answer.confidences.values())) >= UNSURE:
-        return ""
-    return page.notice(f"{answer.doubt} A photo in which the dish is alone and large may help.")
+    return answer.warn(UNSURE, "A photo in which the dish is alone and large may help.")
 
 
 def _seen(answer: Framed, picture: Image.Image, heat_map: np.ndarray) -> str:
@@ -146,8 +149,9 @@ def _seen(answer: Framed, picture: Image.Image, heat_map: np.ndarray) -> str:
 
 ABOUT = (
     "The built-in model knows the <b>101 dishes of Food-101</b>. It was trained on photos of 64 "
-    "pixels, and its first answer is right almost six times in ten. Whatever you show it, it "
-    "answers with one of these dishes; fine-tune it on your own pictures."
+    "pixels, and its first answer is right almost six times in ten. Shown anything "
+    "else, it names the nearest of these dishes, and often says that it knows nothing like it; "
+    "fine-tune it on your own pictures."
 )
 QUESTION = Question(EMPTY, load_picture, PictureError)
 
@@ -157,7 +161,7 @@ def ask_on_page(slot: Slot) -> Callable[..., list[object]]:
 
     def answer(picture: Image.Image, checkpoint: str) -> tuple[dict[str, float], str]:
         found = classify(slot, picture, checkpoint)
-        return found.confidences, _seen(found, picture, heat(slot, found))
+        return found.bars, _seen(found, picture, heat(slot, found))
 
     def ask(path: str | None, *chosen: str) -> list[object]:
         return ask_each(QUESTION, answer, path, *chosen)

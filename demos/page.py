@@ -234,6 +234,25 @@ def chooser(chosen: tuple[str, str], label: str, elem_id: str | None = None) -> 
     return _Chooser([chosen], value=chosen[1], label=label, interactive=True, elem_id=elem_id)
 
 
+UNLIKE = "This looks like nothing I know."
+
+
+class Unlike(dict[str, float]):
+    """What a classifier answers to something that is unlike all that it was taught: the nearest."""
+
+
+def is_unlike(unlikeness: float | None) -> bool:
+    """Above 1 it is; None is of a checkpoint that cannot tell."""
+    return unlikeness is not None and unlikeness > 1
+
+
+def tell_unlikeness(unlikeness: float | None) -> dict[str, bool | float]:
+    """The same for programs; nothing where it cannot be told."""
+    if unlikeness is None:
+        return {}
+    return {"unlike": is_unlike(unlikeness), "unlikeness": round(unlikeness, 3)}
+
+
 class _Verdict(gr.Label):
     is_template = True  # drawn by the browser as gr.Label
     unsure = 0.0
@@ -244,7 +263,9 @@ class _Verdict(gr.Label):
         """The bars as ever; the large name only where the model is sure of it."""
         shown = super().postprocess(value)
         if isinstance(shown, LabelData) and shown.confidences:
-            if (shown.confidences[0].confidence or 0.0) < self.unsure:
+            if isinstance(value, Unlike):
+                shown.label = "nothing I know"  # the sentence stands below
+            elif (shown.confidences[0].confidence or 0.0) < self.unsure:
                 shown.label = "not sure"
         return shown
 
@@ -255,8 +276,8 @@ def verdict(
     num_top_classes: int | None = None,
     elem_id: str | None = None,
 ) -> gr.Label:
-    """The answers of a classifier as bars; below the share `unsure` the first one is not written
-    large."""
+    """The answers of a classifier as bars; below the share `unsure`, and where it was taught
+    nothing like it, the first one is not written large."""
     made = _Verdict(label=label, num_top_classes=num_top_classes, elem_id=elem_id)
     made.unsure = unsure
     return made

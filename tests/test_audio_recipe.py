@@ -17,6 +17,7 @@ from training.__main__ import SETTINGS
 from training.data.examples import Data
 from training.learn import backbone, finetune, probe
 from training.learn.backbone import Start
+from training.learn.known import open_known
 from training.recipes.audio_intent import data as audio_data
 from training.recipes.audio_intent import model as audio_model
 from training.recipes.audio_intent import score as audio_score
@@ -101,6 +102,23 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(studio, starts,
     assert changed and bool(body) == (method != "frozen")
     assert not any("feature_extractor" in name for name in body), "the feature encoder stays"
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
+    assert open_known(run.checkpoint) is not None
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "whisper", "conformer"])
+@pytest.mark.parametrize("layers", [False, True])
+def test_what_a_classifier_gets_is_the_same_from_kept_features_as_on_the_page(runs, kind, layers):
+    """Of that it is measured what a network knows, and of that the page asks."""
+    model = network(kind, INTENTS, use_weighted_layer_sum=layers)
+    preprocessor = SoundPreprocessor(extractor(kind))
+    clips = load("", "sample", "", "en-US", 3000).test[np.arange(4)]
+    heard = Heard(clips, 3.0)
+    run = Run.create(runs, "audio_intent", {})
+    kept = audio_score.compute_features(model, preprocessor, heard, run)
+    assert (kept.ndim == 3) == layers
+    found = audio_model.pass_on(model, kept).cpu()
+    received = audio_score.compute_received(model, preprocessor, heard, run)
+    torch.testing.assert_close(found, received, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("arch", ["conformer", "wav2vec2"])

@@ -19,6 +19,7 @@ from training.data.examples import Examples
 from training.data.pictures import Store
 from training.learn import features
 from training.learn.backbone import Start, open_start
+from training.learn.known import open_known
 from training.learn.loop import order_by_length
 from training.learn.optimizers import group_parameters, make_optimizer
 from training.media.picture_preprocessor import PicturePreprocessor
@@ -68,6 +69,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_captioner(press, starts, k
     run = train(press, start=starts[kind], method=method)
     assert len(losses(run)) == 2
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
+    assert open_known(run.checkpoint) is not None
     model, preprocessor = open_network(run.checkpoint)
     test = caption_data.load_once().test
     exam = caption_score.make_exam(Config(), caption_data.load_once())

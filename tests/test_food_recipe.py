@@ -31,6 +31,7 @@ from training.learn import backbone, finetune, probe, small_maps
 from training.learn import features as store
 from training.learn.architectures import ARCHS
 from training.learn.backbone import Start, open_start
+from training.learn.known import open_known
 from training.learn.optimizers import group_parameters
 from training.media import picture_preprocessor
 from training.media.picture_augment import augment
@@ -98,6 +99,7 @@ def test_two_steps_of_each_method_publish_an_ordinary_checkpoint(kitchen, starts
     else:
         assert any(not name.startswith("classifier") for name in changed)
     assert {p.suffix for p in run.checkpoint.iterdir()} == {".json", ".safetensors", ".md"}
+    assert open_known(run.checkpoint) is not None
 
 
 def test_a_report_has_before_and_after_top_5_intervals_and_mistakes(kitchen, starts):

@@ -146,7 +146,7 @@ def test_of_two_dishes_whose_names_read_alike_none_is_lost(slot, runs, tmp_path)
 
 def test_a_model_of_one_dish_alone_does_not_break_the_page(slot, runs):
     answer = food.classify(slot, photo())
-    alone = replace(answer, confidences={"ramen": 0.1})
+    alone = replace(answer, confidences={"ramen": 0.1}, unlikeness=None)
     assert "Perhaps <b>ramen</b> (10%)." in food._verdict(alone)
 
 

@@ -47,7 +47,7 @@ def load_checked(model_class: Any, path: Path) -> "PreTrainedModel":
         config = checkpoint.config(path)
     except checkpoint.CheckpointError as error:
         raise SwapError(str(error)) from error
-    weights = sorted(path.glob("*.safetensors"))
+    weights = checkpoint.list_weights(path)
     if not weights:
         pickled = [p.name for p in path.iterdir() if p.suffix in PICKLES]
         raise SwapError(

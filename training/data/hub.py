@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.recipe import SettingsError
+from training.runs.checkpoint import list_weights
 
 if TYPE_CHECKING:  # it takes a second to import, which only the Hub's data needs
     import datasets
@@ -110,9 +111,9 @@ def download_model(name: str) -> tuple[Path, str]:
         )
     except Exception as error:  # many kinds, of two libraries
         raise _not_loaded(name, online, error) from error
-    if not list(folder.glob("*.safetensors")) and online:
+    if not list_weights(folder) and online:
         folder, revision = _download_converted(name) or (folder, revision)
-    if not list(folder.glob("*.safetensors")):
+    if not list_weights(folder):
         raise SettingsError(
             f"{name} holds no safetensors. Its weights are pickles, which could run code when "
             "loaded: choose another model."

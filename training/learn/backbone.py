@@ -21,6 +21,7 @@ from transformers.utils import logging
 from training.data import hub
 from training.device import has_amx
 from training.learn import small_maps
+from training.learn.heads import find_head, find_timm_head
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.runs import checkpoint
@@ -268,17 +269,6 @@ def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel
 
 
 # -- heads and features ----------------------------------------------------------------------------
-def find_head(model: nn.Module) -> nn.Module:
-    """The part after the features: what `frozen` trains. Raises SettingsError."""
-    found = getattr(model, "classifier", None) or _find_timm_head(model)
-    if not isinstance(found, nn.Module) or not any(p.requires_grad for p in found.parameters()):
-        raise SettingsError(
-            f"method 'frozen' does not know the head of {type(model).__name__}: choose full or "
-            "lora."
-        )
-    return found
-
-
 def list_heads(model: nn.Module) -> list[nn.Module | nn.Parameter]:
     """All of a classifier that is above its backbone."""
     return [getattr(model, name) for name in HEADS if hasattr(model, name)] or [find_head(model)]
@@ -289,15 +279,9 @@ def find_name(model: nn.Module, part: nn.Module) -> str:
     return next(name for name, module in model.named_modules() if module is part)
 
 
-def _find_timm_head(model: nn.Module) -> object:
-    """The classifier of a network of timm, or what it has in place of one; None elsewhere."""
-    inner = getattr(model, "timm_model", None)
-    return inner.get_classifier() if inner is not None else None
-
-
 def _name_timm_head(model: nn.Module) -> str:
     """The beginning of its weights' names; empty where there is none."""
-    head = _find_timm_head(model)
+    head = find_timm_head(model)
     return f"{find_name(model, head)}." if isinstance(head, nn.Module) else ""
 
 
@@ -371,7 +355,7 @@ def mix_in_start(model: nn.Module, start: Checkpoint, share: float) -> None:
     (Wortsman et al. 2022, arXiv 2109.01903). Raises SettingsError where it has none."""
     own = model.state_dict()
     found = 0
-    for file in start.path.glob("*.safetensors"):
+    for file in checkpoint.list_weights(start.path):
         for name, before in load_file(file).items():
             if name in own and own[name].shape == before.shape and own[name].is_floating_point():
                 own[name].lerp_(before.to(own[name]), share)

@@ -166,7 +166,7 @@ def solve_head(
     if solved.compared:
         run.say(_describe_layers(solved))
     run.say(_describe_probe(solved.probe.choice, time.perf_counter() - began))
-    if solved.probe.choice.folds and not judged_in:
+    if solved.probe.choice.folds:
         run.log(step=1, total=1, loss=round(solved.probe.choice.loss, 6))
     if judged_in:
         run.beat("judging each example by folds")

@@ -72,24 +72,32 @@ def _load_or_compute(
     run: Run,
     step: int,
 ) -> Tensor:
-    count = len(order)
-    if not count:
+    if not len(order):
         return torch.zeros(0, 0)
     path = runs / ".features" / f"{key}.safetensors"
     if path.exists():
         os.utime(path)
-        run.say(f"features of {count:,} examples were computed by an earlier run")
+        run.say(f"features of {len(order):,} examples were computed by an earlier run")
         return load_file(path)["features"]
+    found = compute_now(order, compute, run, step)
+    if run.main:
+        _store(path, found, run)
+    return found
+
+
+def compute_now(
+    order: np.ndarray, compute: Callable[[np.ndarray], Tensor], run: Run, step: int = 64
+) -> Tensor:
+    """(N, ...), rows in this order, by `compute(indices)` and not kept; float32, or float16 where
+    that would be more than LARGE. Raises Stopped."""
+    count = len(order)
     parts = []
     for at in batches(count, step, run):
         part = compute(order[at]).float().cpu()
         parts.append(part.half() if part.nbytes / len(part) * count > LARGE else part)
         run.beat("computing features", step=at.stop, total=count)
     run.beat(step=0, total=0)
-    found = torch.cat(parts).contiguous()
-    if run.main:
-        _store(path, found, run)
-    return found
+    return torch.cat(parts).contiguous()
 
 
 def _store(path: Path, found: Tensor, run: Run) -> None:

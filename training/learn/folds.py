@@ -26,7 +26,6 @@ from training.judge.records import ACCURACY, Report, Table
 from training.learn import probe
 from training.learn.probe import Choice, Probe
 from training.runs.batches import Stopped
-from training.runs.records import Facts
 from training.runs.run import Rehearsal, Run
 
 USUAL = 5
@@ -194,10 +193,7 @@ def ask_probes(offers: Offers, folds: int, run: Run, beat: Beat) -> Judged:
             right[row, held] = fewer.answer(offers, held).argmax(1) == offers.labels[held]
         judged = np.isin(fold, range(number + 1))
         score = float(right[-1, judged].mean())
-        event = Facts(step=number + 1, total=folds, score=round(score, 6))
-        if found.probe.choice.folds:
-            event["loss"] = round(found.probe.choice.loss, 6)
-        run.log(**event)
+        run.log(step=number + 1, total=folds, score=round(score, 6))
         run.beat(
             note=f"{score:.0%} of {judged.sum():,} right, after {number + 1} of {folds} folds",
         )

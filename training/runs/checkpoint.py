@@ -27,6 +27,7 @@ from training.wording import quote
 
 EMBEDDED = Path(__file__).parents[2] / "demos" / "checkpoints"
 ACTIVE = "active.json"  # in runs/
+KNOWN = "known"  # .safetensors and .json of a checkpoint: what it knows (training/learn/known.py)
 LONGEST = 200  # characters of a name
 HISTORY = 10  # how many earlier choices Roll back can walk through
 
@@ -53,7 +54,7 @@ class Checkpoint:
     @property
     def bytes(self) -> int:
         """The size of its weight files on disk."""
-        return sum(file.stat().st_size for file in self.path.glob("*.safetensors"))
+        return sum(file.stat().st_size for file in list_weights(self.path))
 
 
 def embedded(slot: str) -> Checkpoint:
@@ -139,6 +140,11 @@ def _read_choices(runs: Path) -> dict[str, JsonValue]:
     """Of all slots, whatever stands there."""
     found = read_json(runs / ACTIVE)
     return found if isinstance(found, dict) else {}
+
+
+def list_weights(path: Path) -> list[Path]:
+    """The files of a checkpoint that hold its network."""
+    return [file for file in sorted(path.glob("*.safetensors")) if file.stem != KNOWN]
 
 
 def config(path: Path) -> dict[str, JsonValue]:

@@ -305,6 +305,17 @@ def find_head(model: nn.Module) -> nn.Module:
     return LayersHead(model) if has_layer_weights(model) else backbone.find_head(model)
 
 
+@torch.no_grad()
+def pass_on(model: nn.Module, features: Tensor) -> Tensor:
+    """(N, width), what the classifier gets of the features that `find_head`'s module takes."""
+    head = find_head(model)
+    if not isinstance(head, LayersHead):
+        return features
+    head.eval()
+    given = features.to(head.layer_weights.device)
+    return head.projector(_mix(given, head.layer_weights))
+
+
 def find_solvable(head: nn.Module) -> probe.Head | None:
     """A head as the probe sees it; None where it can only be trained in steps."""
     return head if isinstance(head, LayersHead) else probe.find_linear(head)

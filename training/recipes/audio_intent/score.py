@@ -75,6 +75,23 @@ def compute_features(
     return features.load_or_compute(run.path.parent, key, order, compute, run, step)
 
 
+def compute_received(
+    model: PreTrainedModel, preprocessor: SoundPreprocessor, heard: Heard, run: Run
+) -> Tensor:
+    """(N, width), what the classifier gets, whatever stands before it. Raises Stopped."""
+    model.eval()
+    move(model)
+    order = np.argsort(heard.lengths, kind="stable")  # clips of like length pad each other little
+
+    def compute(indices: np.ndarray) -> Tensor:
+        inputs = preprocessor.prepare([heard[i] for i in indices])
+        return backbone.compute_features(model, **{k: t.to(device()) for k, t in inputs.items()})
+
+    step = 1 if preprocessor.alone else STEP
+    found = features.compute_now(order, compute, run, step)
+    return found[torch.from_numpy(order.argsort())]
+
+
 def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
     """The test part of the config's data. A frozen run's features of it are kept too."""
     prepared: dict[float, Heard] = {}  # by the seconds that are heard

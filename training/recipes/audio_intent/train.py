@@ -20,7 +20,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from training.data.problems import count_problems
 from training.device import cores, device, move
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, folds
+from training.learn import backbone, classification, finetune, folds, known
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome, order_by_length
 from training.media.sound_augment import vary
@@ -77,10 +77,21 @@ def train(config: Config, run: Run) -> Report:
         lambda: networks.find_head(model), lesson, outcome, validation.strata, run
     )
 
+    def compute_received(clips: Clips, at: np.ndarray) -> Tensor:
+        if frozen:  # there is that of all of them already
+            whole = Heard(clips, heard.seconds, run.beat)
+            given = score.compute_features(model, preprocessor, whole, run)[at]
+            return networks.pass_on(model, given)
+        some = Heard(clips[at], heard.seconds, run.beat)
+        return score.compute_received(model, preprocessor, some, run)
+
+    knows = known.recognise(compute_received, part, validation, outcome, run)
+
     def save(folder: Path) -> None:
         finetune.describe_data(model.config, data.name, data)
         model.config.seconds = heard.seconds
         finetune.save_network(model.cpu(), preprocessor.extractor, folder, config.store)
+        known.save(knows, folder)
 
     def refit(part: Clips, held: Clips, aside: Run) -> np.ndarray:
         again, preprocessor = build_network(config, start, data.classes)

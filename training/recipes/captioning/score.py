@@ -20,7 +20,7 @@ from training.judge import captions as caption_report
 from training.judge.captions import Caption
 from training.judge.exam import Exam, Findings
 from training.judge.records import CIDER, Score
-from training.learn import features
+from training.learn import features, known
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.captioning import metrics
 from training.recipes.captioning.config import BEAMS, Config
@@ -142,6 +142,29 @@ def compute_encodings(
             return encode(net, preprocessor.pictures.normalise(pixels.to(device())))
 
     return features.load_or_compute(run.path.parent, key, order, compute, run, STEP)
+
+
+def compute_means(
+    net: VisionEncoderDecoderModel,
+    preprocessor: CaptionPreprocessor,
+    pictures: Pictures,
+    at: np.ndarray,
+    run: Run,
+    frozen: bool,
+) -> Tensor:
+    """(len(at), width), the mean over all places of what the encoder makes of some of these
+    pictures. With method frozen there is that of all of them already. Raises Stopped."""
+    if frozen:
+        return known.pool(compute_encodings(net, preprocessor, pictures, run)[at])
+    net.eval()
+    move(net)
+
+    def compute(indices: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(np.asarray(read_pixels(pictures, indices, preprocessor.pictures)))
+        with torch.no_grad():
+            return known.pool(encode(net, preprocessor.pictures.normalise(pixels.to(device()))))
+
+    return features.compute_now(at, compute, run, STEP)
 
 
 # -- the exam --------------------------------------------------------------------------------------

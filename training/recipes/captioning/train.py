@@ -20,7 +20,7 @@ from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
 from training.judge.exam import run_exam
 from training.judge.records import CIDER, Report
-from training.learn import backbone, finetune
+from training.learn import backbone, finetune, known
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome, order_by_length
 from training.media.picture_augment import augment, draws
@@ -81,10 +81,20 @@ def train(config: Config, run: Run) -> Report:
 
     session = Session(config, config.method, rate, start, run, accelerator)
     outcome = _teach(net, preprocessor, part, choose_judged(validation), session)
+    frozen = session.method == "frozen"
+    knows = known.recognise(
+        lambda some, at: score.compute_means(net, preprocessor, some, at, run, frozen),
+        part,
+        # What method frozen has encodings of.
+        choose_judged(validation) if frozen else validation,
+        outcome,
+        run,
+    )
 
     def save(folder: Path) -> None:
         finetune.describe_data(net.config, data.name, data)
         finetune.save_network(net.cpu(), preprocessor, folder, config.store)
+        known.save(knows, folder)
 
     return finetune.finish(
         run,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.data.examples import Data
 from training.device import device, lay_out_for_pictures, move
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, folds, probe
+from training.learn import backbone, classification, finetune, folds, known, probe
 from training.learn.backbone import Start
 from training.learn.loop import Lesson, Outcome, fit, read_state
 from training.learn.optimizers import ParameterGroup, make_adamw
@@ -60,6 +60,17 @@ def train(config: Config, run: Run) -> Report:
     )
 
     outcome = _teach(model, part, validation, config, run, accelerator, data.folds)
+    knows = known.recognise(
+        lambda some, at: score.compute_features(model, stack_images(some[at]), run),
+        part,
+        validation,
+        outcome,
+        run,
+    )
+
+    def save(folder: Path) -> None:
+        model.save_pretrained(folder)
+        known.save(knows, folder)
 
     def refit(some: Pictures, held: Pictures, aside: Run) -> np.ndarray:
         again = build_network(config, start, stack_images(some), data.classes)
@@ -73,7 +84,7 @@ def train(config: Config, run: Run) -> Report:
         run,
         outcome,
         ACCURACY,
-        model.save_pretrained,
+        save,
         lambda: _examine(config, data, run, start, part, refit),
     )
 

@@ -70,15 +70,10 @@ def compute_features(
     pictures: Pictures,
     run: Run,
     mirrored: bool = False,
+    kept: bool = True,
 ) -> Tensor:
-    """(N, ...) what the head gets for these pictures, or for their mirror images: from the disk, or
-    computed now and kept. Raises Stopped."""
-    head = backbone.find_name(model, backbone.find_head(model))
-    weights = {name: t for name, t in model.state_dict().items() if not name.startswith(f"{head}.")}
-    order = pictures.places.argsort()
-    key = features.make_key(
-        weights, pictures[order], preprocessor.fingerprint, *["mirrored"] * mirrored
-    )
+    """(N, ...) what the head gets for these pictures, or for their mirror images: where it is
+    `kept`, from the disk, or computed now and written there. Raises Stopped."""
     model.eval()
     move(model)
 
@@ -90,18 +85,48 @@ def compute_features(
     def compute(indices: np.ndarray) -> Tensor:
         return ask_by_shape(ask, read_pixels(pictures, indices, preprocessor))
 
+    if not kept:
+        return features.compute_now(np.arange(len(pictures)), compute, run, choose_step())
+    head = backbone.find_name(model, backbone.find_head(model))
+    weights = {name: t for name, t in model.state_dict().items() if not name.startswith(f"{head}.")}
+    order = pictures.places.argsort()
+    key = features.make_key(
+        weights, pictures[order], preprocessor.fingerprint, *["mirrored"] * mirrored
+    )
     return features.load_or_compute(run.path.parent, key, order, compute, run, choose_step())
 
 
 def compute_views(
-    model: nn.Module, preprocessor: PicturePreprocessor, pictures: Pictures, run: Run
+    model: nn.Module,
+    preprocessor: PicturePreprocessor,
+    pictures: Pictures,
+    run: Run,
+    kept: bool = True,
 ) -> list[Tensor]:
     """The features of all that the network is asked about: pictures, and their mirror images where
     it is. Raises Stopped."""
-    views = [compute_features(model, preprocessor, pictures, run)]
+    views = [compute_features(model, preprocessor, pictures, run, kept=kept)]
     if preprocessor.mirrored:
-        views.append(compute_features(model, preprocessor, pictures, run, mirrored=True))
+        turned = compute_features(model, preprocessor, pictures, run, mirrored=True, kept=kept)
+        views.append(turned)
     return views
+
+
+def compute_received(
+    model: nn.Module,
+    preprocessor: PicturePreprocessor,
+    pictures: Pictures,
+    at: np.ndarray,
+    run: Run,
+    frozen: bool,
+) -> Tensor:
+    """(len(at), ...), what the head gets of some of these pictures, over all that the network is
+    asked about each. With method frozen there is that of all of them already. Raises Stopped."""
+    if frozen:
+        views = [view[at] for view in compute_views(model, preprocessor, pictures, run)]
+    else:
+        views = compute_views(model, preprocessor, pictures[at], run, kept=False)
+    return torch.stack(views).mean(0)
 
 
 # -- the exam --------------------------------------------------------------------------------------

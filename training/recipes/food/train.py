@@ -15,7 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device, move
 from training.judge.records import ACCURACY, Report
-from training.learn import backbone, classification, finetune, folds, probe
+from training.learn import backbone, classification, finetune, folds, known, probe
 from training.learn.finetune import Session
 from training.learn.loop import Lesson, Outcome
 from training.media.picture_augment import augment, draws, mix
@@ -65,6 +65,13 @@ def train(config: Config, run: Run) -> Report:
     classification.fit_confidence(
         lambda: backbone.find_head(model), lesson, outcome, validation.strata, run
     )
+    knows = known.recognise(
+        lambda some, at: score.compute_received(model, preprocessor, some, at, run, frozen),
+        part,
+        validation,
+        outcome,
+        run,
+    )
 
     def save(folder: Path) -> None:
         finetune.describe_data(model.config, data.name, data)
@@ -74,6 +81,7 @@ def train(config: Config, run: Run) -> Report:
             finetune.save_network(model.cpu(), None, folder, config.store)
         else:
             finetune.save_network(model.cpu(), preprocessor.processor(), folder, config.store)
+        known.save(knows, folder)
 
     def refit(part: Pictures, held: Pictures, aside: Run) -> np.ndarray:
         again, preprocessor = build_network(config, start, data.classes)
