@@ -14,7 +14,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from demos import page
+from demos import page, teach
 from demos.answer import Answer
 from demos.clock import Part
 from demos.compare import Compare, Question, ask_each
@@ -23,6 +23,7 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from demos.words import Words
 from training.media.sounds import Sound, SoundError, load_sound
 from training.runs.checkpoint import labels
 from training.wording import sentence
@@ -192,6 +193,7 @@ def _verdict(answer: Heard) -> str:
     return answer.warn(UNSURE, "A whole sentence that names what you want may help.")
 
 
+ASKED = "What was meant?"
 QUESTION = Question(EMPTY, lambda path: load_sound(path, RATE), SoundError)
 ABOUT = (
     "The built-in model was trained on <b>synthesised speech</b> alone and has never heard a "
@@ -221,25 +223,25 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
             recording = page.recording(
                 label="Ask your bank", elem_id="audio-recording", sources=["microphone", "upload"]
             )
-            examples = sorted(EXAMPLES.glob("*.mp3"))
-            gr.Examples(
-                [str(p) for p in examples],
+            files = sorted(EXAMPLES.glob("*.mp3"))
+            examples = gr.Examples(
+                [str(p) for p in files],
                 recording,
                 label="Examples (synthesised speech)",
-                example_labels=[WORDS[p.stem] for p in examples],
+                example_labels=[WORDS[p.stem] for p in files],
             )
             ask = gr.Button("What was meant?", variant="primary", elem_id="ask-audio")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-audio")
-            page.about(ABOUT)
+            about = page.about(ABOUT)
         shown = Compare(
             slot,
             EMPTY,
             ask_on_page(slot),
-            lambda name: page.verdict(
-                UNSURE, label="What was meant?", num_top_classes=TOP, elem_id=name
-            ),
+            lambda name: page.verdict(UNSURE, label=ASKED, num_top_classes=TOP, elem_id=name),
         )
-    changing = shown.wire(lab, recording, ask)
+    words = Words(shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset)
+    changing = shown.wire(lab, recording, ask, words=words)
+    teach.build(lab, slot, recording, "sounds")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):
         gr.Button().click(

@@ -18,7 +18,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos import page
+from demos import page, teach
 from demos.clock import Part
 from demos.compare import Compare, Question
 from demos.heat_map import fit, veil
@@ -407,6 +407,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
             page.about(ABOUT)
         shown = Compare(slot, EMPTY, ask_on_page(slot))
     changing = shown.wire(lab, photo, ask, stop, (sample, temperature, most))
+    teach.build(lab, slot, photo, "captions")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):
         sent = page.photo(label="picture")

@@ -13,6 +13,7 @@ from demos.clock import Part
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from demos.slot_view import NO_OTHER, NOTHING, SlotView
+from demos.words import Words
 
 Brought = TypeVar("Brought")  # a picture, a sound ...
 
@@ -84,6 +85,7 @@ class Compare:
                     beside.append(bars(f"label-compare-{name}"))
                 beside.append(gr.HTML(elem_id=f"seen-compare-{name}"))
         self.outputs = own + beside
+        self.bars = own[0]
 
     def wire(
         self,
@@ -92,9 +94,11 @@ class Compare:
         ask: gr.Button,
         stop: gr.Button | None = None,
         more: tuple[Component, ...] = (),
+        words: Words | None = None,
     ) -> Part:
         """Asks when `source` changes, on the button, and when another checkpoint is chosen; `stop`
-        ends an answer in its midst, `more` are further inputs. Returns what changes by itself."""
+        ends an answer in its midst, `more` are further inputs, `words` are those of the model in
+        use. Returns what changes by itself."""
         live: page.Listening = {
             "api_visibility": "private",
             "show_progress": "hidden",
@@ -113,4 +117,4 @@ class Compare:
             show_progress="hidden",
         )
         self.view.wire(lab.training, self.ask, inputs, self.outputs, **live)
-        return slot_view.part([self.view], lab.training, (self.other,))
+        return slot_view.part([self.view], lab.training, (self.other,), words)

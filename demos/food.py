@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos import page
+from demos import page, teach
 from demos.answer import Answer
 from demos.clock import Part
 from demos.compare import Compare, Question, ask_each
@@ -25,6 +25,7 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from demos.words import Words
 from training.device import lay_out_for_pictures
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
@@ -153,6 +154,7 @@ ABOUT = (
     "else, it names the nearest of these dishes, and often says that it knows nothing like it; "
     "fine-tune it on your own pictures."
 )
+ASKED = "Which dish?"
 QUESTION = Question(EMPTY, load_picture, PictureError)
 
 
@@ -180,23 +182,23 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 height=320,
                 sources=["upload", "clipboard", "webcam"],
             )
-            gr.Examples(
+            examples = gr.Examples(
                 sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")),
                 photo,
                 label="Examples (drawings)",
             )
             ask = gr.Button("What is it?", variant="primary", elem_id="ask-food")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-food")
-            page.about(ABOUT)
+            about = page.about(ABOUT)
         shown = Compare(
             slot,
             EMPTY,
             ask_on_page(slot),
-            lambda name: page.verdict(
-                UNSURE, label="Which dish?", num_top_classes=TOP, elem_id=name
-            ),
+            lambda name: page.verdict(UNSURE, label=ASKED, num_top_classes=TOP, elem_id=name),
         )
-    changing = shown.wire(lab, photo, ask)
+    words = Words(shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset)
+    changing = shown.wire(lab, photo, ask, words=words)
+    teach.build(lab, slot, photo, "pictures")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):
         gr.Button().click(

@@ -3,6 +3,7 @@
 Where training is off the page belongs to everybody: nobody's data is stored there, nor listed.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,20 @@ class OwnData:
         }
 
     def add_files(
-        self, files: list[str], name: str, label: str = "", tell: Tell = tell_nobody
+        self,
+        files: list[str],
+        name: str,
+        label: str = "",
+        tell: Tell = tell_nobody,
+        captions: Sequence[str] = (),
     ) -> bring.Added:
-        """`files`: of uploads, with their own names."""
+        """`files`: of uploads, with their own names; `captions`: what is said of the only one."""
         page.refuse_unless(self.lab.training)
         if not files:
             raise SettingsError("Nothing was brought: send a zip, a picture or a sound.")
         brought = [Path(file) for file in files]
-        return bring.add(self.lab.runs, name, brought, str(label or ""), tell=tell)
+        label = str(label or "")
+        return bring.add(self.lab.runs, name, brought, label, captions=captions, tell=tell)
 
     def list_all(self) -> list[dict[str, Any]]:
         page.refuse_unless(self.lab.training)

@@ -1,12 +1,15 @@
 """Your own data, on the Train tab: bring it, see what is wrong with it, correct it, train on it."""
 
 import base64
+import functools
 import html
 import re
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from gradio.components import Component
 from PIL import Image
 
 from demos import clock, own_view, page
@@ -20,6 +23,7 @@ from training.data.own.data_set import Cancelled, DataSet, Tell
 from training.data.own.records import LONGEST
 from training.own_data import describe_added
 from training.recipe import SettingsError
+from training.wording import in_words
 
 # What learns from each kind, and how it does first.
 TAUGHT = {
@@ -34,6 +38,19 @@ EMPTY = (
     "class, or several files of one class at a time; or photos with their captions."
 )
 PROGRESS = gr.Progress()  # Gradio gives each call its own for it
+CHOOSE = "Choose one of your data sets above."
+BUTTONS = {
+    "train": ("Train on this data", "primary"),
+    "check": ("Look for problems", "secondary"),
+    "download": ("Download as zip", "secondary"),
+    "undo": ("Undo last correction", "secondary"),
+    "remove": ("Delete", "stop"),
+}
+DECISIONS = {
+    "label": ("Say so", "say"),
+    "leave out": ("Leave out", "leave"),
+    "right": ("It is right", "right"),
+}
 quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -65,6 +82,53 @@ def _name_visit(request: gr.Request) -> str:
     return str(request.session_hash or "")
 
 
+@dataclass(frozen=True)
+class Form:
+    """The components, by what they are for."""
+
+    section: gr.Accordion
+    files: gr.File
+    name: gr.Textbox
+    label: gr.Textbox
+    add: gr.Button
+    cancel: gr.Button
+    told: gr.HTML
+    chosen: gr.Dropdown
+    card: gr.HTML
+    buttons: dict[str, gr.Button]
+    zipped: gr.File
+    look: "Look"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is to be looked at, and what can be said of it."""
+
+    item: gr.Textbox  # hidden: that a person chose
+    findings: gr.HTML
+    problems: gr.Column
+    gallery: gr.Gallery
+    looked: gr.HTML
+    is_now: gr.Dropdown
+    decisions: dict[str, gr.Button]
+    captions: gr.Textbox
+    save: gr.Button
+
+    @property
+    def outputs(self) -> list[Component]:
+        return [
+            self.problems,
+            self.findings,
+            self.gallery,
+            self.item,
+            self.looked,
+            self.is_now,
+            self.captions,
+            self.save,
+            self.decisions["label"],
+        ]
+
+
 def build(
     actions: Actions, own: OwnData, chooser: gr.Dropdown, selected: gr.Textbox
 ) -> list[clock.Part]:
@@ -72,8 +136,20 @@ def build(
     looked at. Returns what changes by itself."""
     if not actions.lab.training:
         return []
-    waiting = Waiting()
-    with gr.Accordion("Your own data", open=False, elem_id="own-data"):
+    form = _lay_out(own)
+    _wire(form, Handlers(actions, own), chooser, selected)
+    return [
+        clock.Part(
+            lambda moment: repr(_list_names(own)),
+            lambda moment: [gr.update(choices=_list_names(own))],
+            [form.chosen],
+        )
+    ]
+
+
+# -- layout ----------------------------------------------------------------------------------------
+def _lay_out(own: OwnData) -> Form:
+    with gr.Accordion("Your own data", open=False, elem_id="own-data") as section:
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 files = page.uploads("Zip, pictures or sounds", "own-files")
@@ -100,52 +176,114 @@ def build(
                     cancel = gr.Button("Cancel", elem_id="own-cancel", min_width=90)
                 told = gr.HTML(elem_id="own-told")
         chosen = gr.Dropdown(
-            _list_names(own),
-            label="Data set",
-            interactive=True,
-            elem_id="own-chosen",
+            _list_names(own), label="Data set", interactive=True, elem_id="own-chosen"
         )
         card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
         with gr.Row():
-            learn = gr.Button("Train on this data", variant="primary", elem_id="own-train")
-            check = gr.Button("Look for problems", elem_id="own-check")
-            download = gr.Button("Download as zip", elem_id="own-download")
-            remove = gr.Button("Delete", variant="stop", elem_id="own-remove")
+            buttons = {
+                name: gr.Button(text, variant=look, elem_id=f"own-{name}", min_width=120)
+                for name, (text, look) in BUTTONS.items()
+            }
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
-        item = clock.make_hidden()
-        findings = gr.HTML(visible=False, elem_id="own-findings")
-        with gr.Column(visible=False, elem_id="own-problems") as problems:
-            gallery = gr.Gallery(
-                label="To look at, the likeliest first",
-                columns=6,
-                height="auto",
-                object_fit="contain",
-                allow_preview=False,
-                elem_id="own-gallery",
-            )
-            looked = gr.HTML(elem_id="own-looked")
-            with gr.Row():
-                is_now = gr.Dropdown(
-                    label="It is",
-                    allow_custom_value=True,
-                    interactive=True,
-                    elem_id="own-is",
-                    min_width=160,
-                )
-                say = gr.Button("Say so", elem_id="own-say", min_width=90)
-                leave = gr.Button("Leave out", elem_id="own-leave", min_width=90)
-                right = gr.Button("It is right", elem_id="own-right", min_width=90)
-                undo = gr.Button("Undo", elem_id="own-undo", min_width=90)
-            captions = gr.Textbox(
-                label="Captions, a line for each",
-                lines=3,
-                visible=False,
+        look = _lay_out_look()
+    return Form(section, files, name, label, add, cancel, told, chosen, card, buttons, zipped, look)
+
+
+def _lay_out_look() -> Look:
+    item = clock.make_hidden()
+    findings = gr.HTML(visible=False, elem_id="own-findings")
+    with gr.Column(visible=False, elem_id="own-problems") as problems:
+        gallery = gr.Gallery(
+            label="To look at, the likeliest first",
+            columns=6,
+            height="auto",
+            object_fit="contain",
+            allow_preview=False,
+            elem_id="own-gallery",
+        )
+        looked = gr.HTML(elem_id="own-looked")
+        with gr.Row():
+            is_now = gr.Dropdown(
+                label="It is",
+                allow_custom_value=True,
                 interactive=True,
-                elem_id="own-captions",
+                elem_id="own-is",
+                min_width=160,
             )
-            save = gr.Button("Save captions", visible=False, elem_id="own-save")
+            decisions = {
+                decision: gr.Button(text, elem_id=f"own-{name}", min_width=90)
+                for decision, (text, name) in DECISIONS.items()
+            }
+        captions = gr.Textbox(
+            label="Captions, a line for each",
+            lines=3,
+            visible=False,
+            interactive=True,
+            elem_id="own-captions",
+        )
+        save = gr.Button("Save captions", visible=False, elem_id="own-save")
+    return Look(item, findings, problems, gallery, looked, is_now, decisions, captions, save)
+
+
+def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textbox) -> None:
+    look = form.look
+    chosen = form.chosen
+    shown: list[Component] = [form.card, *look.outputs]
+    visible: page.Listening = {"api_visibility": "private"}
+    form.files.upload(
+        lambda paths, given: given or _propose_name(paths),
+        [form.files, form.name],
+        form.name,
+        **quiet,
+    )
+    form.add.click(
+        does.bring, [form.files, form.name, form.label], [form.told, chosen, form.files], **visible
+    )
+    form.cancel.click(does.waiting.cancel, None, None, queue=False, **quiet)
+    chosen.change(does.show, chosen, shown, **visible)
+    form.section.expand(
+        lambda given: given or next(iter(_list_names(does.own)), None), chosen, chosen, **quiet
+    )
+    buttons = form.buttons
+    buttons["train"].click(does.train, chosen, [chooser, selected], **quiet)
+    buttons["check"].click(does.look_again, chosen, look.outputs, **visible)
+    buttons["download"].click(does.pack, chosen, form.zipped, **visible)
+    buttons["remove"].click(
+        does.delete,
+        chosen,
+        [form.told, chosen],
+        js="(name) => name && confirm('Delete the data set ' + name + '?') ? name : null",
+        **quiet,
+    )
+    look.gallery.select(
+        does.pick, chosen, [look.item, look.looked, look.is_now, look.captions], **quiet
+    )
+    changed = [
+        button.click(
+            functools.partial(does.decide, decision),
+            [chosen, look.item, look.is_now],
+            form.told,
+            **quiet,
+        )
+        for decision, button in look.decisions.items()
+    ]
+    changed.append(buttons["undo"].click(does.undo_last, chosen, form.told, **quiet))
+    changed.append(
+        look.save.click(does.save_captions, [chosen, look.item, look.captions], form.told, **quiet)
+    )
+    for event in changed:
+        event.success(does.show, chosen, shown, **quiet)
+
+
+# -- what is done ----------------------------------------------------------------------------------
+class Handlers:
+    def __init__(self, actions: Actions, own: OwnData):
+        self.actions = actions
+        self.own = own
+        self.waiting = Waiting()
 
     def bring(
+        self,
         paths: list[str],
         given: str,
         of_class: str,
@@ -154,35 +292,36 @@ def build(
     ) -> tuple[object, ...]:
         visit = _name_visit(request)
         try:
-            added = own.add_files(paths, given, of_class, waiting.begin(visit, progress))
+            added = self.own.add_files(paths, given, of_class, self.waiting.begin(visit, progress))
         except Cancelled:
             return page.notice("Cancelled: nothing was kept."), gr.skip(), gr.skip()
         except SettingsError as error:
             return page.show_refusal(error), gr.skip(), gr.skip()
         finally:
-            waiting.end(visit)
+            self.waiting.end(visit)
         lines = describe_added(added).splitlines()[:-1]  # the last one is the command's
         text = "<br>".join(html.escape(line) for line in lines)
-        names = _list_names(own)
+        names = _list_names(self.own)
         return (
             page.notice(text, "good"),
             gr.Dropdown(choices=names, value=added.data_set.name),
             None,
         )
 
-    def show(given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
+    def show(self, given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
         """The card, and what is to be looked at where that is quickly seen."""
-        found = _find(own, given)
+        found = _find(self.own, given)
         if found is None:
-            return [page.notice(EMPTY), *_hide()]
+            text = CHOOSE if _list_names(self.own) else EMPTY
+            return [page.notice(text), *_hide()]
         few = len(found.list_items()) <= MANY
-        return [own_view.draw_card(found), *(_look(found, progress) if few else _hide())]
+        return [own_view.draw_card(found), *(self._look(found, progress) if few else _hide())]
 
-    def _look(found: DataSet, progress: gr.Progress) -> list[object]:
-        checked = own.check(
+    def _look(self, found: DataSet, progress: gr.Progress) -> list[object]:
+        checked = self.own.check(
             found.name, lambda doing, done, total: progress((done, total or None), desc=doing)
         )
-        seen = _list_shown(own, found, checked)
+        seen = _list_shown(self.own, found, checked)
         pictures = [_draw(found, each) for each in seen]
         with_captions = found.kind == "captions"
         return [
@@ -197,13 +336,13 @@ def build(
             gr.Button(visible=not with_captions),
         ]
 
-    def look_again(given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
-        found = _find(own, given)
-        return _hide() if found is None else _look(found, progress)
+    def look_again(self, given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
+        found = _find(self.own, given)
+        return _hide() if found is None else self._look(found, progress)
 
-    def pick(given: str, event: gr.SelectData) -> tuple[object, ...]:
-        found = own.find(given)
-        seen = _list_shown(own, found, own.check(given))
+    def pick(self, given: str, event: gr.SelectData) -> tuple[object, ...]:
+        found = self.own.find(given)
+        seen = _list_shown(self.own, found, self.own.check(given))
         if not isinstance(event.index, int) or event.index >= len(seen):
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         each = seen[event.index]
@@ -216,91 +355,56 @@ def build(
             "\n".join(items[0].captions),
         )
 
-    def decide(decision: str):
-        def handler(given: str, picked: str, now: str) -> str:
-            if not picked and decision != "undo":
-                raise gr.Error("Choose one of the pictures above first.")
-            made = own.correct(given, picked, now, decision)
-            undone = "Undone. " if decision == "undo" else ""
-            return page.notice(undone + html.escape(own_view.describe_correction(made)), "good")
-
-        return handler
-
-    def save_captions(given: str, picked: str, text: str) -> str:
+    def decide(self, decision: str, given: str, picked: str, now: str) -> str:
         if not picked:
-            raise gr.Error("Choose one of the pictures above first.")
-        made = correct_captions(own.find(given), picked, text.splitlines())
+            raise gr.Error("Choose one of those above first.")
+        made = self.own.correct(given, picked, now, decision)
         return page.notice(html.escape(own_view.describe_correction(made)), "good")
 
-    def train(given: str | None) -> tuple[object, object]:
-        found = _find(own, given)
+    def undo_last(self, given: str | None) -> str:
+        if not given:
+            raise gr.Error("Choose a data set first.")
+        made = self.own.correct(given, "", "", "undo")
+        said = html.escape(own_view.describe_correction(made))
+        return page.notice(f"Undone: {said}", "good")
+
+    def save_captions(self, given: str, picked: str, text: str) -> str:
+        if not picked:
+            raise gr.Error("Choose one of the pictures above first.")
+        made = correct_captions(self.own.find(given), picked, text.splitlines())
+        return page.notice(html.escape(own_view.describe_correction(made)), "good")
+
+    def train(self, given: str | None) -> tuple[object, object]:
+        found = _find(self.own, given)
         if found is None:
             raise gr.Error("Add data first, or choose a data set.")
         recipe, settings = TAUGHT[found.kind]
         settings = {"source": "own", "dataset": found.name, **settings}
-        return recipe, actions.start(recipe, settings)
+        return recipe, self.actions.start(recipe, settings)
 
-    def delete(given: str | None) -> tuple[object, object]:
+    def delete(self, given: str | None) -> tuple[object, object]:
         if not given:
             return gr.skip(), gr.skip()
-        data_set.remove(own.lab.runs, given)
-        names = _list_names(own)
+        data_set.remove(self.own.lab.runs, given)
+        names = _list_names(self.own)
         left = names[0] if names else None
         text = page.notice(f"{html.escape(given)} is deleted.")
         return text, gr.Dropdown(choices=names, value=left)
 
-    def pack(given: str | None, progress: gr.Progress = PROGRESS) -> object:
-        found = _find(own, given)
+    def pack(self, given: str | None, progress: gr.Progress = PROGRESS) -> object:
+        found = _find(self.own, given)
         if found is None:
             raise gr.Error("Choose a data set first.")
         folder = uploads.claim_folder() / "zips"
         folder.mkdir(exist_ok=True)
         file = folder / f"{found.name}.zip"
         data_set.export(
-            own.lab.runs,
+            self.own.lab.runs,
             found.name,
             file,
             lambda doing, done, total: progress((done, total or None), desc=doing),
         )
         return gr.File(value=str(file), visible=True)
-
-    listed = [problems, findings, gallery, item, looked, is_now, captions, save, say]
-    shown: list[object] = [card, *listed]
-    visible: page.Listening = {"api_visibility": "private"}
-    files.upload(lambda paths, given: given or _propose_name(paths), [files, name], name, **quiet)
-    add.click(bring, [files, name, label], [told, chosen, files], **visible)
-    cancel.click(waiting.cancel, None, None, queue=False, **quiet)
-    chosen.change(show, chosen, shown, **visible)
-    check.click(look_again, chosen, listed, **visible)
-    gallery.select(pick, chosen, [item, looked, is_now, captions], **quiet)
-    for button, decision in (
-        (say, "label"),
-        (leave, "leave out"),
-        (right, "right"),
-        (undo, "undo"),
-    ):
-        button.click(decide(decision), [chosen, item, is_now], told, **quiet).success(
-            show, chosen, shown, **quiet
-        )
-    save.click(save_captions, [chosen, item, captions], told, **quiet).success(
-        show, chosen, shown, **quiet
-    )
-    learn.click(train, chosen, [chooser, selected], **quiet)
-    download.click(pack, chosen, zipped, **visible)
-    remove.click(
-        delete,
-        chosen,
-        [told, chosen],
-        js="(name) => name && confirm('Delete the data set ' + name + '?') ? name : null",
-        **quiet,
-    )
-    return [
-        clock.Part(
-            lambda moment: repr(_list_names(own)),
-            lambda moment: [gr.update(choices=_list_names(own))],
-            [chosen],
-        )
-    ]
 
 
 def _propose_name(paths: list[str]) -> str:
@@ -335,7 +439,9 @@ def _list_shown(own: OwnData, found: DataSet, checked: dict) -> list[Suspect]:
 
 def _draw(found: DataSet, each: Suspect) -> tuple[Image.Image, str]:
     path = found.find_items(each["id"])[0].path
-    words = ": ".join(text for text in (each["label"], each["why"]) if text)
+    words = in_words(each["label"]) or each["name"]
+    if each["said"]:
+        words += f" → {in_words(each['said'])}?"
     return own_view.draw_thumbnail(path, found.kind, 160), words
 
 

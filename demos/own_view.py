@@ -36,11 +36,11 @@ def draw_card(found: DataSet) -> str:
     if preview.classes:
         facts.append(counted(len(preview.classes), "class", "classes"))
     if preview.sides:
-        facts.append("short side {:.0f} to {:.0f} pixels".format(*preview.sides[::2]))
+        facts.append(f"short side {_span(preview.sides, 0)} pixels")
     if preview.seconds:
-        facts.append("{:.1f} to {:.1f} s".format(*preview.seconds[::2]))
+        facts.append(f"{_span(preview.seconds, 1)} s")
     if preview.words:
-        facts.append("{:.0f} to {:.0f} words a sentence".format(*preview.words[::2]))
+        facts.append(f"{_span(preview.words, 0)} words a sentence")
     if left_out:
         facts.append(f"{left_out:,} left out")
     facts.append(f"{preview.bytes / 1e6:.1f} MB")
@@ -72,6 +72,12 @@ def draw_card(found: DataSet) -> str:
         + (f"<h4>What was said when it came</h4><ul>{listed}</ul>" if listed else "")
         + "</div>"
     )
+
+
+def _span(numbers: tuple[float, float, float], places: int) -> str:
+    """Of (least, middle, most)."""
+    low, high = (f"{number:.{places}f}" for number in numbers[::2])
+    return low if low == high else f"{low} to {high}"
 
 
 def draw_some(items: list[Item], kind: str) -> str:

@@ -303,7 +303,11 @@ def asking() -> gr.Column:
 
 def about(text: str) -> gr.HTML:
     """What a tab's built-in model knows, and what not."""
-    return gr.HTML(f'<p class="about">{text}</p>')
+    return gr.HTML(write_about(text))
+
+
+def write_about(text: str) -> str:
+    return f'<p class="about">{text}</p>'
 
 
 def show_refusal(error: Exception) -> str:

@@ -10,6 +10,7 @@ from gradio.components import Component
 from demos import page
 from demos.clock import Moment, Part
 from demos.serving.model_slot import Held, ModelSlot, Predictor, SwapError
+from demos.words import Words
 
 NOTHING = "nothing"  # no second checkpoint to compare with
 NO_OTHER = ("Nothing", NOTHING)  # as the page offers it
@@ -73,9 +74,14 @@ def _make_change(
     return change
 
 
-def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] = ()) -> Part:
+def part(
+    views: list[SlotView],
+    training: bool,
+    others: tuple[gr.Dropdown, ...] = (),
+    words: Words | None = None,
+) -> Part:
     """What changes by itself of these slots; `others` are further lists of a slot's checkpoints,
-    beside the first."""
+    beside the first; `words`: what is said of the first one's model."""
     slots = [view.slot for view in views]
 
     def sign(moment: Moment) -> str:
@@ -93,7 +99,8 @@ def part(views: list[SlotView], training: bool, others: tuple[gr.Dropdown, ...] 
                 gr.update(visible=training and slot.previous is not None),
                 gr.update(visible=training and has_other),
             ]
-        return values + [gr.update(choices=[NO_OTHER, *page.choices(slots[0])[1:]]) for _ in others]
+        values += [gr.update(choices=[NO_OTHER, *page.choices(slots[0])[1:]]) for _ in others]
+        return values + (words.show(slots[0]) if words else [])
 
     shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
-    return Part(sign, show, [*shown, *others])
+    return Part(sign, show, [*shown, *others, *(words.outputs if words else [])])

@@ -1,0 +1,88 @@
+"""Own data in a real browser: a zip is dropped, its problems seen, a label corrected, a model
+trained on it that answers in the tab with words of its own, and a wrong answer taught."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from meals import colours
+from test_browser import CHROMIUM, app, browser, page, shot, until
+
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+__all__ = ["app", "browser", "page"]
+
+
+@pytest.fixture(scope="module")
+def bright(tmp_path_factory) -> Path:
+    """A zip of three colours by class folders; one picture is there twice, one in a wrong class."""
+    folder = colours(tmp_path_factory.mktemp("bright") / "zip")
+    names = ["crimson", "green", "blue"]
+    for number, name in enumerate(names):
+        (folder / f"colour{number}").rename(folder / name)
+    shutil.copy(folder / "green" / "00.png", folder / "green" / "00 copy.png")
+    shutil.move(folder / "blue" / "03.png", folder / "crimson" / "misplaced.png")
+    made = shutil.make_archive(str(folder.parent / "bright colours"), "zip", folder)
+    return Path(made)
+
+
+def open_own(page) -> None:
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#own-data > button").click()
+    page.wait_for_selector("#own-files")
+
+
+def test_a_zip_is_dropped_corrected_trained_on_and_asked(page, bright):
+    open_own(page)
+    page.locator("#own-files input[type=file]").set_input_files(bright)
+    until(page, "document.querySelector('#own-name :is(input, textarea)').value")
+    page.locator("#own-add").click()
+    page.wait_for_selector("#own-told .notice.good")
+    page.wait_for_selector("#own-card table")
+    assert "bright colours" in page.locator("#own-card").inner_text()
+    assert page.locator("#own-card .thumbs img").count() >= 9
+
+    page.locator("#own-train").click()
+    until(page, "document.querySelector('#status .state')?.innerText == 'Done'")
+    until(page, "document.querySelector('#report').innerText.includes('cross-validated')")
+    page.locator("#own-check").click()  # what the folds took for another class
+    until(page, "document.querySelector('#own-gallery')?.innerText.includes('crimson → blue?')")
+    shot(page, "own-data.png")
+    page.locator("#own-gallery button:has-text('crimson → blue?')").first.click()
+    until(page, "document.querySelector('#own-looked').innerText.includes('misplaced')")
+    until(page, "document.querySelector('#own-is input').value == 'blue'")
+    page.locator("#own-say").click()
+    until(page, "document.querySelector('#own-told').innerText.includes('is blue now')")
+    until(page, "!document.querySelector('#own-gallery')?.innerText.includes('crimson → blue?')")
+    page.locator("#own-undo").click()
+    until(page, "document.querySelector('#own-told').innerText.includes('Undone')")
+
+    page.get_by_role("tab", name="Food").click()
+    until(page, "document.body.innerText.includes('Which of your 3 classes?')")
+    assert "blue, crimson, green" in page.locator(".about:visible").inner_text()
+
+
+def test_an_answer_that_is_wrong_is_taught(page, tmp_path):
+    photo = colours(tmp_path / "one", 1, 1) / "colour0" / "00.png"
+    page.get_by_role("tab", name="Food").click()
+    page.locator("#teach-food > button").click()
+    page.locator("#teach-add-food").click()
+    until(page, "document.querySelector('#teach-told-food').innerText.includes('photo first')")
+    page.locator("#food-photo input[type=file]").set_input_files(photo)
+    until(page, "document.querySelector('#label-food').innerText.includes('%')")
+    page.locator("#teach-right-food input").fill("scarlet")
+    page.locator("#teach-right-food input").press("Enter")
+    page.locator("#teach-add-food").click()
+    until(page, "document.querySelector('#teach-told-food').innerText.includes('as scarlet')")
+
+
+def test_a_refused_upload_says_why_and_keeps_nothing(page, tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    open_own(page)
+    page.locator("#own-files input[type=file]").set_input_files(tmp_path / "notes.txt")
+    page.locator("#own-name :is(input, textarea)").fill("letters")
+    page.wait_for_timeout(500)
+    page.locator("#own-add").click()
+    page.wait_for_selector("#own-told .notice.bad")
+    page.locator("#own-chosen input").click()
+    assert not page.get_by_role("option", name="letters", exact=True).count()
