@@ -7,8 +7,10 @@ import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import gradio as gr
+from gradio.blocks import BlockContext
 from gradio.components import Component
 from PIL import Image
 
@@ -39,7 +41,7 @@ EMPTY = (
 )
 PROGRESS = gr.Progress()  # Gradio gives each call its own for it
 CHOOSE = "Choose one of your data sets above."
-BUTTONS = {
+BUTTONS: dict[str, tuple[str, Literal["primary", "secondary", "stop"]]] = {
     "train": ("Train on this data", "primary"),
     "check": ("Look for problems", "secondary"),
     "download": ("Download as zip", "secondary"),
@@ -115,7 +117,7 @@ class Look:
     save: gr.Button
 
     @property
-    def outputs(self) -> list[Component]:
+    def outputs(self) -> list[Component | BlockContext]:
         return [
             self.problems,
             self.findings,
@@ -228,7 +230,7 @@ def _lay_out_look() -> Look:
 def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textbox) -> None:
     look = form.look
     chosen = form.chosen
-    shown: list[Component] = [form.card, *look.outputs]
+    shown: list[Component | BlockContext] = [form.card, *look.outputs]
     visible: page.Listening = {"api_visibility": "private"}
     form.files.upload(
         lambda paths, given: given or _propose_name(paths),
@@ -239,7 +241,7 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     form.add.click(
         does.bring, [form.files, form.name, form.label], [form.told, chosen, form.files], **visible
     )
-    form.cancel.click(does.waiting.cancel, None, None, queue=False, **quiet)
+    form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
     chosen.change(does.show, chosen, shown, **visible)
     form.section.expand(
         lambda given: given or next(iter(_list_names(does.own)), None), chosen, chosen, **quiet

@@ -188,14 +188,12 @@ def find_mislabelled(runs: Path, name: str) -> list[dict[str, Any]]:
             continue
         suspects = report.facts.get("suspects") if report else None
         if isinstance(suspects, list):
-            return [each for each in suspects if _is_suspect(each)]
+            return [each for each in suspects if isinstance(each, dict) and _is_suspect(each)]
     return []
 
 
-def _is_suspect(each: object) -> bool:
+def _is_suspect(each: dict[str, Any]) -> bool:
     """A report is a file, and may hold anything."""
-    if not isinstance(each, dict):
-        return False
     texts = all(isinstance(each.get(name), str) for name in ("file", "label", "said"))
     return texts and isinstance(each.get("confidence"), int | float)
 

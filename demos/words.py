@@ -21,7 +21,7 @@ NAMED = 12  # classes that are named
 class Words:
     """What a tab says of its built-in model, and the components that say it."""
 
-    bars: gr.Label
+    bars: Component  # a gr.Label
     question: str  # "Which dish?"
     about: gr.HTML
     text: str  # HTML

@@ -183,7 +183,7 @@ def test_running_and_queued_runs_are_stopped_and_cannot_be_deleted(lab_runs, sit
 BAD = [
     ("digits", {"epochs": "many"}, "epochs is 'many': it must be a whole number."),
     ("digits", {"epochs": 0}, "epochs is 0: it must be from 1 to 500."),
-    ("digits", {"learning_rate": None}, "learning_rate is None: it must be a number."),
+    ("digits", {"learning_rate": None}, "learning_rate is None: it must be a number, or "),
     ("digits", {"speed": 3}, "There is no setting named 'speed'."),
     (
         "digits",

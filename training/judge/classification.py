@@ -276,7 +276,7 @@ def make_gallery(mistakes: list[Mistake], names: Mapping[str, str]) -> Gallery:
 def make_notes(before: Score | None, after: Score) -> list[str]:
     """Sentences on a classifier's further figures, where it has them."""
     notes = []
-    if after.n < SMALL and "folds" not in after.more:
+    if 0 < after.n < SMALL and "folds" not in after.more:
         notes.append(
             f"Only {after.n} examples judge it, so that one more or less right is "
             f"{100 / after.n:.1f} points: method frozen, or folds, judges every example."
