@@ -23,7 +23,7 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
-from demos.words import Words
+from demos.tab_words import Words
 from training.media.sounds import Sound, SoundError, load_sound
 from training.runs.checkpoint import labels
 from training.wording import sentence

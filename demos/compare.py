@@ -13,7 +13,7 @@ from demos.clock import Part
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from demos.slot_view import NO_OTHER, NOTHING, SlotView
-from demos.words import Words
+from demos.tab_words import Words
 
 Brought = TypeVar("Brought")  # a picture, a sound ...
 

@@ -25,7 +25,7 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
-from demos.words import Words
+from demos.tab_words import Words
 from training.device import lay_out_for_pictures
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels

@@ -10,7 +10,7 @@ from gradio.components import Component
 from demos import page
 from demos.clock import Moment, Part
 from demos.serving.model_slot import Held, ModelSlot, Predictor, SwapError
-from demos.words import Words
+from demos.tab_words import Words
 
 NOTHING = "nothing"  # no second checkpoint to compare with
 NO_OTHER = ("Nothing", NOTHING)  # as the page offers it

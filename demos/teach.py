@@ -11,7 +11,7 @@ from demos import page
 from demos.own_data import OwnData
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor
-from demos.words import list_own_classes
+from demos.tab_words import list_own_classes
 from training.data.own import data_set
 from training.recipe import SettingsError
 from training.runs import checkpoint

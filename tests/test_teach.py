@@ -7,7 +7,7 @@ import pytest
 from meals import colours, network, published
 
 import app
-from demos import own_view, teach, words
+from demos import own_view, tab_words, teach
 from demos.own_data import OwnData
 from demos.own_view import find_mislabelled, list_suspects
 from demos.serving.lab import Lab
@@ -89,8 +89,8 @@ def test_the_card_shows_each_class_and_reads_what_strangers_named(own, tmp_path)
 def test_a_tab_speaks_of_the_classes_that_its_model_knows(runs):
     lab = app.open_lab(runs)
     slot = lab.slots["food"]
-    assert words.list_own_classes(slot) is None
+    assert tab_words.list_own_classes(slot) is None
     run = published(runs, network("resnet", ["cat", "brown_dog"]))
     slot.swap(run.id)
-    assert words.list_own_classes(slot) == ["cat", "brown dog"]
+    assert tab_words.list_own_classes(slot) == ["cat", "brown dog"]
     assert teach.list_classes(slot) == ["cat", "brown_dog"]
