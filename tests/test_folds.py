@@ -193,6 +193,7 @@ def test_a_frozen_run_on_few_examples_is_judged_by_all_of_them(runs, garments):
         [6.4, 12.8, 25.6], abs=1.5
     )
     assert "cross-validated, n = 32" in (run.checkpoint / "README.md").read_text()
+    assert "cross-validated, n 32)" in run.log_file.read_text()
     # A second one on the same pictures is compared with what the first one's folds answered.
     (runs / "active.json").write_text(f'{{"digits": ["{run.id}"]}}')
     again = ended_well(runs, "digits", own)

@@ -138,4 +138,4 @@ def _cell(score: Score | None) -> str:
     if score is None:
         return "-"
     low, high = (score.metric.text(end) for end in score.interval)
-    return f"{score.text(2)} ({low} to {high}, n {score.n:,})"
+    return f"{score.text(2)} ({low} to {high}, {score.count.replace('n = ', 'n ')})"
