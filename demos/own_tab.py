@@ -178,7 +178,11 @@ def _lay_out(own: OwnData) -> Form:
                     cancel = gr.Button("Cancel", elem_id="own-cancel", min_width=90)
                 told = gr.HTML(elem_id="own-told")
         chosen = gr.Dropdown(
-            _list_names(own), label="Data set", interactive=True, elem_id="own-chosen"
+            _list_names(own),
+            value=None,  # the section's opening chooses one, which shows it
+            label="Data set",
+            interactive=True,
+            elem_id="own-chosen",
         )
         card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
         with gr.Row():
@@ -450,7 +454,7 @@ def _draw(found: DataSet, each: Suspect) -> tuple[Image.Image, str]:
 def _show_large(item: data_set.Item, kind: str, each: Suspect) -> str:
     words = f"<b>{html.escape(item.name)}</b>"
     if each["label"]:
-        words += f", labelled <b>{html.escape(each['label'])}</b>"
+        words += f", labelled <b>{html.escape(in_words(each['label']))}</b>"
     if each["why"]:
         words += f": {html.escape(each['why'])}"
     if kind == "sounds":

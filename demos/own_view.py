@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from demos.own_data import OwnData
 from training.data.own.data_set import HASHED, DataSet, Item
@@ -108,7 +108,7 @@ def draw_thumbnail(path: Path, kind: str, side: int = THUMB) -> Image.Image:
         picture = load_picture(path, longest=side)
     except PictureError:
         return sheet
-    picture.thumbnail((side, side))
+    picture = ImageOps.contain(picture, (side, side))  # small ones are enlarged
     sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return sheet
 

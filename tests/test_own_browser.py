@@ -61,6 +61,10 @@ def test_a_zip_is_dropped_corrected_trained_on_and_asked(page, bright):
     until(page, "document.body.innerText.includes('Which of your 3 classes?')")
     assert "blue, crimson, green" in page.locator(".about:visible").inner_text()
 
+    page.reload()  # who comes again finds it
+    open_own(page)
+    page.wait_for_selector("#own-card table")
+
 
 def test_an_answer_that_is_wrong_is_taught(page, tmp_path):
     photo = colours(tmp_path / "one", 1, 1) / "colour0" / "00.png"
