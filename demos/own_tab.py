@@ -88,7 +88,6 @@ def _name_visit(request: gr.Request) -> str:
 class Form:
     """The components, by what they are for."""
 
-    section: gr.Accordion
     files: gr.File
     name: gr.Textbox
     label: gr.Textbox
@@ -151,7 +150,7 @@ def build(
 
 # -- layout ----------------------------------------------------------------------------------------
 def _lay_out(own: OwnData) -> Form:
-    with gr.Accordion("Your own data", open=False, elem_id="own-data") as section:
+    with gr.Accordion("Your own data", open=False, elem_id="own-data"):
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 files = page.uploads("Zip, pictures or sounds", "own-files")
@@ -179,12 +178,12 @@ def _lay_out(own: OwnData) -> Form:
                 told = gr.HTML(elem_id="own-told")
         chosen = gr.Dropdown(
             _list_names(own),
-            value=None,  # the section's opening chooses one, which shows it
+            value=lambda: next(iter(_list_names(own)), None),  # whenever a page is opened
             label="Data set",
             interactive=True,
             elem_id="own-chosen",
         )
-        card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
+        card = gr.HTML(lambda: _show_first(own), elem_id="own-card")
         with gr.Row():
             buttons = {
                 name: gr.Button(text, variant=look, elem_id=f"own-{name}", min_width=120)
@@ -192,7 +191,7 @@ def _lay_out(own: OwnData) -> Form:
             }
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
         look = _lay_out_look()
-    return Form(section, files, name, label, add, cancel, told, chosen, card, buttons, zipped, look)
+    return Form(files, name, label, add, cancel, told, chosen, card, buttons, zipped, look)
 
 
 def _lay_out_look() -> Look:
@@ -247,9 +246,6 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     )
     form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
     chosen.change(does.show, chosen, shown, **visible)
-    form.section.expand(
-        lambda given: given or next(iter(_list_names(does.own)), None), chosen, chosen, **quiet
-    )
     buttons = form.buttons
     buttons["train"].click(does.train, chosen, [chooser, selected], **quiet)
     buttons["check"].click(does.look_again, chosen, look.outputs, **visible)
@@ -422,6 +418,12 @@ def _propose_name(paths: list[str]) -> str:
 
 def _list_names(own: OwnData) -> list[str]:
     return [each.name for each in data_set.list_all(own.lab.runs)]
+
+
+def _show_first(own: OwnData) -> str:
+    """What a page shows that is opened."""
+    found = _find(own, next(iter(_list_names(own)), None))
+    return own_view.draw_card(found) if found else page.notice(EMPTY)
 
 
 def _find(own: OwnData, given: str | None) -> DataSet | None:
