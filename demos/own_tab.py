@@ -178,12 +178,12 @@ def _lay_out(own: OwnData) -> Form:
                 told = gr.HTML(elem_id="own-told")
         chosen = gr.Dropdown(
             _list_names(own),
-            value=lambda: next(iter(_list_names(own)), None),  # whenever a page is opened
+            value=None,
             label="Data set",
             interactive=True,
             elem_id="own-chosen",
         )
-        card = gr.HTML(lambda: _show_first(own), elem_id="own-card")
+        card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
         with gr.Row():
             buttons = {
                 name: gr.Button(text, variant=look, elem_id=f"own-{name}", min_width=120)
@@ -245,6 +245,8 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
         does.bring, [form.files, form.name, form.label], [form.told, chosen, form.files], **visible
     )
     form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
+    # Without triggers: when a page is opened.
+    gr.on(None, lambda: _show_first(does.own), None, [chosen, form.card], queue=False, **visible)
     chosen.change(does.show, chosen, shown, **visible)
     buttons = form.buttons
     buttons["train"].click(does.train, chosen, [chooser, selected], **quiet)
@@ -420,10 +422,11 @@ def _list_names(own: OwnData) -> list[str]:
     return [each.name for each in data_set.list_all(own.lab.runs)]
 
 
-def _show_first(own: OwnData) -> str:
-    """What a page shows that is opened."""
-    found = _find(own, next(iter(_list_names(own)), None))
-    return own_view.draw_card(found) if found else page.notice(EMPTY)
+def _show_first(own: OwnData) -> tuple[str | None, str]:
+    """What a page shows that is opened: a data set's name, and its card."""
+    name = next(iter(_list_names(own)), None)
+    found = _find(own, name)
+    return name, own_view.draw_card(found) if found else page.notice(EMPTY)
 
 
 def _find(own: OwnData, given: str | None) -> DataSet | None:
