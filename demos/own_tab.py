@@ -246,7 +246,7 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     )
     form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
     # Without triggers: when a page is opened.
-    gr.on(None, lambda: _show_first(does.own), None, [chosen, form.card], queue=False, **visible)
+    gr.on(None, lambda: _show_first(does.own), None, [chosen, form.card], **quiet)
     chosen.change(does.show, chosen, shown, **visible)
     buttons = form.buttons
     buttons["train"].click(does.train, chosen, [chooser, selected], **quiet)
