@@ -141,8 +141,8 @@ def build(
     _wire(form, Handlers(actions, own), chooser, selected)
     return [
         clock.Part(
-            lambda moment: repr(_list_names(own)),
-            lambda moment: [gr.update(choices=_list_names(own))],
+            lambda moment: repr(data_set.list_names(own.lab.runs)),
+            lambda moment: [gr.update(choices=data_set.list_names(own.lab.runs))],
             [form.chosen],
         )
     ]
@@ -177,7 +177,7 @@ def _lay_out(own: OwnData) -> Form:
                     cancel = gr.Button("Cancel", elem_id="own-cancel", min_width=90)
                 told = gr.HTML(elem_id="own-told")
         chosen = gr.Dropdown(
-            _list_names(own),
+            data_set.list_names(own.lab.runs),
             value=None,
             label="Data set",
             interactive=True,
@@ -305,7 +305,7 @@ class Handlers:
             self.waiting.end(visit)
         lines = describe_added(added).splitlines()[:-1]  # the last one is the command's
         text = "<br>".join(html.escape(line) for line in lines)
-        names = _list_names(self.own)
+        names = data_set.list_names(self.own.lab.runs)
         return (
             page.notice(text, "good"),
             gr.Dropdown(choices=names, value=added.data_set.name),
@@ -316,7 +316,7 @@ class Handlers:
         """The card, and what is to be looked at where that is quickly seen."""
         found = _find(self.own, given)
         if found is None:
-            text = CHOOSE if _list_names(self.own) else EMPTY
+            text = CHOOSE if data_set.list_names(self.own.lab.runs) else EMPTY
             return [page.notice(text), *_hide()]
         few = len(found.list_items()) <= MANY
         return [own_view.draw_card(found), *(self._look(found, progress) if few else _hide())]
@@ -390,7 +390,7 @@ class Handlers:
         if not given:
             return gr.skip(), gr.skip()
         data_set.remove(self.own.lab.runs, given)
-        names = _list_names(self.own)
+        names = data_set.list_names(self.own.lab.runs)
         left = names[0] if names else None
         text = page.notice(f"{html.escape(given)} is deleted.")
         return text, gr.Dropdown(choices=names, value=left)
@@ -418,20 +418,16 @@ def _propose_name(paths: list[str]) -> str:
     return " ".join(words.split())[:LONGEST]
 
 
-def _list_names(own: OwnData) -> list[str]:
-    return [each.name for each in data_set.list_all(own.lab.runs)]
-
-
 def _show_first(own: OwnData) -> tuple[str | None, str]:
     """What a page shows that is opened: a data set's name, and its card."""
-    name = next(iter(_list_names(own)), None)
+    name = next(iter(data_set.list_names(own.lab.runs)), None)
     found = _find(own, name)
     return name, own_view.draw_card(found) if found else page.notice(EMPTY)
 
 
 def _find(own: OwnData, given: str | None) -> DataSet | None:
     """None where nothing is chosen, or where it is gone."""
-    return own.find(given) if given and given in _list_names(own) else None
+    return own.find(given) if given and given in data_set.list_names(own.lab.runs) else None
 
 
 def _hide() -> list[object]:

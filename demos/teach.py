@@ -11,7 +11,6 @@ from demos import page
 from demos.own_data import OwnData
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor
-from demos.tab_words import list_own_classes
 from training.data.own import data_set
 from training.recipe import SettingsError
 from training.runs import checkpoint
@@ -76,7 +75,7 @@ def list_classes(slot: ModelSlot[Predictor]) -> list[str]:
     try:
         return checkpoint.labels(checkpoint.find(slot.runs, slot.active_id, slot.name).path)
     except (CheckpointError, OSError, ValueError):
-        return list_own_classes(slot) or []
+        return []
 
 
 def make_teach(own: OwnData, kind: str) -> Callable[[str | None, str | None, str | None], str]:

@@ -393,7 +393,7 @@ def find(runs: Path, name: object) -> DataSet:
     checked = check_name(name)
     found = DataSet(find_home(runs) / checked)
     if not (found.path / RECORD).is_file():
-        listed = ", ".join(_list_names(runs)[:20])
+        listed = ", ".join(list_names(runs)[:20])
         which = f" There are: {listed}." if listed else " None has been added yet."
         raise SettingsError(f"There is no data set {quote(checked)}.{which}")
     if (found.path / "arriving").exists() or found.record.get("pending"):
@@ -404,10 +404,11 @@ def find(runs: Path, name: object) -> DataSet:
 
 def list_all(runs: Path) -> list[Summary]:
     """In the order of their names; where one is damaged, that is said."""
-    return [_summarise(DataSet(find_home(runs) / name)) for name in _list_names(runs)]
+    return [_summarise(DataSet(find_home(runs) / name)) for name in list_names(runs)]
 
 
-def _list_names(runs: Path) -> list[str]:
+def list_names(runs: Path) -> list[str]:
+    """Of all of them, in order; no record is read for it."""
     return sorted(
         path.parent.name
         for path in find_home(runs).glob(f"*/{RECORD}")
