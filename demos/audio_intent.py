@@ -241,7 +241,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         )
     words = Words(shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset)
     changing = shown.wire(lab, recording, ask, words=words)
-    teach.build(lab, slot, recording, "sounds")
+    teach.build(lab, [slot], [recording], "sounds")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):
         gr.Button().click(

@@ -407,7 +407,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
             page.about(ABOUT)
         shown = Compare(slot, EMPTY, ask_on_page(slot))
     changing = shown.wire(lab, photo, ask, stop, (sample, temperature, most))
-    teach.build(lab, slot, photo, "captions")
+    teach.build(lab, [slot], [photo], "captions")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):
         sent = page.photo(label="picture")

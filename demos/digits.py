@@ -5,6 +5,7 @@ The handler is plain and needs no page and no server:
     classify(lab.slots["digits"], load_picture("seven.png"))
 """
 
+import hashlib
 import html
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos import clock, page, slot_view
+from demos import clock, page, slot_view, teach
 from demos.answer import Answer
 from demos.clock import Part
 from demos.serving.alarm import Alarm
@@ -22,6 +23,7 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.uploads import claim_folder, write_whole
 from demos.slot_view import SlotView
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
@@ -143,6 +145,18 @@ def ask_photo(lab: Lab, source: str | bytes | None, *chosen: str) -> list[object
     return ask_both(lab, picture, chosen)
 
 
+def keep_asked(source: str | None, drawn: page.Drawn | None, path: str | None) -> str | None:
+    """The file of what was asked about: the canvas, or the photo."""
+    if source == "photo":
+        return path
+    shown = drawn["composite"] if drawn else None
+    if not isinstance(shown, bytes):
+        return shown
+    kept = claim_folder() / hashlib.sha256(shown).hexdigest() / "drawing.png"
+    write_whole(kept, shown)
+    return str(kept)
+
+
 def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     """Lays the tab out. Returns its Fine-tune button, and what changes by itself."""
     with gr.Row():
@@ -208,6 +222,8 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     )
     for view in views:
         view.wire(lab.training, again, [source, canvas, photo, *choosers], answers, **live)
+    slots = [lab.slots[name] for name in SLOTS]
+    teach.build(lab, slots, [source, canvas, photo], "pictures", keep_asked, "my drawings")
     _add_endpoints(lab)
     return tune, slot_view.part(views, lab.training)
 

@@ -198,7 +198,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         )
     words = Words(shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset)
     changing = shown.wire(lab, photo, ask, words=words)
-    teach.build(lab, slot, photo, "pictures")
+    teach.build(lab, [slot], [photo], "pictures")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):
         gr.Button().click(

@@ -1,7 +1,5 @@
 """Your own data, on the Train tab: bring it, see what is wrong with it, correct it, train on it."""
 
-import base64
-import functools
 import html
 import re
 import threading
@@ -12,28 +10,32 @@ from typing import Literal
 import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
-from PIL import Image
 
 from demos import clock, own_view, page
 from demos.actions import Actions
+from demos.decide import Decide
 from demos.own_data import OwnData
 from demos.own_view import Suspect
 from demos.serving import uploads
-from training.data.own import data_set
-from training.data.own.corrections import correct_captions
+from training.data.own import data_set, use
 from training.data.own.data_set import Cancelled, DataSet, Tell
 from training.data.own.records import LONGEST
 from training.own_data import describe_added
 from training.recipe import SettingsError
-from training.wording import in_words
+from training.runs import checkpoint
+from training.wording import fold
 
-# What learns from each kind, and how it does first.
-TAUGHT = {
-    "pictures": ("food", {"method": "frozen"}),
-    "sounds": ("audio_intent", {"method": "frozen"}),
-    "captions": ("captioning", {}),
+# What can learn from each kind, in words, and how it does first; the first is the usual one.
+FROZEN = {"method": "frozen"}
+LEARNERS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
+    "pictures": {
+        "Photos (Food tab)": ("food", FROZEN),
+        "Drawings and signs, 28×28 (Digits tab)": ("digits", FROZEN),
+        "Things on a plain ground, 28×28 (Fashion)": ("digits", {**FROZEN, "framing": "garment"}),
+    },
+    "sounds": {"Sounds (Audio tab)": ("audio_intent", FROZEN)},
+    "captions": {"Captions (Captioning tab)": ("captioning", {})},
 }
-LARGE = 480  # pixels of a side
 MANY = 3000  # items, from which a check waits until it is asked for
 EMPTY = (
     "There is no data of yours here yet. Bring a zip of pictures or sounds with a folder for each "
@@ -47,11 +49,6 @@ BUTTONS: dict[str, tuple[str, Literal["primary", "secondary", "stop"]]] = {
     "download": ("Download as zip", "secondary"),
     "undo": ("Undo last correction", "secondary"),
     "remove": ("Delete", "stop"),
-}
-DECISIONS = {
-    "label": ("Say so", "say"),
-    "leave out": ("Leave out", "leave"),
-    "right": ("It is right", "right"),
 }
 quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -98,36 +95,9 @@ class Form:
     card: gr.HTML
     buttons: dict[str, gr.Button]
     zipped: gr.File
-    look: "Look"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is to be looked at, and what can be said of it."""
-
-    item: gr.Textbox  # hidden: that a person chose
+    learner: gr.Dropdown
     findings: gr.HTML
-    problems: gr.Column
-    gallery: gr.Gallery
-    looked: gr.HTML
-    is_now: gr.Dropdown
-    decisions: dict[str, gr.Button]
-    captions: gr.Textbox
-    save: gr.Button
-
-    @property
-    def outputs(self) -> list[Component | BlockContext]:
-        return [
-            self.problems,
-            self.findings,
-            self.gallery,
-            self.item,
-            self.looked,
-            self.is_now,
-            self.captions,
-            self.save,
-            self.decisions["label"],
-        ]
+    look: Decide
 
 
 def build(
@@ -138,7 +108,7 @@ def build(
     if not actions.lab.training:
         return []
     form = _lay_out(own)
-    _wire(form, Handlers(actions, own), chooser, selected)
+    _wire(form, Handlers(actions, own, form.look), chooser, selected)
     return [
         clock.Part(
             lambda moment: repr(data_set.list_names(own.lab.runs)),
@@ -184,56 +154,45 @@ def _lay_out(own: OwnData) -> Form:
             elem_id="own-chosen",
         )
         card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
-        with gr.Row():
+        with gr.Row(equal_height=True):
+            learner = gr.Dropdown(
+                [],
+                label="What learns from it",
+                interactive=True,
+                visible=False,
+                elem_id="own-learner",
+                min_width=220,
+            )
             buttons = {
                 name: gr.Button(text, variant=look, elem_id=f"own-{name}", min_width=120)
                 for name, (text, look) in BUTTONS.items()
             }
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
-        look = _lay_out_look()
-    return Form(files, name, label, add, cancel, told, chosen, card, buttons, zipped, look)
-
-
-def _lay_out_look() -> Look:
-    item = clock.make_hidden()
-    findings = gr.HTML(visible=False, elem_id="own-findings")
-    with gr.Column(visible=False, elem_id="own-problems") as problems:
-        gallery = gr.Gallery(
-            label="To look at, the likeliest first",
-            columns=6,
-            height="auto",
-            object_fit="contain",
-            allow_preview=False,
-            elem_id="own-gallery",
-        )
-        looked = gr.HTML(elem_id="own-looked")
-        with gr.Row():
-            is_now = gr.Dropdown(
-                label="It is",
-                allow_custom_value=True,
-                interactive=True,
-                elem_id="own-is",
-                min_width=160,
-            )
-            decisions = {
-                decision: gr.Button(text, elem_id=f"own-{name}", min_width=90)
-                for decision, (text, name) in DECISIONS.items()
-            }
-        captions = gr.Textbox(
-            label="Captions, a line for each",
-            lines=3,
-            visible=False,
-            interactive=True,
-            elem_id="own-captions",
-        )
-        save = gr.Button("Save captions", visible=False, elem_id="own-save")
-    return Look(item, findings, problems, gallery, looked, is_now, decisions, captions, save)
+        findings = gr.HTML(visible=False, elem_id="own-findings")
+        look = Decide(own, "own", "To look at, the likeliest first")
+    return Form(
+        files,
+        name,
+        label,
+        add,
+        cancel,
+        told,
+        chosen,
+        card,
+        buttons,
+        zipped,
+        learner,
+        findings,
+        look,
+    )
 
 
 def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textbox) -> None:
     look = form.look
     chosen = form.chosen
-    shown: list[Component | BlockContext] = [form.card, *look.outputs]
+    buttons = form.buttons
+    seen: list[Component | BlockContext] = [form.findings, *look.outputs]
+    shown: list[Component | BlockContext] = [form.card, form.learner, buttons["train"], *seen]
     visible: page.Listening = {"api_visibility": "private"}
     form.files.upload(
         lambda paths, given: given or _propose_name(paths),
@@ -246,11 +205,16 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     )
     form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
     # Without triggers: when a page is opened.
-    gr.on(None, lambda: _show_first(does.own), None, [chosen, form.card], **quiet)
+    gr.on(
+        None,
+        lambda: _show_first(does.own),
+        None,
+        [chosen, form.card, form.learner, buttons["train"]],
+        **quiet,
+    )
     chosen.change(does.show, chosen, shown, **visible)
-    buttons = form.buttons
-    buttons["train"].click(does.train, chosen, [chooser, selected], **quiet)
-    buttons["check"].click(does.look_again, chosen, look.outputs, **visible)
+    buttons["train"].click(does.train, [chosen, form.learner], [chooser, selected], **quiet)
+    buttons["check"].click(does.look_again, chosen, seen, **visible)
     buttons["download"].click(does.pack, chosen, form.zipped, **visible)
     buttons["remove"].click(
         does.delete,
@@ -259,31 +223,18 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
         js="(name) => name && confirm('Delete the data set ' + name + '?') ? name : null",
         **quiet,
     )
-    look.gallery.select(
-        does.pick, chosen, [look.item, look.looked, look.is_now, look.captions], **quiet
-    )
-    changed = [
-        button.click(
-            functools.partial(does.decide, decision),
-            [chosen, look.item, look.is_now],
-            form.told,
-            **quiet,
-        )
-        for decision, button in look.decisions.items()
-    ]
+    changed = look.wire(chosen, does.find_shown, form.told)
     changed.append(buttons["undo"].click(does.undo_last, chosen, form.told, **quiet))
-    changed.append(
-        look.save.click(does.save_captions, [chosen, look.item, look.captions], form.told, **quiet)
-    )
     for event in changed:
         event.success(does.show, chosen, shown, **quiet)
 
 
 # -- what is done ----------------------------------------------------------------------------------
 class Handlers:
-    def __init__(self, actions: Actions, own: OwnData):
+    def __init__(self, actions: Actions, own: OwnData, look: Decide):
         self.actions = actions
         self.own = own
+        self.look = look
         self.waiting = Waiting()
 
     def bring(
@@ -313,57 +264,33 @@ class Handlers:
         )
 
     def show(self, given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
-        """The card, and what is to be looked at where that is quickly seen."""
+        """The card, what can learn from it, and what is to be looked at where that is quickly
+        seen."""
         found = _find(self.own, given)
         if found is None:
             text = CHOOSE if data_set.list_names(self.own.lab.runs) else EMPTY
-            return [page.notice(text), *_hide()]
+            return [page.notice(text), *_offer_training(None), *_hide(self.look)]
         few = len(found.list_items()) <= MANY
-        return [own_view.draw_card(found), *(self._look(found, progress) if few else _hide())]
+        seen = self._look(found, progress) if few else _hide(self.look)
+        return [own_view.draw_card(found), *_offer_training(found), *seen]
 
     def _look(self, found: DataSet, progress: gr.Progress) -> list[object]:
         checked = self.own.check(
             found.name, lambda doing, done, total: progress((done, total or None), desc=doing)
         )
         seen = _list_shown(self.own, found, checked)
-        pictures = [_draw(found, each) for each in seen]
-        with_captions = found.kind == "captions"
         return [
-            gr.Column(visible=bool(pictures)),
             gr.HTML(own_view.draw_findings(checked), visible=True),
-            gr.Gallery(value=pictures, selected_index=None),
-            "",
-            "",
-            gr.Dropdown(choices=found.classes, value=None, visible=not with_captions),
-            gr.Textbox(value="", visible=with_captions),
-            gr.Button(visible=with_captions),
-            gr.Button(visible=not with_captions),
+            *self.look.fill(found, seen),
         ]
 
     def look_again(self, given: str | None, progress: gr.Progress = PROGRESS) -> list[object]:
         found = _find(self.own, given)
-        return _hide() if found is None else self._look(found, progress)
+        return _hide(self.look) if found is None else self._look(found, progress)
 
-    def pick(self, given: str, event: gr.SelectData) -> tuple[object, ...]:
-        found = self.own.find(given)
-        seen = _list_shown(self.own, found, self.own.check(given))
-        if not isinstance(event.index, int) or event.index >= len(seen):
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        each = seen[event.index]
-        items = found.find_items(each["id"])
-        said = each["said"] or each["label"] or None
-        return (
-            each["id"],
-            _show_large(items[0], found.kind, each),
-            gr.Dropdown(value=said),
-            "\n".join(items[0].captions),
-        )
-
-    def decide(self, decision: str, given: str, picked: str, now: str) -> str:
-        if not picked:
-            raise gr.Error("Choose one of those above first.")
-        made = self.own.correct(given, picked, now, decision)
-        return page.notice(html.escape(own_view.describe_correction(made)), "good")
+    def find_shown(self, given: str) -> tuple[DataSet, list[Suspect]] | None:
+        found = _find(self.own, given)
+        return found and (found, _list_shown(self.own, found, self.own.check(given)))
 
     def undo_last(self, given: str | None) -> str:
         if not given:
@@ -372,18 +299,17 @@ class Handlers:
         said = html.escape(own_view.describe_correction(made))
         return page.notice(f"Undone: {said}", "good")
 
-    def save_captions(self, given: str, picked: str, text: str) -> str:
-        if not picked:
-            raise gr.Error("Choose one of the pictures above first.")
-        made = correct_captions(self.own.find(given), picked, text.splitlines())
-        return page.notice(html.escape(own_view.describe_correction(made)), "good")
-
-    def train(self, given: str | None) -> tuple[object, object]:
+    def train(self, given: str | None, learner: str | None) -> tuple[object, object]:
+        """By the run before, where there was one that learned from it and it has changed since."""
         found = _find(self.own, given)
         if found is None:
             raise gr.Error("Add data first, or choose a data set.")
-        recipe, settings = TAUGHT[found.kind]
-        settings = {"source": "own", "dataset": found.name, **settings}
+        if change := use.find_change(found):
+            recipe, settings = change.run.recipe, change.settings
+        else:
+            learners = LEARNERS[found.kind]
+            recipe, first = learners.get(learner or "") or next(iter(learners.values()))
+            settings = {"source": "own", "dataset": found.name, **first}
         return recipe, self.actions.start(recipe, settings)
 
     def delete(self, given: str | None) -> tuple[object, object]:
@@ -418,11 +344,12 @@ def _propose_name(paths: list[str]) -> str:
     return " ".join(words.split())[:LONGEST]
 
 
-def _show_first(own: OwnData) -> tuple[str | None, str]:
-    """What a page shows that is opened: a data set's name, and its card."""
+def _show_first(own: OwnData) -> list[object]:
+    """What a page shows that is opened: a data set's name, its card, and what can learn from it."""
     name = next(iter(data_set.list_names(own.lab.runs)), None)
     found = _find(own, name)
-    return name, own_view.draw_card(found) if found else page.notice(EMPTY)
+    card = own_view.draw_card(found) if found else page.notice(EMPTY)
+    return [name, card, *_offer_training(found)]
 
 
 def _find(own: OwnData, given: str | None) -> DataSet | None:
@@ -430,8 +357,34 @@ def _find(own: OwnData, given: str | None) -> DataSet | None:
     return own.find(given) if given and given in data_set.list_names(own.lab.runs) else None
 
 
-def _hide() -> list[object]:
-    return [gr.Column(visible=False), gr.HTML(visible=False), *[gr.skip()] * 7]
+def _offer_training(found: DataSet | None) -> list[object]:
+    """What can learn from it, to choose from where there are several; and on the button, whether
+    it is trained on again."""
+    text = BUTTONS["train"][0]
+    if found is None:
+        return [gr.update(visible=False), gr.update(value=text)]
+    change = use.find_change(found)
+    if change:
+        text = f"Train again with {change}"
+    learners = list(LEARNERS[found.kind])
+    several = len(learners) > 1 and not change
+    usual = _choose_learner(found)
+    return [gr.update(choices=learners, value=usual, visible=several), gr.update(value=text)]
+
+
+def _choose_learner(found: DataSet) -> str:
+    """Digits and garments by the names that their tabs know them by; else the usual one."""
+    (first, *others) = LEARNERS[found.kind]
+    names = {fold(label) for label in found.classes}
+    for slot, learner in zip(("digits", "fashion"), others, strict=False):
+        known = checkpoint.labels(checkpoint.find(found.runs, f"embedded-{slot}", slot).path)
+        if names and names <= {fold(label) for label in known}:
+            return learner
+    return first
+
+
+def _hide(look: Decide) -> list[object]:
+    return [gr.HTML(visible=False), *look.clear()]
 
 
 def _list_shown(own: OwnData, found: DataSet, checked: dict) -> list[Suspect]:
@@ -442,24 +395,3 @@ def _list_shown(own: OwnData, found: DataSet, checked: dict) -> list[Suspect]:
             for each in found.list_items()
         ]
     return suspects[: own_view.SUSPECTS]
-
-
-def _draw(found: DataSet, each: Suspect) -> tuple[Image.Image, str]:
-    path = found.find_items(each["id"])[0].path
-    words = in_words(each["label"]) or each["name"]
-    if each["said"]:
-        words += f" → {in_words(each['said'])}?"
-    return own_view.draw_thumbnail(path, found.kind, 160), words
-
-
-def _show_large(item: data_set.Item, kind: str, each: Suspect) -> str:
-    words = f"<b>{html.escape(item.name)}</b>"
-    if each["label"]:
-        words += f", labelled <b>{html.escape(in_words(each['label']))}</b>"
-    if each["why"]:
-        words += f": {html.escape(each['why'])}"
-    if kind == "sounds":
-        sound = base64.b64encode(Path(item.path).read_bytes()).decode()
-        return f'<p>{words}</p><audio controls src="data:audio/*;base64,{sound}"></audio>'
-    large = own_view.inline(item.path, kind, LARGE)
-    return f'<p>{words}</p><img class="large" alt="{html.escape(item.name)}" src="{large}">'

@@ -12,10 +12,11 @@ from PIL import Image, ImageOps
 from demos.own_data import OwnData
 from training.data.own.data_set import HASHED, DataSet, Item
 from training.data.own.records import Correction
+from training.data.own.use import list_learned
 from training.judge.records import ReportError
 from training.judge.report import read_report
 from training.media.pictures import PictureError, load_picture
-from training.runs.index import open_index
+from training.runs.run import Run
 from training.wording import counted, in_words
 
 THUMB = 96  # pixels of a side
@@ -176,20 +177,55 @@ def list_suspects(own: OwnData, found: DataSet, checked: dict[str, Any]) -> list
 
 def find_mislabelled(runs: Path, name: str) -> list[dict[str, Any]]:
     """Of the newest run on that data set that says so: {file, label, said, confidence}."""
-    index = open_index(runs)
-    for entry in index.newest():
-        run = index.open(entry)
-        config = run.config
-        if config.get("source") != "own" or config.get("dataset") != name:
-            continue
-        try:
-            report = read_report(run)
-        except ReportError:
-            continue
-        suspects = report.facts.get("suspects") if report else None
+    for run in list_learned(runs, name):
+        suspects = read_facts(run).get("suspects")
         if isinstance(suspects, list):
             return [each for each in suspects if isinstance(each, dict) and _is_suspect(each)]
     return []
+
+
+def read_facts(run: Run) -> dict[str, Any]:
+    """What the report of a run holds for programs; nothing where it is damaged."""
+    try:
+        report = read_report(run)
+    except ReportError:
+        return {}
+    return dict(report.facts) if report else {}
+
+
+def list_mistakes(run: Run, found: DataSet) -> list[Suspect]:
+    """What a run got wrong of its data set, as its report shows them, where they are in it yet and
+    labelled as they were."""
+    facts = read_facts(run)
+    items = {item.id: item for item in found.list_items()}
+    listed: list[Suspect] = []
+    for each in _list_shown(facts):
+        match = HASHED.fullmatch(str(each.get("file", "")))
+        item = items.get(match["hash"]) if match else None
+        if item is None or (item.label and item.label != each.get("truth")):
+            continue
+        said = str(each.get("said", ""))
+        why = f"the model says {in_words(said)}" if item.label else f"the model says “{said}”"
+        if isinstance(sure := each.get("confidence"), int | float):
+            why += f" ({sure:.0%})"
+        listed.append(
+            Suspect(
+                id=item.id,
+                name=item.name,
+                label=item.label,
+                said=said if item.label else "",
+                why=why,
+            )
+        )
+    return listed
+
+
+def _list_shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """A classifier's mistakes, or the worst captions of a captioner. A report is a file, and may
+    hold anything."""
+    captions = facts.get("captions")
+    shown = captions.get("worst") if isinstance(captions, dict) else facts.get("mistakes")
+    return [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
 
 
 def _is_suspect(each: dict[str, Any]) -> bool:

@@ -1,32 +1,46 @@
-"""Wrong? Teach it: the very photo or recording that was answered becomes an example of one's own
-data."""
+"""Wrong? Teach it: the very photo, drawing or recording that was answered becomes an example of
+one's own data."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import gradio as gr
+from gradio.components import Component
 
 from demos import page
+from demos.decide import quiet
 from demos.own_data import OwnData
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor
-from training.data.own import data_set
+from training.data.own import data_set, use
 from training.recipe import SettingsError
 from training.runs import checkpoint
 from training.runs.checkpoint import CheckpointError
 from training.wording import counted
 
-quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
+# Of what the page holds, the file that was asked about, if any.
+Read: TypeAlias = Callable[..., str | None]
 NEW = {"pictures": "my pictures", "sounds": "my sounds", "captions": "my captions"}
 
 
-def build(lab: Lab, slot: ModelSlot[Predictor], asked: gr.Image | gr.Audio, kind: str) -> None:
-    """Below a tab's answers, where training is on. `kind`: of data sets that it goes into."""
+def build(
+    lab: Lab,
+    slots: Sequence[ModelSlot[Predictor]],
+    asked: Sequence[Component],
+    kind: str,
+    read: Read = lambda path: path,
+    new: str = "",
+) -> None:
+    """Below a tab's answers, where training is on. `kind`: of data sets that it goes into; `read`:
+    the file of `asked`; `new`: what a new data set is called, if not by its kind."""
     if not lab.training:
         return
     own = OwnData(lab)
     says = kind == "captions"
+    slot = slots[0]
+    new = new or NEW[kind]
     with gr.Accordion("Wrong? Teach it", open=False, elem_id=f"teach-{slot.name}"):
         with gr.Row():
             if says:
@@ -47,7 +61,7 @@ def build(lab: Lab, slot: ModelSlot[Predictor], asked: gr.Image | gr.Audio, kind
                 )
             into = gr.Dropdown(
                 [],
-                value=NEW[kind],
+                value=new,
                 label="Put it into",
                 info="One of your data sets, or a new name.",
                 allow_custom_value=True,
@@ -58,16 +72,21 @@ def build(lab: Lab, slot: ModelSlot[Predictor], asked: gr.Image | gr.Audio, kind
         told = gr.HTML(elem_id=f"teach-told-{slot.name}")
 
     def offer() -> dict[str, object]:
-        return gr.update(choices=list_classes(slot))
+        return gr.update(choices=[name for each in slots for name in list_classes(each)])
 
     def offer_data() -> dict[str, object]:
         names = [each.name for each in data_set.list_all(lab.runs) if each.kind == kind]
-        return gr.update(choices=[*names, *[NEW[kind]] * (NEW[kind] not in names)])
+        return gr.update(choices=[*names, *[new] * (new not in names)])
 
     if not says:
         right.focus(offer, None, right, **quiet)
     into.focus(offer_data, None, into, **quiet)
-    keep.click(make_teach(own, kind), [asked, right, into], told, **quiet)
+    teach = make_teach(own, kind, new)
+
+    def keep_asked(right: str | None, name: str | None, *asked: object) -> str:
+        return teach(read(*asked), right, name)
+
+    keep.click(keep_asked, [right, into, *asked], told, **quiet)
 
 
 def list_classes(slot: ModelSlot[Predictor]) -> list[str]:
@@ -78,8 +97,11 @@ def list_classes(slot: ModelSlot[Predictor]) -> list[str]:
         return []
 
 
-def make_teach(own: OwnData, kind: str) -> Callable[[str | None, str | None, str | None], str]:
+def make_teach(
+    own: OwnData, kind: str, new: str = ""
+) -> Callable[[str | None, str | None, str | None], str]:
     """(path, what is right, data set's name) -> what became of it, as HTML."""
+    new = new or NEW[kind]
 
     def teach(path: str | None, right: str | None, name: str | None) -> str:
         thing = {"pictures": "photo", "sounds": "recording", "captions": "photo"}[kind]
@@ -91,7 +113,7 @@ def make_teach(own: OwnData, kind: str) -> Callable[[str | None, str | None, str
         try:
             added = own.add_files(
                 [path],
-                str(name or NEW[kind]),
+                str(name or new),
                 "" if kind == "captions" else said,
                 captions=[said] if kind == "captions" else (),
             )
@@ -105,9 +127,15 @@ def make_teach(own: OwnData, kind: str) -> Callable[[str | None, str | None, str
         return page.notice(
             f"{html.escape(Path(path).name)} is in <b>{html.escape(added.data_set.name)}</b> now"
             + (f" as <b>{html.escape(said)}</b>" if kind != "captions" else "")
-            + f", which holds {counted(holds, thing)}{of}. To learn from it, open Train, Your own "
-            "data. (A class needs five examples.)",
+            + f", which holds {counted(holds, thing)}{of}. {_tell_next(added.data_set)}",
             "good",
         )
 
     return teach
+
+
+def _tell_next(found: data_set.DataSet) -> str:
+    """What to do to learn from it."""
+    if change := use.find_change(found):
+        return f"Train, Your own data, offers to train again with {change}."
+    return "To learn from it, open Train, Your own data. (A class needs five examples.)"

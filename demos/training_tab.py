@@ -17,8 +17,10 @@ from gradio.components import Component
 from demos import own_tab, page, run_views
 from demos.actions import Actions
 from demos.clock import Moment, Part
+from demos.mistakes import Mistakes
 from demos.own_data import OwnData
 from training import recipe
+from training.data.own import data_set
 from training.recipe import Recipe
 from training.runs import checkpoint, job
 from training.runs.index import open_index
@@ -119,13 +121,31 @@ def _show_used(made: Recipe, settings: Mapping[str, object]) -> list[object]:
 
 
 def _naming(made: Recipe) -> list[dataclasses.Field]:
-    """The settings that name checkpoints."""
+    """The settings that name checkpoints or data sets."""
     return [f for f in dataclasses.fields(made.config) if f.metadata["offers"] is not None]
 
 
 def _proposed(made: Recipe, runs: Path) -> list[object]:
     """For each setting that names checkpoints, every one that a run of this recipe can start from
-    or be taught by."""
+    or be taught by; for those that name data sets, the person's own."""
+    named = {"checkpoint": _list_starts(made, runs), "data": _list_data(made, runs)}
+    return [
+        gr.update(choices=[*named[f.metadata["names"]], *f.metadata["offers"]])
+        for f in _naming(made)
+    ]
+
+
+def _list_data(made: Recipe, runs: Path) -> list[tuple[str, str]]:
+    """Own data sets of the kind that it learns from."""
+    kind = getattr(made.config, "own_kind", "")
+    return [
+        (f"{each.name} (yours)", each.name)
+        for each in data_set.list_all(runs)
+        if each.kind == kind and not each.damage
+    ]
+
+
+def _list_starts(made: Recipe, runs: Path) -> list[tuple[str, str]]:
     found = []
     for slot in made.slots:
         several = f" ({slot})" if len(made.slots) > 1 else ""
@@ -138,7 +158,7 @@ def _proposed(made: Recipe, runs: Path) -> list[object]:
                     "embedded" if own else one.id,
                 )
             )
-    return [gr.update(choices=[*found, *f.metadata["offers"]]) for f in _naming(made)]
+    return found
 
 
 # -- the tab ---------------------------------------------------------------------------------------
@@ -201,6 +221,9 @@ def build(
         number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
         earlier = _runs_table("older-runs")
     report = gr.HTML(elem_id="report")
+    mistakes = Mistakes(actions, own) if actions.lab.training else None
+    if mistakes:
+        mistakes.wire(selected)
     with above:
         changing = own_tab.build(actions, own, chooser, selected)
     _wire_form(actions, chooser, forms, start, test, selected)
@@ -229,8 +252,14 @@ def build(
         ),
         Part(
             lambda moment: _standing_sign(moment, actions),
-            lambda moment: _standing(moment, list(forms), actions),
-            [view["queue"], table, older, report, *buttons, *proposing],
+            lambda moment: [
+                *_standing(moment, list(forms), actions),
+                *(mistakes.show(moment.run) if mistakes else []),
+            ],
+            [
+                *(view["queue"], table, older, report, *buttons, *proposing),
+                *(mistakes.outputs if mistakes else []),
+            ],
         ),
     ]
 
@@ -470,7 +499,8 @@ def _progress(moment: Moment, training: bool) -> list[object]:
 def _standing_sign(moment: Moment, actions: Actions) -> str:
     """Changes with the run that is chosen, the history and the slots."""
     active = [slot.active_id for slot in actions.lab.slots.values()]
-    return repr([moment.run and moment.run.id, moment.signature, active])
+    named = data_set.list_names(actions.lab.runs)
+    return repr([moment.run and moment.run.id, moment.signature, active, named])
 
 
 def _standing(moment: Moment, names: list[str], actions: Actions) -> list[object]:

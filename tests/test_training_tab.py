@@ -160,7 +160,8 @@ def test_a_number_is_refused_in_our_words_and_not_rounded(form, runs):
 
 def test_what_is_built_in_is_called_so(form, runs):
     made = form("digits")
-    shown = training_tab._proposed(training_tab.recipe.load("digits"), runs)[0]["choices"]
+    _, start = training_tab._proposed(training_tab.recipe.load("digits"), runs)  # after the data
+    shown = start["choices"]
     assert ("Built-in (digits)", "embedded") in shown
     assert ("Built-in (fashion)", "embedded-fashion") in shown
     assert made.blocks["set-digits-start"].choices == [("Built-in", "embedded")]

@@ -91,12 +91,14 @@ def setting(
     many: bool = False,
     when: Callable[[Any], bool] | None = None,
     word: tuple[str, float] | None = None,
+    names: str = "checkpoint",
 ) -> Default:
     """A field of a recipe's config. `rare` folds it away on the page; `local` (it names a path of
     this machine) keeps it off the page and out of the API; `lasting` cannot change when a run is
-    continued; `offers`: it names a checkpoint, or with `many` several with commas between, and the
-    page proposes these (words, value) beside those that there are; `when`: of a config, whether
-    the setting does anything beside the others of it (None: always); `word`: what may be said in
+    continued; `offers`: it names a checkpoint, or with `many` several with commas between (where
+    `names` is data, a data set), and the page proposes these (words, value) beside those that there
+    are; `when`: of a config, whether the setting does anything beside the others of it (None:
+    always); `word`: what may be said in
     place of a number, and the number outside of the range that stands for it. It is typed as what a
     config holds, as `dataclasses.field` is."""
     return field(
@@ -114,6 +116,7 @@ def setting(
             many=many,
             when=when,
             word=word,
+            names=names,
         ),
     )
 

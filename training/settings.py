@@ -143,6 +143,8 @@ def hub_data(default: str, holds: str) -> str:
         f"Hub data set with {holds} (source hub), or the name of your own (source own).",
         label="Data set",
         lasting=True,
+        offers=((f"{default} (Hub)", default),),
+        names="data",
         when=names_data,
     )
 

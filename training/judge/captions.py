@@ -1,7 +1,7 @@
 """The sections of a report on captions: the figures that are usual, and the best and the worst."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from training.judge.records import Gallery, Item, Score, Table
 
@@ -20,6 +20,7 @@ class Caption(TypedDict):
     said: str
     references: list[str]
     score: float  # CIDEr-D of this one
+    file: NotRequired[str]  # the picture's own, where it is one
 
 
 def make_table(before: Score | None, after: Score) -> Table:

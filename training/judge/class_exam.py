@@ -30,11 +30,13 @@ def make_exam(
     top5: bool = False,
     keys: np.ndarray | None = None,
     folds: int = 0,
+    name: Callable[[int], str] = lambda index: "",
 ) -> Exam[np.ndarray]:
     """`labels`: (N,) int64, of the test examples; `predict`: a checkpoint's probabilities of them,
     (N, classes); `notes`: how the data was understood; `top5`: whether to report how often the
     label is among the first five; `keys`: (N,), by which what a checkpoint has learned from is
-    known; `folds`: in how many they are judged, if they are."""
+    known; `folds`: in how many they are judged, if they are; `name`: of an example's file, where it
+    is one."""
 
     def mask(probabilities: np.ndarray, path: Path) -> np.ndarray:
         return probabilities if keys is None else learned.read(path).mask(probabilities, keys)
@@ -63,7 +65,7 @@ def make_exam(
         classification.draw_confusion(path, confusion, classes, title)
         confused = classification.find_confused(confusion, classes)
         asked = learned.is_asked(probabilities)
-        mistakes = write_mistakes(probabilities, labels, classes, show, folder)
+        mistakes = write_mistakes(probabilities, labels, classes, show, folder, name)
         return Findings(
             classification.make_sections(before, after, confused, mistakes),
             classification.make_notes(before, after),
@@ -98,7 +100,12 @@ def make_exam(
 
 
 def write_mistakes(
-    probabilities: np.ndarray, labels: np.ndarray, classes: list[str], show: Show, folder: Path
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: list[str],
+    show: Show,
+    folder: Path,
+    name: Callable[[int], str],
 ) -> list[Mistake]:
     """The most confident mistakes, each with its picture or sound in the folder."""
     mistakes: list[Mistake] = []
@@ -110,6 +117,7 @@ def write_mistakes(
                 "truth": classes[int(labels[index])],
                 "said": classes[said],
                 "confidence": round(float(probabilities[index, said]), 4),
+                "file": name(index),
             }
         )
     return mistakes

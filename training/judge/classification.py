@@ -202,6 +202,7 @@ class Mistake(TypedDict):
     truth: str
     said: str
     confidence: float
+    file: NotRequired[str]  # the example's own, where it is one
 
 
 def make_sections(

@@ -65,7 +65,7 @@ def _refuse_foreign_starts(runs: Path, made: recipe.Recipe, config: IsDataclass)
     used = recipe.find_used(config)
     for f in dataclasses.fields(config):
         offers = f.metadata["offers"]
-        if offers is None or f.name not in used:
+        if offers is None or f.metadata["names"] != "checkpoint" or f.name not in used:
             continue
         own_words = {"embedded", f.default, *(value for _, value in offers)}
         text = str(getattr(config, f.name))

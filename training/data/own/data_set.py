@@ -123,6 +123,11 @@ class DataSet:
         return self.path.name
 
     @property
+    def runs(self) -> Path:
+        """The folder of runs that it is kept in."""
+        return self.path.parents[1]
+
+    @property
     def data(self) -> Path:
         """What `load_dataset(..., data_dir=...)` reads."""
         return self.path / "data"

@@ -5,16 +5,18 @@ Settings name a data set (`source` own, `dataset` pets); what trains on it reads
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from training import recipe
-from training.data.own.data_set import find
+from training.data.own.data_set import DataSet, find
 from training.recipe import IsDataclass, SettingsError
 from training.runs import job
+from training.runs.index import open_index
 from training.runs.run import Run
-from training.wording import quote
+from training.wording import counted, quote
 
 ConfigT = TypeVar("ConfigT", bound=IsDataclass)
 
@@ -80,3 +82,51 @@ def describe_change(run: Run) -> str:
         f"{run.id} learned from revision {before} of {quote(run.config.get('dataset'))}, which "
         f"has been changed since and is revision {now} now."
     )
+
+
+# -- what became of it since -----------------------------------------------------------------------
+@dataclass(frozen=True)
+class Change:
+    """What became of a data set since a run learned from it."""
+
+    run: Run
+    corrections: int  # made or taken back
+    added: int  # items
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """To train again as that run did. Raises SettingsError."""
+        known: Mapping[str, object] = self.run.config
+        used = recipe.find_used(recipe.parse_draft(recipe.load(self.run.recipe).config, known))
+        return {name: value for name, value in known.items() if name in used and name != "name"}
+
+    def __str__(self) -> str:
+        told = [counted(self.corrections, "correction")] * bool(self.corrections)
+        told += [counted(self.added, "new example")] * bool(self.added)
+        return " and ".join(told) or "what has changed"
+
+
+def list_learned(runs: Path, name: str) -> Iterator[Run]:
+    """The runs on a data set, the newest first."""
+    index = open_index(runs)
+    for entry in index.newest():
+        run = index.open(entry)
+        if run.config.get("source") == "own" and run.config.get("dataset") == name:
+            yield run
+
+
+def find_change(found: DataSet) -> Change | None:
+    """Since the newest run that ended well; None where there is none, or where the data is as it
+    was then. Raises SettingsError."""
+    learned = list_learned(found.runs, found.name)
+    run = next((each for each in learned if each.state == "done"), None)
+    if run is None or not run.revision or run.revision == found.revision:
+        return None
+    since = run.created
+    corrections = sum(
+        (each["at"] > since) != (each["undone"] > since)
+        for each in found.record.get("corrections", [])
+        if each["did"] != "right"  # nothing to learn anew
+    )
+    added = sum(item.path.stat().st_mtime > since for item in found.list_items())
+    return Change(run, corrections, added)

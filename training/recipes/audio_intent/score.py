@@ -123,4 +123,5 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
         data.notes,
         keys=data.test.keys,
         folds=data.folds,
+        name=data.test.name_one,
     )

@@ -53,9 +53,12 @@ load_once = functools.lru_cache(maxsize=2)(load)
 
 
 def _make_pictures(
-    read: Callable[[int], Image.Image], keys: np.ndarray, texts: list[list[str]]
+    read: Callable[[int], Image.Image],
+    keys: np.ndarray,
+    texts: list[list[str]],
+    names: Sequence[str] | None = None,
 ) -> Pictures:
-    return Pictures(read, np.arange(len(keys)), None, keys, texts)
+    return Pictures(read, np.arange(len(keys)), None, keys, texts, names)
 
 
 def list_captions(pictures: Pictures) -> list[list[str]]:
@@ -161,7 +164,7 @@ def load_from_folder(
     def read(i: int) -> Image.Image:
         return load_picture(files[i] if files[i].exists() else find_again(files[i]))
 
-    pictures = _make_pictures(read, keys, texts)
+    pictures = _make_pictures(read, keys, texts, [path.name for path in files])
     data = Data(
         pictures,
         pictures[np.zeros(0, int)],

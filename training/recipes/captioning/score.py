@@ -238,6 +238,7 @@ def write_best_and_worst(
             "said": captions[index],
             "references": references[index],
             "score": round(float(each[index]), 3),
+            "file": pictures.name_one(index),
         }
 
     chosen = {"best": order[:SHOWN].tolist(), "worst": order[::-1][:SHOWN].tolist()}

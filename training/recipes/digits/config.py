@@ -9,30 +9,47 @@ CPU. (The `--` keeps torchrun from taking --start for its own --start-method.)
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 from training import settings
 from training.recipe import SettingsError, setting
 
 USUAL_RATE = 0.002
+FRAMING = {"mnist": "digit", "fashion_mnist": "garment"}  # of the data sets that have a name here
+NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
 
 
 @dataclass(frozen=True)
 class Config:
+    own_kind: ClassVar[str] = "pictures"  # of data sets with source own
     dataset: str = setting(
         "mnist",
-        "Handwritten digits (mnist) or garments (fashion_mnist).",
-        choices=("mnist", "fashion_mnist"),
+        "Handwritten digits (mnist), garments (fashion_mnist), or the name of your own (source "
+        "own).",
         label="Data set",
         lasting=True,
+        offers=(("Digits (MNIST)", "mnist"), ("Garments (Fashion-MNIST)", "fashion_mnist")),
+        names="data",
     )
     source: str = setting(
         "sample",
         "sample: about 2,000 pictures that come with the app. hub: the whole data set of 70,000, "
-        "downloaded once. folder: your own pictures, one subfolder per class (command line only).",
-        choices=("sample", "hub", "folder"),
+        "downloaded once. own: pictures that you added. folder: your own pictures, one subfolder "
+        "per class (command line only).",
+        choices=("sample", "hub", "own", "folder"),
         lasting=True,
     )
     folder: str = settings.folder()
+    framing: str = setting(
+        "digit",
+        "How your own pictures become 28x28. digit: dark strokes on a light ground, such as "
+        "letters and signs, for the digits' tab. garment: a thing on a plain ground, for the "
+        "garments'.",
+        choices=("digit", "garment"),
+        lasting=True,
+        when=lambda config: config.source == "own",
+    )
     start: str = setting(
         "embedded",
         "Checkpoint to start from: embedded (built-in, for digits), embedded-fashion, a run id, or "
@@ -94,9 +111,27 @@ class Config:
     def resolved_method(self) -> str:
         return self.method
 
+    @property
+    def data_name(self) -> str:
+        """The data in a word or two."""
+        if self.source in settings.OWN:
+            return Path(self.folder).name if self.source == "folder" else self.dataset
+        return NAMES[self.dataset]
+
+    @property
+    def framed(self) -> str:
+        """How the pictures are framed: as a digit or as a garment."""
+        return self.framing if self.source == "own" else FRAMING[self.dataset]
+
     def check(self, local: bool) -> None:
         """Raises SettingsError."""
         settings.check_folder(self, local)
+        settings.check_own(self)
+        if self.source != "own" and self.dataset not in FRAMING:
+            raise SettingsError(
+                f"dataset must be one of {', '.join(FRAMING)}; or with source own, the name of a "
+                "data set that you added."
+            )
         if self.start == "scratch" and self.method == "frozen":
             raise SettingsError(
                 "method 'frozen' needs a trained start: choose start 'embedded' (built-in), or "

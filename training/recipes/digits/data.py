@@ -18,6 +18,7 @@ from training.data.examples import (
     load_from_hub,
     split_off_test,
 )
+from training.data.own.load import load_own
 from training.data.splits import bucket
 from training.media.pictures import PictureError, is_picture, load_picture
 
@@ -44,16 +45,20 @@ SAMPLE = {
     "mnist": "scikit-learn's 1,797 handwritten digits, enlarged from 8x8",
     "fashion_mnist": "2,000 garments drawn by this project's code",
 }
-FRAMING: dict[str, "Framing"] = {"mnist": "digit", "fashion_mnist": "garment"}
 
 # Examples that are read as (28, 28) uint8, light on dark.
 Pictures: TypeAlias = Examples[np.ndarray]
 
 
-def load(dataset: str, source: str, folder: str = "") -> Data[np.ndarray]:
-    """Everything but the test part is train; `hold_out` parts it again. Raises SettingsError."""
+def load(
+    dataset: str, source: str, folder: str = "", framing: "Framing" = "digit"
+) -> Data[np.ndarray]:
+    """Everything but the test part is train; `hold_out` parts it again. `framing`: of a
+    person's own pictures. Raises SettingsError."""
+    if source == "own":
+        return load_own(Path(folder), _make_kind(framing), "shows")
     if source == "folder":
-        return load_from_folder(Path(folder), _make_kind(FRAMING[dataset]), "shows")
+        return load_from_folder(Path(folder), _make_kind(framing), "shows")
     if source == "hub":
         found = load_from_hub(HUB[dataset], HUB_KIND)
         return dataclasses.replace(found, classes=CLASSES[dataset])

@@ -12,18 +12,13 @@ from training.wording import counted
 
 
 def slot(config: Config) -> str:
-    return (
-        "fashion" if config.dataset == "fashion_mnist" and config.source != "folder" else "digits"
-    )
+    return "fashion" if config.framed == "garment" and config.source != "folder" else "digits"
 
 
 def describe(config: Config) -> str:
-    what = {"mnist": "digits", "fashion_mnist": "garments"}[config.dataset]
-    if config.source == "folder":
-        what = Path(config.folder).name
     start = "" if config.start == "embedded" else f" from {settings.name_start(config.start)}"
     epochs = f", {counted(config.epochs, 'epoch')}" if settings.takes_steps(config) else ""
-    return f"{what}, {config.source}, {config.method}{start}{epochs}"
+    return f"{config.data_name}, {config.source}, {config.method}{start}{epochs}"
 
 
 def train(config: Config, run: Run) -> Report:
@@ -37,7 +32,8 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     from training.learn import folds
     from training.recipes.digits import data, score
 
-    found = folds.pool(data.load_once(config.dataset, config.source, config.folder), config)
+    found = data.load_once(config.dataset, config.source, config.folder, config.framed)
+    found = folds.pool(found, config)
     return examine(score.make_exam(config, found), path, folder)
 
 

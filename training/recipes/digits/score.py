@@ -15,14 +15,13 @@ from training.judge.exam import Exam
 from training.judge.records import Comparison
 from training.recipe import SettingsError
 from training.recipes.digits import data as digits_data
-from training.recipes.digits.config import Config
+from training.recipes.digits.config import NAMES, Config
 from training.recipes.digits.data import stack_images
 from training.recipes.digits.model import DigitsNet
 from training.runs.batches import batches
 from training.runs.checkpoint import Checkpoint
 from training.runs.run import Run
 
-NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
 STEP = 1000  # pictures at a time
 SHOWN = (112, 112)  # pixels of a picture in the report
 
@@ -68,9 +67,8 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
         picture.save(stem.with_suffix(".png"))
         return stem.name + ".png"
 
-    name = Path(config.folder).name if config.source == "folder" else NAMES[config.dataset]
     return class_exam.make_exam(
-        f"{name} ({config.source})",
+        f"{config.data_name} ({config.source})",
         data.about,
         data.classes,
         data.test.strata,
@@ -80,6 +78,7 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
         data.notes,
         keys=data.test.keys,
         folds=data.folds,
+        name=data.test.name_one,
     )
 
 

@@ -30,7 +30,7 @@ from training.recipes.digits.model import DigitsNet, DigitsNetConfig
 from training.runs import checkpoint
 from training.runs.batches import Stopped
 from training.runs.run import Run
-from training.settings import FIND
+from training.settings import FIND, OWN
 
 
 def train(config: Config, run: Run) -> Report:
@@ -38,7 +38,8 @@ def train(config: Config, run: Run) -> Report:
     CheckpointError, Stopped."""
     accelerator = finetune.start_accelerator(finetune.wants_half("auto"))
     data = finetune.open_data(
-        lambda: digits_data.load_once(config.dataset, config.source, config.folder), run
+        lambda: digits_data.load_once(config.dataset, config.source, config.folder, config.framed),
+        run,
     )
     data = folds.pool(data, config)
     images = stack_images(data.train)
@@ -130,7 +131,7 @@ def _teach(
 
 def _name_data(config: Config) -> str:
     if config.source == "folder":
-        return f"folder ({Path(config.folder).name})"
+        return f"folder ({config.data_name})"
     return f"{config.dataset} ({config.source})"
 
 
@@ -144,7 +145,7 @@ def _examine(
 ) -> Report:
     """The report, with what was forgotten of the data set that was not trained on."""
     report = classification.examine(score.make_exam(config, data), run, start, data, part, refit)
-    if report.before and start.checkpoint and config.source != "folder":
+    if report.before and start.checkpoint and config.source not in OWN:
         report.other = score.measure_forgetting(config, run, start.checkpoint)
         if report.other is None:
             report.facts["other"] = None  # it was tried
@@ -166,7 +167,7 @@ def build_network(
     (N, 28, 28), by which a network that is made anew normalises."""
     torch.manual_seed(config.seed)
     labels = dict(enumerate(classes))
-    framing = digits_data.FRAMING[config.dataset]
+    framing = config.framed
     if start.checkpoint is None:
         grey = images / 255.0
         made = DigitsNetConfig(

@@ -162,4 +162,5 @@ def make_exam(config: Config, data: Data[Image.Image]) -> Exam[np.ndarray]:
         top5=True,
         keys=data.test.keys,
         folds=data.folds,
+        name=data.test.name_one,
     )
