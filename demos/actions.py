@@ -6,6 +6,7 @@ whether training is on.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -14,12 +15,16 @@ from gradio.events import api
 from demos import page
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
-from training.data.own import use
+from training import recipe
+from training.data.own import data_set, use
+from training.estimate import NOT_OWN, Estimate, ask_aside
 from training.recipe import SettingsError
 from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
 from training.runs.run import OVER, Run, lock
 from training.wording import quote
+
+KEPT = 32  # estimates
 
 
 class Actions:
@@ -27,6 +32,7 @@ class Actions:
 
     def __init__(self, lab: Lab):
         self.lab = lab
+        self._estimates: dict[str, Estimate] = {}  # by what was asked
 
     def find(self, run_id: str) -> Run:
         run = Run.find(self.lab.runs, str(run_id or ""))
@@ -54,6 +60,25 @@ class Actions:
         except OSError as error:
             raise gr.Error(f"The run could not be started. {job.explain(error)}") from error
         return run.id
+
+    def estimate(self, recipe_name: str, settings: Mapping[str, object]) -> Estimate:
+        """About how long a run on own data would take; measured once for the same data."""
+        page.refuse_unless(self.lab.training)
+        if not isinstance(settings, dict):
+            raise gr.Error('The settings must be a JSON object, such as {"epochs": 2}.')
+        try:
+            config = recipe.parse(recipe.load(recipe_name).config, settings, local=False)
+            if getattr(config, "source", "") != "own":
+                raise SettingsError(NOT_OWN)
+            named = data_set.find(self.lab.runs, getattr(config, "dataset", ""))
+            key = repr((recipe_name, sorted(settings.items()), named.revision))
+            if key not in self._estimates:
+                while len(self._estimates) >= KEPT:
+                    self._estimates.pop(next(iter(self._estimates)), None)
+                self._estimates[key] = ask_aside(recipe_name, settings, self.lab.runs)
+            return self._estimates[key]
+        except SettingsError as error:
+            raise gr.Error(str(error)) from error
 
     def stop(self, run_id: str) -> dict[str, str]:
         page.refuse_unless(self.lab.training)
@@ -138,6 +163,11 @@ def endpoints(actions: Actions) -> None:
         """State, step, total, metrics, reason."""
         return actions.status(run_id)
 
+    def estimate_run(recipe: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """About how long a run on own data would take, and how much memory: seconds, bytes,
+        examples."""
+        return asdict(actions.estimate(recipe, settings))
+
     def stop_run(run_id: str) -> dict[str, Any]:
         """Asks a run to stop at its next step, or takes it out of the queue."""
         return actions.stop(run_id)
@@ -150,5 +180,5 @@ def endpoints(actions: Actions) -> None:
         """Makes a checkpoint the one that is used."""
         return actions.swap(slot, checkpoint)
 
-    for endpoint in (start_run, run_status, stop_run, list_checkpoints, swap):
+    for endpoint in (start_run, estimate_run, run_status, stop_run, list_checkpoints, swap):
         api(endpoint, api_name=endpoint.__name__)

@@ -45,6 +45,7 @@ PROGRESS = gr.Progress()  # Gradio gives each call its own for it
 CHOOSE = "Choose one of your data sets above."
 BUTTONS: dict[str, tuple[str, Literal["primary", "secondary", "stop"]]] = {
     "train": ("Train on this data", "primary"),
+    "estimate": ("How long will it take?", "secondary"),
     "check": ("Look for problems", "secondary"),
     "download": ("Download as zip", "secondary"),
     "undo": ("Undo last correction", "secondary"),
@@ -96,6 +97,7 @@ class Form:
     buttons: dict[str, gr.Button]
     zipped: gr.File
     learner: gr.Dropdown
+    estimate: gr.HTML
     findings: gr.HTML
     look: Decide
 
@@ -168,6 +170,7 @@ def _lay_out(own: OwnData) -> Form:
                 for name, (text, look) in BUTTONS.items()
             }
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
+        estimate = gr.HTML(elem_id="own-estimated")
         findings = gr.HTML(visible=False, elem_id="own-findings")
         look = Decide(own, "own", "To look at, the likeliest first")
     return Form(
@@ -182,6 +185,7 @@ def _lay_out(own: OwnData) -> Form:
         buttons,
         zipped,
         learner,
+        estimate,
         findings,
         look,
     )
@@ -213,6 +217,8 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
         **quiet,
     )
     chosen.change(does.show, chosen, shown, **visible)
+    gr.on([chosen.change, form.learner.change], lambda: "", None, form.estimate, **quiet)
+    buttons["estimate"].click(does.estimate, [chosen, form.learner], form.estimate, **visible)
     buttons["train"].click(does.train, [chosen, form.learner], [chooser, selected], **quiet)
     buttons["check"].click(does.look_again, chosen, seen, **visible)
     buttons["download"].click(does.pack, chosen, form.zipped, **visible)
@@ -300,17 +306,23 @@ class Handlers:
         return page.notice(f"Undone: {said}", "good")
 
     def train(self, given: str | None, learner: str | None) -> tuple[object, object]:
-        """By the run before, where there was one that learned from it and it has changed since."""
+        recipe, settings = self._choose(given, learner)
+        return recipe, self.actions.start(recipe, settings)
+
+    def estimate(self, given: str | None, learner: str | None) -> str:
+        return page.notice(str(self.actions.estimate(*self._choose(given, learner))))
+
+    def _choose(self, given: str | None, learner: str | None) -> tuple[str, dict[str, object]]:
+        """The recipe and its settings: those of the run before, where there was one that learned
+        from it and it has changed since."""
         found = _find(self.own, given)
         if found is None:
             raise gr.Error("Add data first, or choose a data set.")
         if change := use.find_change(found):
-            recipe, settings = change.run.recipe, change.settings
-        else:
-            learners = LEARNERS[found.kind]
-            recipe, first = learners.get(learner or "") or next(iter(learners.values()))
-            settings = {"source": "own", "dataset": found.name, **first}
-        return recipe, self.actions.start(recipe, settings)
+            return change.run.recipe, change.settings
+        learners = LEARNERS[found.kind]
+        recipe, first = learners.get(learner or "") or next(iter(learners.values()))
+        return recipe, {"source": "own", "dataset": found.name, **first}
 
     def delete(self, given: str | None) -> tuple[object, object]:
         if not given:

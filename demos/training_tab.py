@@ -213,33 +213,20 @@ def build(
             test = gr.Button(
                 "Start with a learning rate found by a test", size="sm", elem_id="start-by-test"
             )
+            measure = gr.Button("How long will it take?", size="sm", elem_id="estimate")
+            estimate = gr.HTML(elem_id="estimated")
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
-    gr.Markdown("### History")
-    table = _runs_table("history")
-    with gr.Accordion(open=False, visible=False, elem_id="older") as older:
-        number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
-        earlier = _runs_table("older-runs")
+    table, older = _lay_out_history(actions.lab.runs, selected)
     report = gr.HTML(elem_id="report")
     mistakes = Mistakes(actions, own) if actions.lab.training else None
     if mistakes:
         mistakes.wire(selected)
     with above:
         changing = own_tab.build(actions, own, chooser, selected)
-    _wire_form(actions, chooser, forms, start, test, selected)
+    _wire_form(actions, chooser, forms, start, test, selected, (measure, estimate))
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
-    for shown in (table, earlier):
-        shown.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
-    gr.on(
-        [older.expand, number.change],
-        # The first page is the history itself.
-        lambda number: run_views.history(actions.lab.runs, max(1, int(number or 1))),
-        number,
-        earlier,
-        api_visibility="private",
-        show_progress="hidden",
-    )
     proposing = [
         inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))
     ]
@@ -262,6 +249,27 @@ def build(
             ],
         ),
     ]
+
+
+def _lay_out_history(runs: Path, selected: gr.Textbox) -> tuple[gr.Dataframe, gr.Accordion]:
+    """The newest runs, and what holds the older ones."""
+    gr.Markdown("### History")
+    table = _runs_table("history")
+    with gr.Accordion(open=False, visible=False, elem_id="older") as older:
+        number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
+        earlier = _runs_table("older-runs")
+    for shown in (table, earlier):
+        shown.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
+    gr.on(
+        [older.expand, number.change],
+        # The first page is the history itself.
+        lambda number: run_views.history(runs, max(1, int(number or 1))),
+        number,
+        earlier,
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    return table, older
 
 
 def _runs_table(elem_id: str) -> gr.Dataframe:
@@ -344,6 +352,7 @@ def _wire_form(
     start: gr.Button,
     test: gr.Button,
     selected: gr.Textbox,
+    measuring: tuple[gr.Button, gr.HTML],
 ) -> None:
     quiet: page.Listening = {
         "api_visibility": "private",
@@ -378,11 +387,17 @@ def _wire_form(
             shown += _show_used(made, read(name, values))
         return shown
 
-    def begin(name: str, *values: object) -> str:
+    def read_used(name: str, values: Sequence[object]) -> dict[str, object]:
+        """What is hidden was perhaps filled in before: it must neither count nor be refused."""
         settings = read(name, values)
         used = recipe.find_used(recipe.parse_draft(recipes[name].config, settings))
-        # What is hidden was perhaps filled in before: it must neither count nor be refused.
-        return actions.start(name, {field: settings[field] for field in settings if field in used})
+        return {field: settings[field] for field in settings if field in used}
+
+    def begin(name: str, *values: object) -> str:
+        return actions.start(name, read_used(name, values))
+
+    def tell_cost(name: str, *values: object) -> str:
+        return page.notice(str(actions.estimate(name, read_used(name, values))))
 
     def begin_by_test(name: str, *values: object) -> str:
         made = recipes[name].config
@@ -401,6 +416,7 @@ def _wire_form(
     chooser.change(choose, inputs, [*groups, *itertools.chain(*hideable.values())], **quiet)
     start.click(begin, inputs, selected, api_visibility="private")
     test.click(begin_by_test, inputs, selected, api_visibility="private")
+    measuring[0].click(tell_cost, inputs, measuring[1], api_visibility="private")
 
 
 def _show_used_when_left(

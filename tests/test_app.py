@@ -36,6 +36,7 @@ PROMISED = {
     "/classify_audio",
     "/caption",
     "/caption_words",
+    "/estimate_run",
     "/start_run",
     "/run_status",
     "/stop_run",

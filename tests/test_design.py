@@ -39,7 +39,7 @@ STOREYS = [
     ("training.judge",),
     ("training.learn",),
     ("training.recipes",),
-    ("training.evaluate", "training.own_data"),
+    ("training.estimate", "training.evaluate", "training.own_data"),
     ("training.__main__",),
     ("demos.serving",),
     ("demos",),

@@ -5,6 +5,7 @@
     python -m training digits --epochs 2            train in this terminal; Ctrl-C stops and saves
     python -m training digits --continue RUN        continue a run that stopped or ended
     python -m training evaluate CHECKPOINT digits   score any checkpoint, on any data
+    python -m training estimate food --source own --dataset pets   how long it will take
     python -m training datasets add my.zip --name pets   your own data (training/own_data.py)
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
@@ -39,6 +40,7 @@ SETTINGS = 2
 STOPPED = 130
 EVALUATE = "evaluate"  # the commands that are no recipe's name
 DATASETS = "datasets"
+ESTIMATE = "estimate"
 
 
 def runs_dir() -> Path:
@@ -71,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--run", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     _add_evaluate(commands)
+    _add_estimate(commands)
     text = "Brings, lists and checks your own data sets."
     datasets = commands.add_parser(DATASETS, help="your own data sets", description=text)
     own_data.add_commands(datasets, _add_runs)
@@ -116,6 +119,17 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         )
 
 
+def _add_estimate(commands: argparse._SubParsersAction) -> None:
+    text = "Measures about how long a run on your own data will take, and how much memory."
+    estimate = commands.add_parser(ESTIMATE, help="time and memory of a run", description=text)
+    kinds = estimate.add_subparsers(dest="kind", metavar="RECIPE", required=True)
+    for name in recipe.names():
+        made = recipe.load(name)
+        command = kinds.add_parser(name, help=made.title, description=text)
+        _add_settings(command, made)
+        command.add_argument("--json", action="store_true", help="as JSON, on one line")
+
+
 def main(argv: list[str] | None = None) -> int:
     given = vars(parser().parse_args(argv))
     if given["recipe"] is None:
@@ -124,6 +138,8 @@ def main(argv: list[str] | None = None) -> int:
     name = given.pop("recipe")
     if name == EVALUATE:
         return evaluate_checkpoint(given)
+    if name == ESTIMATE:
+        return estimate_run(given)
     if name == DATASETS:
         return keep_data(given)
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
@@ -174,6 +190,21 @@ def evaluate_checkpoint(given: dict[str, Any]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS
     print_report(report, folder)
+    return DONE
+
+
+def estimate_run(given: dict[str, Any]) -> int:
+    """`python -m training estimate`: prints it; the exit code."""
+    from training.estimate import estimate, tell
+
+    as_json = given.pop("json")
+    made = recipe.load(given.pop("kind"))
+    runs = Path(given.pop("runs", None) or runs_dir()).resolve()
+    try:
+        print(tell(estimate(made, given, runs), as_json))
+    except (recipe.SettingsError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return SETTINGS
     return DONE
 
 

@@ -74,6 +74,9 @@ class Recipe(Generic[ConfigT, RunT, ReportT]):
     evaluate: Callable[[Path, ConfigT, Path], ReportT]
     slot: Callable[[ConfigT], str]
     describe: Callable[[ConfigT], str]  # one line for the history
+    # (config, runs, files, classes): what an example costs here, before there is a run, where that
+    # can be measured (training/learn/cost.py).
+    measure: Callable[[ConfigT, Path, list[Path], list[str]], Any] | None = None
 
 
 def setting(

@@ -2,6 +2,7 @@
 imported when it is trained."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training import settings
 from training.judge.records import ACCURACY, Report
@@ -9,6 +10,9 @@ from training.recipe import Recipe
 from training.recipes.digits.config import Config
 from training.runs.run import Run
 from training.wording import counted
+
+if TYPE_CHECKING:
+    from training.learn.cost import Cost
 
 
 def slot(config: Config) -> str:
@@ -37,6 +41,12 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     return examine(score.make_exam(config, found), path, folder)
 
 
+def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -> "Cost":
+    from training.recipes.digits import cost
+
+    return cost.measure(config, runs, files, classes)
+
+
 RECIPE = Recipe(
     "digits",
     "Digits & fashion",
@@ -47,4 +57,5 @@ RECIPE = Recipe(
     evaluate,
     slot,
     describe,
+    measure,
 )

@@ -2,12 +2,16 @@
 imported when it is trained."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training import settings
 from training.judge.records import ACCURACY, Report
 from training.recipe import Recipe
 from training.recipes.food.config import Config
 from training.runs.run import Run
+
+if TYPE_CHECKING:
+    from training.learn.cost import Cost
 
 
 def slot(config: Config) -> str:
@@ -29,6 +33,12 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     return examine(score.make_exam(config, found), path, folder)
 
 
+def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -> "Cost":
+    from training.recipes.food import cost
+
+    return cost.measure(config, runs, files, classes)
+
+
 RECIPE = Recipe(
     "food",
     "Food",
@@ -39,4 +49,5 @@ RECIPE = Recipe(
     evaluate,
     slot,
     settings.describe,
+    measure,
 )

@@ -1,0 +1,106 @@
+"""About how long a run on own data will take, and how much memory: before it is started.
+
+    python -m training estimate food --source own --dataset pets --method frozen
+
+By passes of the very network on this machine (training/learn/cost.py). `ask_aside` does it in a
+process of its own, as the page needs it.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from training import recipe
+from training.data.own import use
+from training.data.own.data_set import DataSet
+from training.device import device
+from training.recipe import Recipe, SettingsError
+from training.wording import counted, duration
+
+TEST = 0.2  # of what was not parted by a person
+SOLVING = 2.0  # seconds: the probe, its folds, the report's pictures
+NOT_OWN = (
+    "How long it takes is measured before Start for data of your own; a run on other data says it "
+    "when it begins."
+)
+LONGEST = 300.0  # seconds that a process may measure
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of a whole run, from Start to its report."""
+
+    seconds: float
+    bytes: int  # of memory at most
+    examples: int
+
+    def __str__(self) -> str:
+        return (
+            f"About {duration(self.seconds)} and {self.bytes / 2**30:.1f} GB of memory, for "
+            f"{counted(self.examples, 'example')}."
+        )
+
+
+def estimate(made: Recipe, settings: Mapping[str, object], runs: Path) -> Estimate:
+    """Raises SettingsError, CheckpointError."""
+    config: Any = use.locate(recipe.parse(made.config, settings), runs)
+    if made.measure is None or config.source != "own":
+        raise SettingsError(NOT_OWN)
+    items = DataSet(Path(config.folder)).list_items()
+    files = [item.path for item in items]
+    classes = sorted({item.label for item in items} - {""})
+    cost = made.measure(config, runs, files, classes)
+    ready = time.time() - psutil.Process().create_time()
+    return add_up(config, cost, [item.split for item in items], ready)
+
+
+def add_up(config: Any, cost: Any, splits: list[str], ready: float) -> Estimate:
+    """`splits`: of each example; `ready`: seconds until the first of them could be asked."""
+    count = len(splits)
+    tested = splits.count("test") or splits.count("validation") or round(count * TEST)
+    learned = count - tested
+    if limit := getattr(config, "limit", 0):
+        learned = min(learned, limit)
+    held = round(learned * getattr(config, "holdout", 0.0))
+    seconds = ready + SOLVING + 2 * count * cost.read
+    if config.method == "frozen":
+        seconds += count * cost.ask
+    if cost.learn:
+        seconds += config.epochs * ((learned - held) * cost.learn + held * cost.ask)
+        seconds += learned * cost.ask  # what it knows, measured at the end
+        if device() == "cpu":  # two steps are measured before the first one counts
+            seconds += 2 * min(config.batch_size, learned) * cost.learn
+    seconds += tested * cost.examine
+    memory = psutil.Process().memory_info().rss + count * cost.kept
+    # A gradient and the optimizer's two averages for each weight that learns.
+    memory += 12 * cost.weights if cost.learn else 0
+    return Estimate(seconds, memory, count)
+
+
+# -- in a process of its own -----------------------------------------------------------------------
+def ask_aside(name: str, settings: Mapping[str, object], runs: Path) -> Estimate:
+    """Raises SettingsError, where it cannot be measured."""
+    command = [sys.executable, "-m", "training", "estimate", name, "--json", f"--runs={runs}"]
+    command += [f"--{field.replace('_', '-')}={value}" for field, value in settings.items()]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LONGEST, cwd=Path(__file__).parents[1]
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SettingsError("Measuring took too long: this machine is busy.") from error
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    last = lines[-1] if lines else ""
+    if done.returncode:
+        raise SettingsError(last.removeprefix("error: ") or "It could not be measured.")
+    return Estimate(**json.loads(last))
+
+
+def tell(found: Estimate, as_json: bool) -> str:
+    return json.dumps(asdict(found)) if as_json else str(found)
