@@ -181,10 +181,12 @@ def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Land
         prevent_thread_lock=True,
         quiet=True,
         ssr_mode=False,
-        max_file_size=uploads.UPLOAD,
+        max_file_size=uploads.OWN if lab.training else uploads.UPLOAD,
         state_session_capacity=sessions.VISITS,
         enable_monitoring=False,
-        app_kwargs=server.guarded(server.addresses(chosen.host, chosen.share)),
+        app_kwargs=server.guarded(
+            server.addresses(chosen.host, chosen.share), own_data=lab.training
+        ),
         footer_links=["api"],
         theme=page.theme(),
         css=page.CSS,

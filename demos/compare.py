@@ -117,4 +117,4 @@ class Compare:
             show_progress="hidden",
         )
         self.view.wire(lab.training, self.ask, inputs, self.outputs, **live)
-        return slot_view.part([self.view], lab.training, (self.other,), words)
+        return slot_view.part([self.view], lab.training, (self.other,), [words] if words else [])

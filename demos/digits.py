@@ -25,6 +25,7 @@ from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
 from demos.serving.uploads import claim_folder, write_whole
 from demos.slot_view import SlotView
+from demos.tab_words import Words
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
 
@@ -179,6 +180,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
             page.about(ABOUT)
         answers = []
         views = []
+        words = []
         for name, question in (("digits", "Which digit?"), ("fashion", "Which garment?")):
             with gr.Column(scale=3, min_width=260):
                 views.append(SlotView(lab.slots[name]))
@@ -187,6 +189,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 )
                 seen = gr.HTML(page.notice(EMPTY), elem_id=f"seen-{name}")
                 answers += [label, seen]
+                words.append(Words(label, question))
     choosers = [view.chooser for view in views]
     live: page.Listening = {
         "api_visibility": "private",
@@ -225,7 +228,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     slots = [lab.slots[name] for name in SLOTS]
     teach.build(lab, slots, [source, canvas, photo], "pictures", keep_asked, "my drawings")
     _add_endpoints(lab)
-    return tune, slot_view.part(views, lab.training)
+    return tune, slot_view.part(views, lab.training, words=words)
 
 
 def _add_endpoints(lab: Lab) -> None:

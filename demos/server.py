@@ -38,15 +38,16 @@ def addresses(host: str, share: bool, env: Mapping[str, str] = os.environ) -> Ad
     return Addresses(others, tuple(known))
 
 
-def guarded(found: Addresses) -> dict[str, Any]:
-    """The `app_kwargs` for Gradio's server, with which it is reached through the guard alone."""
+def guarded(found: Addresses, own_data: bool = False) -> dict[str, Any]:
+    """The `app_kwargs` for Gradio's server, with which it is reached through the guard alone.
+    `own_data`: whether data sets are brought to it."""
 
     @contextlib.asynccontextmanager
     async def around(app: App) -> AsyncIterator[None]:
         blocks = app.get_blocks()
         app.state_holder.__class__ = sessions.Visits
         sessions.hold_drawings(blocks)
-        uploads = uploads_in(Path(app.uploaded_file_dir))
+        uploads = uploads_in(Path(app.uploaded_file_dir), own_data)
         # Gradio puts its own middleware outside of any that it is given; that one would answer
         # other pages. This runs before the first request, when its stack has just been built.
         assert app.middleware_stack is not None

@@ -1,7 +1,7 @@
 """What a tab shows of a slot: which model is in use, what the last run did to it, and the ways
 back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import gradio as gr
@@ -78,10 +78,10 @@ def part(
     views: list[SlotView],
     training: bool,
     others: tuple[gr.Dropdown, ...] = (),
-    words: Words | None = None,
+    words: Sequence[Words] = (),
 ) -> Part:
     """What changes by itself of these slots; `others` are further lists of a slot's checkpoints,
-    beside the first; `words`: what is said of the first one's model."""
+    beside the first; `words`: what is said of each one's model, if anything."""
     slots = [view.slot for view in views]
 
     def sign(moment: Moment) -> str:
@@ -100,7 +100,10 @@ def part(
                 gr.update(visible=training and has_other),
             ]
         values += [gr.update(choices=[NO_OTHER, *page.choices(slots[0])[1:]]) for _ in others]
-        return values + (words.show(slots[0]) if words else [])
+        for said, slot in zip(words, slots, strict=False):
+            values += said.show(slot)
+        return values
 
     shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
-    return Part(sign, show, [*shown, *others, *(words.outputs if words else [])])
+    said = [component for each in words for component in each.outputs]
+    return Part(sign, show, [*shown, *others, *said])

@@ -3,17 +3,22 @@ never learned are not offered."""
 
 import html
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 from gradio.components import Component
 
 from demos import page
 from demos.serving.model_slot import ModelSlot, Predictor
+from training.judge.records import ReportError
+from training.judge.report import file_of, read_report
 from training.runs import checkpoint
 from training.runs.checkpoint import CheckpointError
+from training.runs.run import Run
 from training.wording import counted, fold, name_classes
 
 KNOWS = "The model in use knows <b>{}</b>, and nothing else."
+FROM_RUN = "Examples (from the data that this model was tested on)"
 NAMED = 12  # classes that are named
 
 
@@ -23,31 +28,55 @@ class Words:
 
     bars: Component  # a gr.Label
     question: str  # "Which dish?"
-    about: gr.HTML
-    text: str  # HTML
-    examples: Component  # for the built-in model's classes
+    about: gr.HTML | None = None
+    text: str = ""  # HTML
+    examples: gr.Dataset | None = None  # for the built-in model's classes
 
     @property
     def outputs(self) -> list[Component]:
-        return [self.bars, self.about, self.examples]
+        return [each for each in (self.bars, self.about, self.examples) if each is not None]
 
     def show(self, slot: ModelSlot[Predictor]) -> list[object]:
         """For the checkpoint that is in use."""
         own = list_own_classes(slot)
-        if own is None:
-            return [
-                gr.update(label=self.question),
-                gr.update(value=self.text),
-                gr.update(visible=True),
-            ]
-        named = ", ".join(own[:NAMED])
-        rest = len(own) - NAMED
-        named += f" and {rest:,} more" if rest > 0 else ""
-        return [
-            gr.update(label=f"Which of your {counted(len(own), 'class', 'classes')}?"),
-            gr.update(value=page.write_about(KNOWS.format(html.escape(named)))),
-            gr.update(visible=False),
-        ]
+        question, text = self.question, self.text
+        if own is not None:
+            question = f"Which of your {counted(len(own), 'class', 'classes')}?"
+            named = ", ".join(own[:NAMED])
+            rest = len(own) - NAMED
+            named += f" and {rest:,} more" if rest > 0 else ""
+            text = page.write_about(KNOWS.format(html.escape(named)))
+        shown: list[object] = [gr.update(label=question)]
+        if self.about is not None:
+            shown.append(gr.update(value=text))
+        if self.examples is not None:
+            shown.append(self._show_examples(slot, own is not None))
+        return shown
+
+    def _show_examples(self, slot: ModelSlot[Predictor], own: bool) -> dict[str, object]:
+        """Where the model learned other classes, those that its run was tested on, if any."""
+        assert self.examples is not None
+        if not own:
+            samples, label = self.examples.raw_samples, self.examples.label
+            return gr.update(samples=samples, label=label, visible=True)
+        files = list_examples(slot)
+        return gr.update(
+            samples=[[str(path)] for path in files], label=FROM_RUN, visible=bool(files)
+        )
+
+
+def list_examples(slot: ModelSlot[Predictor]) -> list[Path]:
+    """What the run of the checkpoint in use was tested on, a few."""
+    run = Run.find(slot.runs, slot.active_id)
+    if run is None:
+        return []
+    try:
+        report = read_report(run)
+    except ReportError:
+        return []
+    named = report.facts.get("examples") if report else None
+    files = [file_of(run, each) for each in named or [] if isinstance(each, str)]
+    return [path for path in files if path.is_file()]
 
 
 def list_own_classes(slot: ModelSlot[Predictor]) -> list[str] | None:

@@ -1,12 +1,14 @@
 """A run's mistakes on own data are seen, corrected, and trained on again; and what learns from a
 data set."""
 
+import gradio as gr
 import pytest
 from conftest import ended_well
 from serving import fresh_app
 from test_digits_own import draw_letters
 
-from demos import own_view
+import app
+from demos import own_view, tab_words
 from demos.actions import Actions
 from demos.own_tab import LEARNERS, _choose_learner, _offer_training
 from training.data.own import bring, corrections, use
@@ -85,3 +87,18 @@ def test_the_page_offers_what_can_learn_from_it(runs, letters, tmp_path):
     digits = bring.add(runs, "drawn", [drawn]).data_set
     recipe, _ = LEARNERS["pictures"][_choose_learner(digits)]
     assert recipe == "digits"
+
+
+def test_the_tab_offers_what_the_run_was_tested_on(runs, letters, run):
+    page_lab = app.open_lab(runs)
+    slot = page_lab.slots["digits"]
+    assert tab_words.list_examples(slot) == []  # built in: its own are on the page
+    slot.swap(run.id)
+    files = tab_words.list_examples(slot)
+    assert [path.name for path in files] == ["example-0.png", "example-1.png"]
+    with fresh_app(runs) as page:
+        named = {str(getattr(block, "elem_id", "")): block for block in page.blocks.values()}
+        words = tab_words.Words(named["label-digits"], "Which digit?", examples=gr.Dataset())
+        question, examples = words.show(slot)
+    assert question["label"] == "Which of your 2 classes?"
+    assert examples["visible"] and len(examples["samples"]) == 2

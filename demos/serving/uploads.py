@@ -32,7 +32,10 @@ VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio looks for its folder, at each use
 PREFIX = "transfer-lab-"
 UPLOAD_PATH = "/gradio_api/upload"
 MB = 1024**2
-UPLOAD = 101 * MB  # bytes of a request that uploads: 100 MB of files, and what stands around them
+GB = 1024 * MB
+AROUND = MB  # bytes that stand around the files of a request that uploads
+UPLOAD = 100 * MB  # bytes of the files of such a request
+OWN = 4096 * MB  # likewise, where data sets are brought: as much as one may hold
 REQUEST = 30 * MB  # bytes of any other request: a picture inside JSON takes a third more than alone
 SILENCE = 60.0  # seconds between two parts of a body
 WHOLE = 1800.0  # seconds for all of it, during which others do without its room
@@ -108,9 +111,11 @@ class NoRoom(Exception):
 class Uploads:
     """The files in a folder, held to a size."""
 
-    def __init__(self, folder: Path, most: int = FOLDER):
+    def __init__(self, folder: Path, most: int = FOLDER, upload: int = UPLOAD):
+        """`most`: bytes of all files together; `upload`: of those of a request."""
         self.folder = folder
         self.most = most
+        self.upload = upload
         self._examples = {path for path, _, _ in self._files()}  # the page's own, there from start
         self._lock = threading.Lock()
         self._expected = 0  # bytes of the requests that are being read
@@ -187,9 +192,10 @@ class Uploads:
 
 
 @functools.cache
-def uploads_in(folder: Path) -> Uploads:
-    """The same for all apps of a process, which share its folder."""
-    return Uploads(folder)
+def uploads_in(folder: Path, own_data: bool = False) -> Uploads:
+    """The same for all apps of a process, which share its folder. `own_data`: whether data sets
+    are brought, which are large."""
+    return Uploads(folder, FOLDER + OWN, OWN) if own_data else Uploads(folder)
 
 
 # -- requests --------------------------------------------------------------------------------------
@@ -206,7 +212,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         upload = scope["path"].rstrip("/") == UPLOAD_PATH
-        most = UPLOAD if upload else REQUEST
+        most = self.uploads.upload + AROUND if upload else REQUEST
         headers = Headers(scope=scope)
         told = headers.get("content-length", "")
         # h11 and httptools refuse a length that is no number, before they ask this.
@@ -284,7 +290,8 @@ class _Counted:
 
 
 def _too_long(most: int) -> str:
+    size = f"{most // GB} GB" if most >= GB else f"{most // MB // 10 * 10} MB"
     return (
-        f"This request is too large: at most {most // MB // 10 * 10} MB are taken at once. Send a "
-        "smaller file, or fewer at a time."
+        f"This request is too large: at most {size} are taken at once. Send a smaller file, or "
+        "fewer at a time."
     )

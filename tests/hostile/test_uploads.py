@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import gradio  # noqa: F401  it makes a folder when it is imported, before a test moves it
 import httpx
 import pytest
 from conftest import wait_for
@@ -187,7 +188,7 @@ def test_halves_are_removed_when_nothing_is_being_received(tmp_path):
 # -- over HTTP -------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def blocks(tmp_path_factory):
-    with served_app(tmp_path_factory.mktemp("uploads") / "runs") as blocks:
+    with served_app(tmp_path_factory.mktemp("uploads") / "runs", training=False) as blocks:
         yield blocks
 
 
@@ -228,6 +229,24 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(blocks, path, size
         wire.sendall(head.encode())
         answer = b"".join(iter(lambda: wire.recv(65536), b"")).decode()
     assert answer.startswith("HTTP/1.1 413") and f"at most {most}" in answer
+
+
+def test_where_data_sets_are_brought_as_much_as_one_may_hold_is_taken(tmp_path):
+    with served_app(tmp_path / "runs") as blocks:
+        port = int(blocks.local_url.strip("/").rpartition(":")[2])
+        for size, refused_at_once in ((5 * 1024 * MB, True), (500 * MB, False)):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
+                head = (
+                    "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    f"Content-Type: {BOUNDARY['Content-Type']}\r\nContent-Length: {size}\r\n\r\n"
+                )
+                wire.sendall(head.encode() + part("a.bin", MB))
+                if refused_at_once:
+                    answer = b"".join(iter(lambda w=wire: w.recv(65536), b"")).decode()
+                    assert answer.startswith("HTTP/1.1 413") and "at most 4 GB" in answer
+                else:
+                    folder = Path(blocks.server_app.uploaded_file_dir)
+                    wait_for(lambda at=folder: loose(at))  # it is being taken
 
 
 @pytest.mark.parametrize("path, size, most", LARGE[:5])

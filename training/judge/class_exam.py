@@ -14,6 +14,8 @@ from training.runs import checkpoint
 from training.runs.records import JsonValue
 from training.runs.run import Run
 
+EXAMPLES = 6  # test examples that are written beside the report
+
 # Writes an example of a report into a folder under this stem; returns the file's name.
 Show = Callable[[int, Path], str]
 
@@ -74,7 +76,12 @@ def make_exam(
             beside=[BALANCED],
             facts=cast(
                 dict[str, JsonValue],
-                {"classes": classes, "confused": confused, "mistakes": mistakes},
+                {
+                    "classes": classes,
+                    "confused": confused,
+                    "mistakes": mistakes,
+                    "examples": write_examples(labels, show, folder),
+                },
             ),
         )
 
@@ -97,6 +104,17 @@ def make_exam(
         judge_each,
         mask,
     )
+
+
+def write_examples(labels: np.ndarray, show: Show, folder: Path) -> list[str]:
+    """A few of the test examples, each of another class as long as there are any: for whoever
+    would like to ask the checkpoint something."""
+    firsts = np.unique(labels, return_index=True)[1]
+    chosen = firsts[np.linspace(0, len(firsts) - 1, min(EXAMPLES, len(firsts))).astype(int)]
+    return [
+        show(int(index), folder / f"example-{number}")
+        for number, index in enumerate(np.unique(chosen))
+    ]
 
 
 def write_mistakes(
