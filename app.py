@@ -181,7 +181,7 @@ def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Land
         prevent_thread_lock=True,
         quiet=True,
         ssr_mode=False,
-        max_file_size=uploads.OWN if lab.training else uploads.UPLOAD,
+        max_file_size=uploads.measure_request(own_data=lab.training),
         state_session_capacity=sessions.VISITS,
         enable_monitoring=False,
         app_kwargs=server.guarded(

@@ -115,7 +115,7 @@ class Uploads:
         """`most`: bytes of all files together; `upload`: of those of a request."""
         self.folder = folder
         self.most = most
-        self.upload = upload
+        self.request = upload + AROUND
         self._examples = {path for path, _, _ in self._files()}  # the page's own, there from start
         self._lock = threading.Lock()
         self._expected = 0  # bytes of the requests that are being read
@@ -198,6 +198,11 @@ def uploads_in(folder: Path, own_data: bool = False) -> Uploads:
     return Uploads(folder, FOLDER + OWN, OWN) if own_data else Uploads(folder)
 
 
+def measure_request(own_data: bool) -> int:
+    """Bytes that a request may have that uploads."""
+    return (OWN if own_data else UPLOAD) + AROUND
+
+
 # -- requests --------------------------------------------------------------------------------------
 class BodyLimit:
     """Refuses, with a sentence, a body that is too long, or for which `uploads` has no room: by
@@ -212,7 +217,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         upload = scope["path"].rstrip("/") == UPLOAD_PATH
-        most = self.uploads.upload + AROUND if upload else REQUEST
+        most = self.uploads.request if upload else REQUEST
         headers = Headers(scope=scope)
         told = headers.get("content-length", "")
         # h11 and httptools refuse a length that is no number, before they ask this.
