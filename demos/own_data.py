@@ -17,6 +17,7 @@ from training.data.checks.findings import list_findings
 from training.data.own import bring, corrections, data_set
 from training.data.own.data_set import DataSet, Tell, tell_nobody
 from training.data.own.inspect import look_into
+from training.own_data import find_doubted
 from training.recipe import SettingsError
 
 KEPT = 8  # checks that are kept for who asks again
@@ -81,7 +82,15 @@ class OwnData:
             while len(self._checked) >= KEPT:
                 self._checked.pop(next(iter(self._checked)), None)
             self._checked[key] = self._check(found, revision, tell)
-        return self._checked[key]
+        checked = self._checked[key]
+        doubted = [asdict(each) for each in find_doubted(found)]
+        named = {item.id: f"{item.label}/{item.name}".lstrip("/") for item in found.list_items()}
+        files = {item: named[item] for each in doubted for item in each["items"]}
+        return {
+            **checked,
+            "findings": [*doubted, *checked["findings"]],
+            "files": {**checked["files"], **files},
+        }
 
     def _check(self, found: DataSet, revision: str, tell: Tell) -> dict[str, Any]:
         seen = look_into(found, tell)

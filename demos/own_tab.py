@@ -284,7 +284,7 @@ class Handlers:
         checked = self.own.check(
             found.name, lambda doing, done, total: progress((done, total or None), desc=doing)
         )
-        seen = _list_shown(self.own, found, checked)
+        seen = _list_shown(found, checked)
         return [
             gr.HTML(own_view.draw_findings(checked), visible=True),
             *self.look.fill(found, seen),
@@ -296,7 +296,7 @@ class Handlers:
 
     def find_shown(self, given: str) -> tuple[DataSet, list[Suspect]] | None:
         found = _find(self.own, given)
-        return found and (found, _list_shown(self.own, found, self.own.check(given)))
+        return found and (found, _list_shown(found, self.own.check(given)))
 
     def undo_last(self, given: str | None) -> str:
         if not given:
@@ -399,8 +399,8 @@ def _hide(look: Decide) -> list[object]:
     return [gr.HTML(visible=False), *look.clear()]
 
 
-def _list_shown(own: OwnData, found: DataSet, checked: dict) -> list[Suspect]:
-    suspects = own_view.list_suspects(own, found, checked)
+def _list_shown(found: DataSet, checked: dict) -> list[Suspect]:
+    suspects = own_view.list_suspects(found, checked)
     if found.kind == "captions" and not suspects:
         suspects = [
             Suspect(id=each.id, name=each.name, label="", said="", why="")

@@ -9,13 +9,11 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from demos.own_data import OwnData
+from training.data.own.corrections import list_named
 from training.data.own.data_set import HASHED, DataSet, Item
 from training.data.own.records import Correction
-from training.data.own.use import list_learned
-from training.judge.records import ReportError
-from training.judge.report import read_report
 from training.media.pictures import PictureError, load_picture
+from training.own_data import list_doubts, read_facts
 from training.runs.run import Run
 from training.wording import counted, in_words
 
@@ -140,57 +138,28 @@ class Suspect(dict[str, Any]):
     """{id, name, label, said, why}, of an item that is suspected of something."""
 
 
-def list_suspects(own: OwnData, found: DataSet, checked: dict[str, Any]) -> list[Suspect]:
+def list_suspects(found: DataSet, checked: dict[str, Any]) -> list[Suspect]:
     """The likeliest first: labels that a run's folds took for wrong, then what the checks say of
     single items. What a person has decided about is not asked again."""
-    from training.data.own.corrections import list_named
-
     items = {item.id: item for item in found.list_items()}
     settled = list_named(found)
+    sure = {each["item"]: each.get("confidence") for each in list_doubts(found, "suspects")}
     suspects: dict[str, Suspect] = {}
-    for each in find_mislabelled(own.lab.runs, found.name):
-        match = HASHED.fullmatch(each["file"])
-        item = items.get(match["hash"]) if match else None
-        if item is None or item.id in settled or item.label != each["label"]:
-            continue
-        why = (
-            f"a model that had not seen it says {in_words(each['said'])} ({each['confidence']:.0%})"
-        )
-        suspects[item.id] = Suspect(
-            id=item.id, name=item.name, label=item.label, said=each["said"], why=why
-        )
     for finding in checked["findings"]:
         # Of what shows the same the first stays.
         listed = finding["items"] or [each for group in finding["groups"] for each in group[1:]]
         for each in listed:
             item = items.get(each)
-            if item is not None and each not in suspects and each not in settled:
-                suspects[each] = Suspect(
-                    id=each,
-                    name=item.name,
-                    label=item.label,
-                    said=finding["suggested"].get(each, ""),
-                    why=finding["kind"],
-                )
+            if item is None or each in suspects or each in settled:
+                continue
+            said = finding["suggested"].get(each, "")
+            why = finding["kind"]
+            if why == "wrong label":
+                why = f"a model that had not seen it says {in_words(said)}"
+                if isinstance(share := sure.get(each), int | float):
+                    why += f" ({share:.0%})"
+            suspects[each] = Suspect(id=each, name=item.name, label=item.label, said=said, why=why)
     return list(suspects.values())
-
-
-def find_mislabelled(runs: Path, name: str) -> list[dict[str, Any]]:
-    """Of the newest run on that data set that says so: {file, label, said, confidence}."""
-    for run in list_learned(runs, name):
-        suspects = read_facts(run).get("suspects")
-        if isinstance(suspects, list):
-            return [each for each in suspects if isinstance(each, dict) and _is_suspect(each)]
-    return []
-
-
-def read_facts(run: Run) -> dict[str, Any]:
-    """What the report of a run holds for programs; nothing where it is damaged."""
-    try:
-        report = read_report(run)
-    except ReportError:
-        return {}
-    return dict(report.facts) if report else {}
 
 
 def list_mistakes(run: Run, found: DataSet) -> list[Suspect]:
@@ -226,12 +195,6 @@ def _list_shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
     captions = facts.get("captions")
     shown = captions.get("worst") if isinstance(captions, dict) else facts.get("mistakes")
     return [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
-
-
-def _is_suspect(each: dict[str, Any]) -> bool:
-    """A report is a file, and may hold anything."""
-    texts = all(isinstance(each.get(name), str) for name in ("file", "label", "said"))
-    return texts and isinstance(each.get("confidence"), int | float)
 
 
 def draw_findings(checked: dict[str, Any]) -> str:

@@ -192,9 +192,10 @@ def test_what_differs_from_all_else_is_found():
     rng = np.random.default_rng(0)
     directions = rng.normal(0, 1, (3, 16))
     features = np.repeat(directions, 30, axis=0) + rng.normal(0, 0.1, (90, 16))
-    assert labels.find_outliers(make_seen(90), features) == []
+    assert labels.rank_outliers(features).tolist() == []
     features[7] = -10 * directions.sum(0)
-    (found,) = labels.find_outliers(make_seen(90), features)
+    assert labels.rank_outliers(features).tolist() == [7]
+    (found,) = labels.tell_outliers(["7"])
     assert found.items == ["7"] and "differs from all others" in found.sentence
 
 

@@ -9,9 +9,10 @@ from meals import colours, network, published
 import app
 from demos import own_view, tab_words, teach
 from demos.own_data import OwnData
-from demos.own_view import find_mislabelled, list_suspects
+from demos.own_view import list_suspects
 from demos.serving.lab import Lab
 from training.data.own import bring, corrections, data_set
+from training.own_data import describe_check, find_doubted, list_doubts
 from training.runs import job
 from training.runs.records import write_json
 
@@ -68,11 +69,15 @@ def test_labels_that_a_run_doubts_come_until_a_person_has_decided(own, tmp_path)
     suspects = [{**suspect, "confidence": 0.9}, {"file": 3}, "nonsense"]
     run.report.mkdir(exist_ok=True)
     write_json(run.report / "metrics.json", {"suspects": suspects, "step": 1, "total": 1})
-    assert len(find_mislabelled(runs, "mine")) == 1
-    first = list_suspects(own, found, own.check("mine"))[0]
+    (doubt,) = list_doubts(found, "suspects")
+    assert doubt["item"] == doubted.id
+    (finding,) = find_doubted(found)
+    assert finding.suggested == {doubted.id: "colour1"}
+    assert "1 example is taken for another class" in describe_check(found)
+    first = list_suspects(found, own.check("mine"))[0]
     assert (first["id"], first["said"]) == (doubted.id, "colour1")
     corrections.confirm(found, doubted.id)
-    assert doubted.id not in [each["id"] for each in list_suspects(own, found, own.check("mine"))]
+    assert doubted.id not in [each["id"] for each in list_suspects(found, own.check("mine"))]
 
 
 def test_the_card_shows_each_class_and_reads_what_strangers_named(own, tmp_path):

@@ -16,12 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.data.checks.findings import name_items
+from training.data.checks import labels
+from training.data.checks.findings import Finding, list_findings, name_items
 from training.data.own import data_set
 from training.data.own.bring import Added, add
-from training.data.own.data_set import Tell
+from training.data.own.corrections import list_confirmed, list_named
+from training.data.own.data_set import HASHED, DataSet, Tell
+from training.data.own.inspect import look_into
 from training.data.own.records import KINDS, find_home
+from training.data.own.use import list_learned
 from training.data.problems import name_some
+from training.judge.records import ReportError
+from training.judge.report import read_report
+from training.runs.run import Run
 from training.wording import counted
 
 EVERY = 0.2  # seconds between two lines of progress
@@ -101,6 +108,44 @@ class _Progress:
             print(file=sys.stderr)
 
 
+# -- what a model that learned from it doubts ------------------------------------------------------
+def read_facts(run: Run) -> dict[str, Any]:
+    """What the report of a run holds for programs; nothing where it is damaged."""
+    try:
+        report = read_report(run)
+    except ReportError:
+        return {}
+    return dict(report.facts) if report else {}
+
+
+def list_doubts(found: DataSet, fact: str) -> list[dict[str, Any]]:
+    """`suspects` or `outliers` of the newest run on a data set that tells them: {file, label, ...,
+    item}, of those that are in it yet, labelled as they were, and not decided about. A report is a
+    file, and may hold anything."""
+    told = (read_facts(run).get(fact) for run in list_learned(found.runs, found.name))
+    newest = next((each for each in told if isinstance(each, list)), [])
+    items = {item.id: item for item in found.list_items()}
+    settled = list_named(found)
+    doubts = []
+    for each in newest:
+        match = HASHED.fullmatch(str(each.get("file", ""))) if isinstance(each, dict) else None
+        item = items.get(match["hash"]) if match else None
+        if item and item.id not in settled and item.label == each.get("label"):
+            doubts.append({**each, "item": item.id})
+    return doubts
+
+
+def find_doubted(found: DataSet) -> list[Finding]:
+    """Labels that a run's folds took for wrong, and what differs from all else."""
+    taken = {
+        each["item"]: each["said"]
+        for each in list_doubts(found, "suspects")
+        if isinstance(each.get("said"), str)
+    }
+    far = [each["item"] for each in list_doubts(found, "outliers")]
+    return [*labels.tell_wrong_labels(taken), *labels.tell_outliers(far)]
+
+
 # -- in words --------------------------------------------------------------------------------------
 def describe_added(added: Added) -> str:
     """What became of what was brought, in lines."""
@@ -138,17 +183,13 @@ def describe_all(runs: Path) -> str:
 
 def describe_check(found: data_set.DataSet, tell: Tell | None = None) -> str:
     """Counts by class, and each finding with a few examples."""
-    from training.data.checks.findings import list_findings
-    from training.data.own.corrections import list_confirmed
-    from training.data.own.inspect import look_into
-
     progress = _Progress()
     seen = look_into(found, tell or progress)
     progress.end()
     shown = found.preview()
     lines = [f"{found.name}: {counted(len(seen.sights), 'item')} ({found.kind})"]
     lines += [f"  {label}: {sum(counts.values()):,}" for label, counts in shown.classes.items()]
-    findings = list_findings(seen, list_confirmed(found))
+    findings = [*find_doubted(found), *list_findings(seen, list_confirmed(found))]
     for each in findings:
         lines.append(f"- {each.sentence}")
         if names := name_items(seen, each.items):

@@ -68,21 +68,15 @@ def make_exam(
         confused = classification.find_confused(confusion, classes)
         asked = learned.is_asked(probabilities)
         mistakes = write_mistakes(probabilities, labels, classes, show, folder, name)
+        facts = dict(classes=classes, confused=confused, mistakes=mistakes)
+        facts |= dict(examples=write_examples(labels, show, folder))
         return Findings(
             classification.make_sections(before, after, confused, mistakes),
             classification.make_notes(before, after),
             chance=1 / len(classes),
             base=classification.find_base(labels[asked], classes),
             beside=[BALANCED],
-            facts=cast(
-                dict[str, JsonValue],
-                {
-                    "classes": classes,
-                    "confused": confused,
-                    "mistakes": mistakes,
-                    "examples": write_examples(labels, show, folder),
-                },
-            ),
+            facts=cast(dict[str, JsonValue], facts),
         )
 
     def judge_each(probabilities: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ it, or what it started from, has learned, and takes those answers where there ar
         judged      (J,) of the examples that were judged in folds
         answers     (J, classes) probabilities, each of a network that had not seen the example
         curve       (points, 2): of the folds, examples learned from and the share that was right
+        far         (F,) of those that differ from all others, the farthest first
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ class Learned:
     judged: np.ndarray = field(default_factory=_none)
     answers: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     curve: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    far: np.ndarray = field(default_factory=_none)
 
     def mask(self, answers: np.ndarray, keys: np.ndarray) -> np.ndarray:
         """(N, classes) the checkpoint's answers to the examples of these keys, (N,): those of the
@@ -94,6 +96,12 @@ def write_answers(
     if run.main:
         points = np.zeros((0, 2)) if curve is None else curve
         _write(run, replace(read_of(run), judged=judged, answers=answers, curve=points))
+
+
+def write_far(run: Run, keys: np.ndarray) -> None:
+    """The examples, by keys, that differ from all others."""
+    if run.main:
+        _write(run, replace(read_of(run), far=keys))
 
 
 def _write(run: Run, learned: Learned) -> None:

@@ -173,6 +173,7 @@ def solve_head(
         judged = folds.ask_probes(offers, judged_in, run, beat)
         solved, judged = folds.calibrate(solved, judged, part.strata)
         folds.keep(judged, part.keys, run)
+        learned.write_far(run, part.keys[offers.rank_outliers(solved.name)])
     head.write(solved.name, solved.probe.solution)
     if lesson.judge is None:
         return Outcome(1, 1, False, None)

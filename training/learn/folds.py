@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.checks.labels import rank_labels
+from training.data.checks.labels import rank_labels, rank_outliers
 from training.data.examples import Data, Examples, Thing
 from training.judge import calibration, learned
 from training.judge.learned import Learned
@@ -116,6 +116,10 @@ class Offers:
             self.weights,
             np.tile(self.keys[rows], times),
         )
+
+    def rank_outliers(self, name: str) -> np.ndarray:
+        """Those that lie far from all others, the farthest first."""
+        return rank_outliers(self.views[0][name].float().numpy())
 
     def group_alike(self) -> "Offers":
         """The same, with one key for all that show nearly the same: pictures that were saved
@@ -301,7 +305,8 @@ def add_curve(report: Report, run: Run) -> Report:
 
 def add_suspects(report: Report, part: Examples, classes: list[str], run: Run) -> Report:
     """The same report, with the examples whose labels look wrong to networks that have not seen
-    them, by their files: confident learning, see training/data/checks/labels.py."""
+    them, and those that differ from all others, by their files: see
+    training/data/checks/labels.py."""
     found = learned.read_of(run)
     places = {key: row for row, key in enumerate(found.judged.tolist())}
     rows = [i for i, key in enumerate(part.keys.tolist()) if key in places]
@@ -320,4 +325,9 @@ def add_suspects(report: Report, part: Examples, classes: list[str], run: Run) -
         for i in order.tolist()
         if taken[i] != labels[i]
     ][:SUSPECTS]
+    at = {key: i for i, key in enumerate(part.keys.tolist())}
+    far = [at[key] for key in found.far.tolist() if key in at][:SUSPECTS]
+    report.facts["outliers"] = [
+        {"file": part.name_one(i), "label": classes[int(part.strata[i])]} for i in far
+    ]
     return report

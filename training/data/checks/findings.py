@@ -4,7 +4,7 @@ findings.
     seen = look.look_at(items, "pictures")
     found = list_findings(seen, confirmed)
     found += labels.find_wrong_labels(seen, classes, probabilities)   # out-of-fold
-    found += labels.find_outliers(seen, features)
+    found += labels.tell_outliers(items)
 
 Nothing is decided here: a person leaves out, corrects or confirms.
 """

@@ -7,7 +7,7 @@ The probabilities must be of models that have not seen the example (out of fold)
 on is believed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -51,18 +51,22 @@ def find_wrong_labels(
     person has said what they are."""
     order, taken = rank_labels(labels, probabilities)
     suspects = [int(i) for i in order if taken[i] != labels[i] and seen.sights[i].id not in named]
-    if not suspects:
+    return tell_wrong_labels({seen.sights[i].id: classes[int(taken[i])] for i in suspects})
+
+
+def tell_wrong_labels(taken: Mapping[str, str]) -> list[Finding]:
+    """`taken`: items, the likeliest to be labelled wrong first, and what each is taken for."""
+    if not taken:
         return []
-    verb = "is" if len(suspects) == 1 else "are"
-    ids = list(dict.fromkeys(seen.sights[i].id for i in suspects))
+    verb = "is" if len(taken) == 1 else "are"
     return [
         Finding(
             "wrong label",
-            f"{counted(len(suspects), 'example')} {verb} taken for another class by models that "
-            "have not seen them: see whether the label is right.",
-            len(suspects),
-            ids,
-            suggested={seen.sights[i].id: classes[int(taken[i])] for i in suspects},
+            f"{counted(len(taken), 'example')} {verb} taken for another class by models that have "
+            "not seen them: see whether the label is right.",
+            len(taken),
+            list(taken),
+            suggested=dict(taken),
             actions=(CORRECT, LEAVE_OUT, CONFIRM),
         )
     ]
@@ -83,25 +87,29 @@ def measure_distances(features: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def find_outliers(seen: Seen, features: np.ndarray) -> list[Finding]:
-    """`features`: (N, width) of the sights in `seen`, in their order."""
+def rank_outliers(features: np.ndarray) -> np.ndarray:
+    """Those of (N, width) features that lie far from all others, the farthest first."""
     if len(features) <= NEIGHBOURS:
-        return []
+        return np.zeros(0, int)
     distances = measure_distances(features)
     middle = np.median(distances)
     spread = np.median(np.abs(distances - middle))
     far = np.flatnonzero(distances > middle + FAR * max(1e-6, float(spread)))
-    if not len(far):
+    return far[np.argsort(-distances[far])]
+
+
+def tell_outliers(items: Sequence[str]) -> list[Finding]:
+    """`items`: that differ from all others, the farthest first."""
+    if not items:
         return []
-    ordered = far[np.argsort(-distances[far])]
-    one = len(ordered) == 1
+    one = len(items) == 1
     return [
         Finding(
             "outlier",
-            f"{counted(len(ordered), 'example')} {'differs' if one else 'differ'} from all others: "
+            f"{counted(len(items), 'example')} {'differs' if one else 'differ'} from all others: "
             f"see whether {'it belongs' if one else 'they belong'} here.",
-            len(ordered),
-            list(dict.fromkeys(seen.sights[i].id for i in ordered)),
+            len(items),
+            list(dict.fromkeys(items)),
             actions=(LEAVE_OUT, CORRECT, CONFIRM),
         )
     ]
