@@ -75,7 +75,8 @@ def list_examples(slot: ModelSlot[Predictor]) -> list[Path]:
     except ReportError:
         return []
     named = report.facts.get("examples") if report else None
-    files = [file_of(run, each) for each in named or [] if isinstance(each, str)]
+    listed = named if isinstance(named, list) else []
+    files = [file_of(run, each) for each in listed if isinstance(each, str)]
     return [path for path in files if path.is_file()]
 
 

@@ -10,12 +10,13 @@ CPU. (The `--` keeps torchrun from taking --start for its own --start-method.)
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from training import settings
 from training.recipe import SettingsError, setting
 
 USUAL_RATE = 0.002
+Framing = Literal["digit", "garment"]
 FRAMING = {"mnist": "digit", "fashion_mnist": "garment"}  # of the data sets that have a name here
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
 
@@ -119,9 +120,10 @@ class Config:
         return NAMES[self.dataset]
 
     @property
-    def framed(self) -> str:
-        """How the pictures are framed: as a digit or as a garment."""
-        return self.framing if self.source == "own" else FRAMING[self.dataset]
+    def framed(self) -> Framing:
+        """How the pictures are framed."""
+        named = self.framing if self.source == "own" else FRAMING[self.dataset]
+        return "garment" if named == "garment" else "digit"
 
     def check(self, local: bool) -> None:
         """Raises SettingsError."""

@@ -15,13 +15,12 @@ box, negated. It finds one thing: of several digits in a picture it makes one cr
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from training.media.pictures import PictureError, flatten
+from training.recipes.digits.config import Framing
 from training.recipes.digits.ground import (
     FAINTEST,
     find_garment,
@@ -32,7 +31,6 @@ from training.recipes.digits.ground import (
     ring,
 )
 
-Framing = Literal["digit", "garment"]
 SIDE = 28
 # long side in pixels at which ink is looked for: a thin pen line on a big photo is still seen
 WORK = 400
