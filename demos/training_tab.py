@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demos import own_tab, page, run_views
+from demos import own_tab, page, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
 from demos.own_data import OwnData
@@ -201,6 +201,7 @@ def build(
         number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
         earlier = _runs_table("older-runs")
     report = gr.HTML(elem_id="report")
+    taking = take_away.build(take_away.TakeAway(actions.lab), selected)
     with above:
         changing = own_tab.build(actions, own, chooser, selected)
     _wire_form(actions, chooser, forms, start, test, selected)
@@ -222,6 +223,7 @@ def build(
     ]
     return chooser, [
         *changing,
+        taking,
         Part(
             _progress_sign,
             lambda moment: _progress(moment, actions.lab.training),

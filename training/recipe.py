@@ -74,6 +74,11 @@ class Recipe(Generic[ConfigT, RunT, ReportT]):
     evaluate: Callable[[Path, ConfigT, Path], ReportT]
     slot: Callable[[ConfigT], str]
     describe: Callable[[ConfigT], str]  # one line for the history
+    # How a checkpoint's folder is used without this project: a `training.publish.records.Usage`.
+    use: Callable[[Path], Any] | None = None
+    # A checkpoint's folder and the held-out examples of a config, for the export to ONNX: a
+    # `training.publish.records.Portable`.
+    port: Callable[[Path, ConfigT], Any] | None = None
 
 
 def setting(

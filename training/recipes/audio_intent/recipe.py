@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training import settings
 from training.judge.records import ACCURACY, Report
+from training.publish.records import Portable, Usage
 from training.recipe import Recipe
 from training.recipes.audio_intent.config import Config
 from training.runs.run import Run
@@ -31,6 +32,18 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     return examine(score.make_exam(config, folds.pool(found, config)), path, folder)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.audio_intent.use import describe_use
+
+    return describe_use(path)
+
+
+def port(path: Path, config: Config) -> Portable:
+    from training.recipes.audio_intent.port import open_portable
+
+    return open_portable(path, config)
+
+
 RECIPE = Recipe(
     "audio_intent",
     "Audio intent",
@@ -41,4 +54,6 @@ RECIPE = Recipe(
     evaluate,
     slot,
     settings.describe,
+    use,
+    port,
 )

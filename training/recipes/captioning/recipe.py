@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training import settings
 from training.judge.records import CIDER, Report
+from training.publish.records import Usage
 from training.recipe import Recipe
 from training.recipes.captioning.config import Config
 from training.runs.run import Run
@@ -28,6 +29,12 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     return examine(score.make_exam(config, found), path, folder)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.captioning.use import describe_use
+
+    return describe_use(path)
+
+
 RECIPE = Recipe(
     "captioning",
     "Captioning",
@@ -38,4 +45,5 @@ RECIPE = Recipe(
     evaluate,
     slot,
     settings.describe,
+    use,
 )

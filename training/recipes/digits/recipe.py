@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training import settings
 from training.judge.records import ACCURACY, Report
+from training.publish.records import Portable, Usage
 from training.recipe import Recipe
 from training.recipes.digits.config import Config
 from training.runs.run import Run
@@ -41,6 +42,18 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     return examine(score.make_exam(config, found), path, folder)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.digits.use import describe_use
+
+    return describe_use(path)
+
+
+def port(path: Path, config: Config) -> Portable:
+    from training.recipes.digits.port import open_portable
+
+    return open_portable(path, config)
+
+
 RECIPE = Recipe(
     "digits",
     "Digits & fashion",
@@ -51,4 +64,6 @@ RECIPE = Recipe(
     evaluate,
     slot,
     describe,
+    use,
+    port,
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training import settings
 from training.judge.records import ACCURACY, Report
+from training.publish.records import Portable, Usage
 from training.recipe import Recipe
 from training.recipes.food.config import Config
 from training.runs.run import Run
@@ -29,6 +30,18 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     return examine(score.make_exam(config, found), path, folder)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.food.use import describe_use
+
+    return describe_use(path)
+
+
+def port(path: Path, config: Config) -> Portable:
+    from training.recipes.food.port import open_portable
+
+    return open_portable(path, config)
+
+
 RECIPE = Recipe(
     "food",
     "Food",
@@ -39,4 +52,6 @@ RECIPE = Recipe(
     evaluate,
     slot,
     settings.describe,
+    use,
+    port,
 )
