@@ -251,9 +251,14 @@ def build(taking: TakeAway, selected: gr.Textbox) -> Part:
                     placeholder="your-name/food-small",
                     max_lines=1,
                     elem_id="push-name",
+                    min_width=240,
                 )
                 seen = gr.Radio(
-                    [PRIVATE, PUBLIC], value=PRIVATE, label="Who may see it", elem_id="push-seen"
+                    [PRIVATE, PUBLIC],
+                    value=PRIVATE,
+                    label="Who may see it",
+                    elem_id="push-seen",
+                    min_width=240,
                 )
             card = gr.Textbox(
                 label="Its card, as it is pushed",

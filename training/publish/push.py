@@ -55,9 +55,10 @@ def check_name(name: str) -> str:
     halves = text.split("/")
     fits = NAME.fullmatch(text) and not re.search(r"--|\.\.", text) and not text.endswith(".git")
     if not fits or max(map(len, halves)) > LONGEST:
+        what = f"{quote(text)} is no name on the Hub" if text else "It needs a name on the Hub"
         raise SettingsError(
-            f"{quote(text)} is no name on the Hub: it must be owner/name, such as me/food-small, "
-            "of letters, digits, - _ and single dots."
+            f"{what}: it must be owner/name, such as me/food-small, of letters, digits, - _ and "
+            "single dots."
         )
     return text
 
@@ -82,13 +83,14 @@ def push(
     """Makes the repository, or a new commit in one that this project made, and gives its address.
     Raises SettingsError, and what `tell` raises."""
     name = check_ready(name, token)
+    assert token  # or it would have been refused
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
     tell("asking the Hub", 0, 0)
     with _in_sentences(name, "asked"):
         _check_owner(api, name)
-        there = _list_files(api, name, package.kind, private)
+        there = _list_files(api, token, name, package.kind, private)
     if there is None:
         with _in_sentences(name, "made"):
             api.create_repo(name, repo_type=package.kind, private=private)
@@ -151,21 +153,21 @@ def _check_owner(api: "HfApi", name: str) -> None:
         )
 
 
-def _list_files(api: "HfApi", name: str, kind: str, private: bool) -> set[str] | None:
+def _list_files(api: "HfApi", token: str, name: str, kind: str, private: bool) -> set[str] | None:
     """What a repository holds that is there already; None where there is none. Raises SettingsError
     where it is something else's, or others could see what was meant to be private."""
     from huggingface_hub import RepoCard
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
     try:
-        found = api.repo_info(name, repo_type=kind)
+        found = api.dataset_info(name) if kind == "dataset" else api.model_info(name)
     except RepositoryNotFoundError:
         return None
     files = {each.rfilename for each in found.siblings or []} - {".gitattributes"}
     tags: object = None
     if files:
         with contextlib.suppress(EntryNotFoundError, ValueError):
-            card = RepoCard.load(name, repo_type=kind, token=api.token, ignore_metadata_errors=True)
+            card = RepoCard.load(name, repo_type=kind, token=token, ignore_metadata_errors=True)
             tags = card.data.get("tags")
         if not isinstance(tags, list) or TAG not in tags:
             raise SettingsError(

@@ -63,7 +63,7 @@ def describe_use(path: Path) -> Usage:
             "clips = [sound[at:at + size] if len(starts) > 1 else sound for at in starts]",
             "loud = [float(np.sqrt(np.mean(clip**2))) for clip in clips]",
             "clips = [clip for clip, level in zip(clips, loud) if level >= 0.05 * max(loud)]",
-            *_write_asking(heard, spectra),
+            *_write_asking(heard),
             *scripts.TELL_FIVE,
         ],
     )
@@ -74,10 +74,10 @@ def _name_class(spectra: bool) -> str:
     return "SeamlessM4TFeatureExtractor" if spectra else "AutoFeatureExtractor"
 
 
-def _write_asking(heard: SoundPreprocessor, spectra: bool) -> list[str]:
+def _write_asking(heard: SoundPreprocessor) -> list[str]:
     """From `clips`, of one length, to `scores`, (labels,)."""
     more = ""
-    if spectra:
+    if isinstance(heard.extractor, SeamlessM4TFeatureExtractor):
         more = f", padding=True, pad_to_multiple_of={heard.extractor.stride}"
     elif not heard.fixed:
         length = f"max({SHORTEST}, len(clips[0]))"
