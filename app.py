@@ -98,7 +98,26 @@ def load_demos() -> list[ModuleType]:
     return [importlib.import_module(f"demos.{name}") for name in DEMOS]
 
 
-def open_lab(runs: Path, training: bool = True, why_not: str = "", on_space: bool = False) -> "Lab":
+def is_alone(chosen: argparse.Namespace) -> bool:
+    """Whether whoever opens the page is whoever started it: nobody else reaches it, by an address,
+    a link or a proxy."""
+    led_to = os.environ.get("SPACE_ID") or os.environ.get("GRADIO_ROOT_PATH")
+    return origins.is_loopback(chosen.host) and not chosen.share and not led_to
+
+
+def signs_in() -> bool:
+    """Whether this is a Space whose visitors sign in (`hf_oauth: true`)."""
+    return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
+
+
+def open_lab(
+    runs: Path,
+    training: bool = True,
+    why_not: str = "",
+    on_space: bool = False,
+    alone: bool = False,
+    signs_in: bool = False,
+) -> "Lab":
     """What one running app is about. With it every handler can be called without a page:
 
     lab = open_lab(Path("runs"))
@@ -114,7 +133,7 @@ def open_lab(runs: Path, training: bool = True, why_not: str = "", on_space: boo
         for name, load in demo.SLOTS.items():
             title = demo.TITLE if len(demo.SLOTS) == 1 else name.capitalize()
             slots[name] = ModelSlot(name, load, runs, title, shelf)
-    return Lab(runs, slots, training, why_not, on_space)
+    return Lab(runs, slots, training, why_not, on_space, alone, signs_in)
 
 
 def build(lab: "Lab") -> "gr.Blocks":
@@ -122,7 +141,7 @@ def build(lab: "Lab") -> "gr.Blocks":
     uploads.claim_folder()  # each of Gradio's components reads where it is
     import gradio as gr
 
-    from demos import clock, own_data, page, server, training_tab
+    from demos import clock, own_data, page, server, take_away, training_tab
     from demos.actions import Actions, endpoints
     from demos.refusals import CheckedBlocks
 
@@ -159,6 +178,7 @@ def build(lab: "Lab") -> "gr.Blocks":
                 )
         endpoints(actions)
         own_data.endpoints(own)
+        take_away.endpoints(take_away.TakeAway(lab))
         top = clock.Part(lambda _: page.strip(lab), lambda _: [page.strip(lab)], [strip])
         clock.wire(blocks, lab, selected, [top, *changing, *live])
     return blocks
@@ -181,7 +201,7 @@ def launch(blocks: "gr.Blocks", chosen: argparse.Namespace, lab: "Lab") -> "Land
         prevent_thread_lock=True,
         quiet=True,
         ssr_mode=False,
-        max_file_size=uploads.measure_request(own_data=lab.training),
+        max_file_size=(uploads.OWN if lab.training else uploads.UPLOAD) + uploads.AROUND,
         state_session_capacity=sessions.VISITS,
         enable_monitoring=False,
         app_kwargs=server.guarded(
@@ -205,7 +225,8 @@ def main(argv: list[str] | None = None) -> None:
     chosen = options(argv)
     training, why_not = may_train(chosen)
     on_space = bool(os.environ.get("SPACE_ID"))
-    lab = open_lab(Path(chosen.runs).resolve(), training, why_not, on_space)
+    runs = Path(chosen.runs).resolve()
+    lab = open_lab(runs, training, why_not, on_space, is_alone(chosen), signs_in())
     try:
         uploads.claim_folder()
     except OSError as error:

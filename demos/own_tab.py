@@ -2,7 +2,6 @@
 
 import html
 import re
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +16,9 @@ from demos.decide import Decide
 from demos.own_data import OwnData
 from demos.own_view import Suspect
 from demos.serving import uploads
+from demos.waiting import PROGRESS, Waiting, name_visit
 from training.data.own import data_set, use
-from training.data.own.data_set import Cancelled, DataSet, Tell
+from training.data.own.data_set import Cancelled, DataSet
 from training.data.own.records import LONGEST
 from training.own_data import describe_added
 from training.recipe import SettingsError
@@ -41,7 +41,6 @@ EMPTY = (
     "There is no data of yours here yet. Bring a zip of pictures or sounds with a folder for each "
     "class, or several files of one class at a time; or photos with their captions."
 )
-PROGRESS = gr.Progress()  # Gradio gives each call its own for it
 CHOOSE = "Choose one of your data sets above."
 BUTTONS: dict[str, tuple[str, Literal["primary", "secondary", "stop"]]] = {
     "train": ("Train on this data", "primary"),
@@ -52,34 +51,6 @@ BUTTONS: dict[str, tuple[str, Literal["primary", "secondary", "stop"]]] = {
     "remove": ("Delete", "stop"),
 }
 quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
-
-
-class Waiting:
-    """Who wants an upload no more, by the visit."""
-
-    def __init__(self) -> None:
-        self.events: dict[str, threading.Event] = {}
-
-    def begin(self, visit: str, progress: gr.Progress) -> Tell:
-        asked = self.events[visit] = threading.Event()
-
-        def tell(doing: str, done: int, total: int) -> None:
-            if asked.is_set():
-                raise Cancelled
-            progress((done, total or None), desc=doing, unit="files")
-
-        return tell
-
-    def cancel(self, request: gr.Request) -> None:
-        if event := self.events.get(_name_visit(request)):
-            event.set()
-
-    def end(self, visit: str) -> None:
-        self.events.pop(visit, None)
-
-
-def _name_visit(request: gr.Request) -> str:
-    return str(request.session_hash or "")
 
 
 @dataclass(frozen=True)
@@ -251,7 +222,7 @@ class Handlers:
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[object, ...]:
-        visit = _name_visit(request)
+        visit = name_visit(request)
         try:
             added = self.own.add_files(paths, given, of_class, self.waiting.begin(visit, progress))
         except Cancelled:

@@ -47,7 +47,9 @@ def guarded(found: Addresses, own_data: bool = False) -> dict[str, Any]:
         blocks = app.get_blocks()
         app.state_holder.__class__ = sessions.Visits
         sessions.hold_drawings(blocks)
-        uploads = uploads_in(Path(app.uploaded_file_dir), own_data)
+        uploads = uploads_in(Path(app.uploaded_file_dir))
+        if own_data:
+            uploads.take_data_sets()
         # Gradio puts its own middleware outside of any that it is given; that one would answer
         # other pages. This runs before the first request, when its stack has just been built.
         assert app.middleware_stack is not None

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demos import own_tab, page, run_views
+from demos import own_tab, page, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
 from demos.mistakes import Mistakes
@@ -222,6 +222,7 @@ def build(
     mistakes = Mistakes(actions, own) if actions.lab.training else None
     if mistakes:
         mistakes.wire(selected)
+    taking = take_away.build(take_away.TakeAway(actions.lab), selected)
     with above:
         changing = own_tab.build(actions, own, chooser, selected)
     _wire_form(actions, chooser, forms, start, test, selected, (measure, estimate))
@@ -232,6 +233,7 @@ def build(
     ]
     return chooser, [
         *changing,
+        taking,
         Part(
             _progress_sign,
             lambda moment: _progress(moment, actions.lab.training),

@@ -46,6 +46,7 @@ PROMISED = {
     "/list_datasets",
     "/check_dataset",
     "/correct_label",
+    "/download_run",
 }
 
 

@@ -40,7 +40,8 @@ def test_a_card_says_what_was_measured_and_how_it_was_made(old_runs, name):
     run = Run.find(old_runs, EXPECTED[name]["done"])
     report = read_report(run)
     text = card_of(run)
-    assert text.startswith("---\nlibrary_name: transformers\n") and text.endswith(" |\n")
+    assert text.startswith("---\nlibrary_name: transformers\nlicense: apache-2.0\n---\n")
+    assert text.endswith(" |\n")
     assert f"| {report.data} | " in text and report.after.with_interval(2) in text
     assert f"Measured on {report.held_out}, read once" in text
     assert all(note in text for note in report.notes)
@@ -75,6 +76,7 @@ def test_a_model_of_neither_pictures_nor_classes_has_a_card_too():
     report = Report(fit, "rents", "50 flats", None, Score(fit, 0.5, (0.4, 0.6), 50))
     text = write_card(rents, Rents(depth=5), provenance, report, 30)
     assert "base_model:\n- somebody/trees\n- other/leaves\n" in text
+    assert "license" not in text, "theirs, which nobody has asked"
     assert "| rents | none | 0.5000 (0.4000 to 0.6000, n = 50) |" in text
     assert "The intervals are 95% (bootstrap)." in text and "hance" not in text
     guessed = replace(report, chance=0.25)

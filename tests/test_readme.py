@@ -8,7 +8,7 @@ from serving import fresh_app
 
 import app
 from training import __main__ as command
-from training import recipe
+from training import recipe, take_away
 from training.runs import checkpoint
 from training.runs.run import Run
 
@@ -44,7 +44,8 @@ def test_every_training_command_is_understood_by_the_parser():
     for line in found:
         words = shlex.split(line)
         given = command.parser().parse_args(words[words.index("training") + 1 :])
-        assert given.recipe in (*app.DEMOS, command.EVALUATE, command.DATASETS)
+        others = (command.EVALUATE, command.DATASETS, take_away.EXPORT, take_away.PUSH)
+        assert given.recipe in (*app.DEMOS, *others)
 
 
 def test_the_table_of_options_is_that_of_the_app(capsys):

@@ -7,6 +7,8 @@
     python -m training evaluate CHECKPOINT digits   score any checkpoint, on any data
     python -m training estimate food --source own --dataset pets   how long it will take
     python -m training datasets add my.zip --name pets   your own data (training/own_data.py)
+    python -m training export RUN --to zip          take a checkpoint away (training/take_away.py)
+    python -m training push RUN owner/name          to the Hub, private
 
 Exit codes: 0 done, 1 failed, 2 settings, 130 stopped.
 """
@@ -21,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from training import device, own_data, recipe
+from training import device, own_data, recipe, take_away
 from training.data.own import use
 from training.judge.card import write_card
 from training.judge.records import Provenance, Report
@@ -77,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     text = "Brings, lists and checks your own data sets."
     datasets = commands.add_parser(DATASETS, help="your own data sets", description=text)
     own_data.add_commands(datasets, _add_runs)
+    take_away.add_commands(commands, _add_runs)
     return top
 
 
@@ -142,6 +145,8 @@ def main(argv: list[str] | None = None) -> int:
         return estimate_run(given)
     if name == DATASETS:
         return keep_data(given)
+    if name in (take_away.EXPORT, take_away.PUSH):
+        return take(name, given)
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
     spawned = given.pop("run", None)
     continued = given.pop("continue_", None)
@@ -215,6 +220,24 @@ def keep_data(given: dict[str, Any]) -> int:
         own_data.sweep(runs)
         own_data.run(given, runs)
     except recipe.SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return SETTINGS
+    except OSError as error:
+        print(f"error: {job.explain(error)}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("Cancelled: nothing was kept.", file=sys.stderr)
+        return STOPPED
+    return DONE
+
+
+def take(name: str, given: dict[str, Any]) -> int:
+    """`python -m training export` and `push`; the exit code."""
+    runs = Path(given.pop("runs", None) or runs_dir()).resolve()
+    act = take_away.export if name == take_away.EXPORT else take_away.push_checkpoint
+    try:
+        act(given, runs)
+    except (recipe.SettingsError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS
     except OSError as error:

@@ -6,6 +6,7 @@ python -m training datasets list
 python -m training datasets check pets                       what is wrong with it
 python -m training datasets rename pets animals
 python -m training datasets export animals animals.zip
+python -m training datasets push animals me/animals          to the Hub, private
 python -m training datasets remove animals
 """
 
@@ -28,6 +29,8 @@ from training.data.own.use import list_learned
 from training.data.problems import name_some
 from training.judge.records import ReportError
 from training.judge.report import read_report
+from training.publish.pack import pack_data_set
+from training.publish.push import check_ready, find_token, push
 from training.runs.run import Run
 from training.wording import counted
 
@@ -52,6 +55,7 @@ def add_commands(datasets: argparse.ArgumentParser, add_runs: Callable[[Any], ob
         ("remove", "delete a data set"),
         ("rename", "give a data set another name"),
         ("export", "write a data set into a zip"),
+        ("push", "push a data set to the Hub"),
     ):
         made = kinds.add_parser(action, help=text)
         made.add_argument("name", metavar="NAME")
@@ -59,15 +63,23 @@ def add_commands(datasets: argparse.ArgumentParser, add_runs: Callable[[Any], ob
             made.add_argument("new", metavar="NEW")
         if action == "export":
             made.add_argument("file", type=Path, metavar="FILE.zip")
+        if action == "push":
+            add_place(made)
     for made in kinds.choices.values():
         add_runs(made)
+
+
+def add_place(made: argparse.ArgumentParser) -> None:
+    """Where on the Hub, and who may see it."""
+    made.add_argument("place", metavar="OWNER/NAME", help="on the Hub")
+    made.add_argument("--public", action="store_true", help="for everybody to see [private]")
 
 
 def run(given: dict[str, Any], runs: Path) -> None:
     """Does it, and prints what came of it. Raises SettingsError."""
     action = given["action"]
     if action == "add":
-        with_progress = _Progress()
+        with_progress = Progress()
         added = add(
             runs, given["name"], given["brought"], given["label"], given["kind"], tell=with_progress
         )
@@ -82,14 +94,22 @@ def run(given: dict[str, Any], runs: Path) -> None:
         print(f"Removed {given['name']}.")
     elif action == "rename":
         print(f"It is called {data_set.rename(runs, given['name'], given['new']).name} now.")
+    elif action == "push":
+        progress = Progress()
+        place, token = given["place"], find_token()
+        check_ready(place, token)
+        package = pack_data_set(data_set.find(runs, given["name"]))
+        address = push(package, place, not given["public"], token, progress)
+        progress.end()
+        print(describe_pushed(address, given["public"]))
     else:
-        progress = _Progress()
+        progress = Progress()
         written = data_set.export(runs, given["name"], given["file"], progress)
         progress.end()
         print(f"Written to {written}.")
 
 
-class _Progress:
+class Progress:
     """A line that is written again, where a person looks."""
 
     def __init__(self) -> None:
@@ -146,6 +166,11 @@ def find_doubted(found: DataSet) -> list[Finding]:
     return [*labels.tell_wrong_labels(taken), *labels.tell_outliers(far)]
 
 
+def describe_pushed(address: str, public: bool) -> str:
+    seen = "everybody can see it" if public else "it is private"
+    return f"Pushed to {address} ({seen})."
+
+
 # -- in words --------------------------------------------------------------------------------------
 def describe_added(added: Added) -> str:
     """What became of what was brought, in lines."""
@@ -183,7 +208,7 @@ def describe_all(runs: Path) -> str:
 
 def describe_check(found: data_set.DataSet, tell: Tell | None = None) -> str:
     """Counts by class, and each finding with a few examples."""
-    progress = _Progress()
+    progress = Progress()
     seen = look_into(found, tell or progress)
     progress.end()
     shown = found.preview()

@@ -77,6 +77,11 @@ class Recipe(Generic[ConfigT, RunT, ReportT]):
     # (config, runs, files, classes): what an example costs here, before there is a run, where that
     # can be measured (training/learn/cost.py).
     measure: Callable[[ConfigT, Path, list[Path], list[str]], Any] | None = None
+    # How a checkpoint's folder is used without this project: a `training.publish.records.Usage`.
+    use: Callable[[Path], Any] | None = None
+    # A checkpoint's folder and the held-out examples of a config, for the export to ONNX: a
+    # `training.publish.records.Portable`.
+    port: Callable[[Path, ConfigT], Any] | None = None
 
 
 def setting(

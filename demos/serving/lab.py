@@ -16,3 +16,7 @@ class Lab:
     training: bool = True  # whether the page may start runs and swap checkpoints
     why_not: str = ""  # a sentence, where training is off
     on_space: bool = False  # whether this is a Hugging Face Space, which everybody shares
+    # Whether this page is its owner's alone, on the owner's machine: then what `hf auth login` left
+    # there may be used for the owner. A visitor's never is for another, nor the owner's for one.
+    alone: bool = False
+    signs_in: bool = False  # whether visitors sign in to the Hub with accounts of their own

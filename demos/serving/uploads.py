@@ -111,11 +111,11 @@ class NoRoom(Exception):
 class Uploads:
     """The files in a folder, held to a size."""
 
-    def __init__(self, folder: Path, most: int = FOLDER, upload: int = UPLOAD):
-        """`most`: bytes of all files together; `upload`: of those of a request."""
+    def __init__(self, folder: Path, most: int = FOLDER):
+        """`most`: bytes of all files together."""
         self.folder = folder
         self.most = most
-        self.request = upload + AROUND
+        self.request = UPLOAD + AROUND  # bytes of a request that uploads
         self._examples = {path for path, _, _ in self._files()}  # the page's own, there from start
         self._lock = threading.Lock()
         self._expected = 0  # bytes of the requests that are being read
@@ -138,6 +138,11 @@ class Uploads:
                 self._uploading -= upload
                 if not self._uploading:
                     self._remove_halves()
+
+    def take_data_sets(self) -> None:
+        """From now on they are brought, which are large."""
+        self.request = OWN + AROUND
+        self.most = FOLDER + OWN
 
     def tidy(self) -> None:
         """Removes the oldest files where there are too many or too large ones."""
@@ -192,15 +197,9 @@ class Uploads:
 
 
 @functools.cache
-def uploads_in(folder: Path, own_data: bool = False) -> Uploads:
-    """The same for all apps of a process, which share its folder. `own_data`: whether data sets
-    are brought, which are large."""
-    return Uploads(folder, FOLDER + OWN, OWN) if own_data else Uploads(folder)
-
-
-def measure_request(own_data: bool) -> int:
-    """Bytes that a request may have that uploads."""
-    return (OWN if own_data else UPLOAD) + AROUND
+def uploads_in(folder: Path) -> Uploads:
+    """The same for all apps of a process, which share its folder."""
+    return Uploads(folder)
 
 
 # -- requests --------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def write_card(
     lines = [
         "---",
         "library_name: transformers",
-        "license: apache-2.0",
+        # Weights that began with somebody else's are under theirs, which is not asked here.
+        *([] if bases else ["license: apache-2.0"]),
         *(["base_model:", *(f"- {name}" for name in bases)] if bases else []),
         "---",
         "",

@@ -387,7 +387,7 @@ def explain(error: BaseException) -> str:
     ):
         return f"Out of memory. {MEMORY}"
     # Who writes for others says something of their own, and the system's word stands behind it.
-    causes = list(_list_causes(error))
+    causes = list(list_causes(error))
     if any(map(is_disk_full, causes)) or "No space left" in text:
         return FULL
     numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
@@ -401,7 +401,7 @@ def explain(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:500]
 
 
-def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
+def list_causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error, and those that it came of."""
     while error is not None:
         yield error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from training import settings
 from training.judge.records import ACCURACY, Report
+from training.publish.records import Portable, Usage
 from training.recipe import Recipe
 from training.recipes.audio_intent.config import Config
 from training.runs.run import Run
@@ -41,6 +42,18 @@ def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -
     return cost.measure(config, runs, files, classes)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.audio_intent.use import describe_use
+
+    return describe_use(path)
+
+
+def port(path: Path, config: Config) -> Portable:
+    from training.recipes.audio_intent.port import open_portable
+
+    return open_portable(path, config)
+
+
 RECIPE = Recipe(
     "audio_intent",
     "Audio intent",
@@ -52,4 +65,6 @@ RECIPE = Recipe(
     slot,
     settings.describe,
     measure,
+    use,
+    port,
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from training import settings
 from training.judge.records import CIDER, Report
+from training.publish.records import Usage
 from training.recipe import Recipe
 from training.recipes.captioning.config import Config
 from training.runs.run import Run
@@ -38,6 +39,12 @@ def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -
     return cost.measure(config, runs, files, classes)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.captioning.use import describe_use
+
+    return describe_use(path)
+
+
 RECIPE = Recipe(
     "captioning",
     "Captioning",
@@ -49,4 +56,5 @@ RECIPE = Recipe(
     slot,
     settings.describe,
     measure,
+    use,
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from training import settings
 from training.judge.records import ACCURACY, Report
+from training.publish.records import Portable, Usage
 from training.recipe import Recipe
 from training.recipes.digits.config import Config
 from training.runs.run import Run
@@ -47,6 +48,18 @@ def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -
     return cost.measure(config, runs, files, classes)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.digits.use import describe_use
+
+    return describe_use(path)
+
+
+def port(path: Path, config: Config) -> Portable:
+    from training.recipes.digits.port import open_portable
+
+    return open_portable(path, config)
+
+
 RECIPE = Recipe(
     "digits",
     "Digits & fashion",
@@ -58,4 +71,6 @@ RECIPE = Recipe(
     slot,
     describe,
     measure,
+    use,
+    port,
 )

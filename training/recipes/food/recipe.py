@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from training import settings
 from training.judge.records import ACCURACY, Report
+from training.publish.records import Portable, Usage
 from training.recipe import Recipe
 from training.recipes.food.config import Config
 from training.runs.run import Run
@@ -39,6 +40,18 @@ def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -
     return cost.measure(config, runs, files, classes)
 
 
+def use(path: Path) -> Usage:
+    from training.recipes.food.use import describe_use
+
+    return describe_use(path)
+
+
+def port(path: Path, config: Config) -> Portable:
+    from training.recipes.food.port import open_portable
+
+    return open_portable(path, config)
+
+
 RECIPE = Recipe(
     "food",
     "Food",
@@ -50,4 +63,6 @@ RECIPE = Recipe(
     slot,
     settings.describe,
     measure,
+    use,
+    port,
 )
