@@ -49,6 +49,15 @@ def test_good_data_has_nothing_wrong(runs, tmp_path):
     assert check(runs, album(tmp_path / "own", {"cat": 12, "dog": 9})) == {}
 
 
+def test_names_that_read_alike_are_found_and_others_are_not(runs, tmp_path):
+    folder = album(tmp_path / "own", {"hot-dog": 6, "Hot Dogs": 7, "C": 6, "C++": 6, "1.5": 6})
+    (found,) = check(
+        runs, album(folder, {"15": 6, "cat": 6, "class 1": 6, "class 2": 6}, 100)
+    ).values()
+    assert found.kind == "alike" and found.classes == ["Hot Dogs", "hot-dog"]
+    assert found.suggested == {"hot-dog": "Hot Dogs"} and "merge" in found.actions
+
+
 @pytest.mark.parametrize("change", ["format", "smaller", "larger", "crop", "all"])
 def test_a_picture_that_was_saved_otherwise_is_the_same(runs, tmp_path, change):
     folder = album(tmp_path / "own", {"cat": 8, "dog": 8})
