@@ -1,20 +1,19 @@
 """Your own data, on the Train tab: bring it, see what is wrong with it, correct it, train on it."""
 
-import base64
 import functools
 import html
 import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 from PIL import Image
 
-from demos import clock, own_view, page
+from demos import clock, collect, own_view, page
 from demos.actions import Actions
 from demos.own_data import OwnData
 from demos.own_view import Suspect
@@ -94,6 +93,7 @@ class Form:
     add: gr.Button
     cancel: gr.Button
     told: gr.HTML
+    collected: gr.HTML
     chosen: gr.Dropdown
     card: gr.HTML
     buttons: dict[str, gr.Button]
@@ -176,7 +176,9 @@ def _lay_out(own: OwnData) -> Form:
                     add = gr.Button("Add", variant="primary", elem_id="own-add", min_width=90)
                     cancel = gr.Button("Cancel", elem_id="own-cancel", min_width=90)
                 told = gr.HTML(elem_id="own-told")
-        chosen = gr.Dropdown(
+        with gr.Accordion("Collect by class", open=False, elem_id="own-collect"):
+            collected = collect.build(own)
+        chosen = page.Chooser(
             data_set.list_names(own.lab.runs),
             value=None,
             label="Data set",
@@ -191,7 +193,9 @@ def _lay_out(own: OwnData) -> Form:
             }
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
         look = _lay_out_look()
-    return Form(files, name, label, add, cancel, told, chosen, card, buttons, zipped, look)
+    return Form(
+        files, name, label, add, cancel, told, collected, chosen, card, buttons, zipped, look
+    )
 
 
 def _lay_out_look() -> Look:
@@ -246,8 +250,12 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     )
     form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
     # Without triggers: when a page is opened.
-    gr.on(None, lambda: _show_first(does.own), None, [chosen, form.card], **quiet)
+    collected = form.collected
+    gr.on(None, lambda: _show_first(does.own), None, [chosen, collected, form.card], **quiet)
     chosen.change(does.show, chosen, shown, **visible)
+    chosen.change(lambda name: name or "", chosen, collected, **quiet)
+    collected.chose(does.choose, collected, chosen, **quiet)
+    collected.changed(does.show_card, [collected, chosen], shown, **quiet)
     buttons = form.buttons
     buttons["train"].click(does.train, chosen, [chooser, selected], **quiet)
     buttons["check"].click(does.look_again, chosen, look.outputs, **visible)
@@ -320,6 +328,17 @@ class Handlers:
             return [page.notice(text), *_hide()]
         few = len(found.list_items()) <= MANY
         return [own_view.draw_card(found), *(self._look(found, progress) if few else _hide())]
+
+    def choose(self, name: str) -> dict[str, Any]:
+        """A data set that was made or renamed just now."""
+        return gr.update(choices=data_set.list_names(self.own.lab.runs), value=name)
+
+    def show_card(self, name: str, given: str | None) -> list[object]:
+        """Of what is being collected: what is wrong with it waits until it is asked for."""
+        found = _find(self.own, given)
+        if found is None or name != given:
+            return [gr.skip() for _ in range(1 + len(_hide()))]
+        return [own_view.draw_card(found), *_hide()]
 
     def _look(self, found: DataSet, progress: gr.Progress) -> list[object]:
         checked = self.own.check(
@@ -418,11 +437,11 @@ def _propose_name(paths: list[str]) -> str:
     return " ".join(words.split())[:LONGEST]
 
 
-def _show_first(own: OwnData) -> tuple[str | None, str]:
-    """What a page shows that is opened: a data set's name, and its card."""
+def _show_first(own: OwnData) -> tuple[str | None, str, str]:
+    """What a page shows that is opened: a data set's name, twice, and its card."""
     name = next(iter(data_set.list_names(own.lab.runs)), None)
     found = _find(own, name)
-    return name, own_view.draw_card(found) if found else page.notice(EMPTY)
+    return name, name or "", own_view.draw_card(found) if found else page.notice(EMPTY)
 
 
 def _find(own: OwnData, given: str | None) -> DataSet | None:
@@ -458,8 +477,4 @@ def _show_large(item: data_set.Item, kind: str, each: Suspect) -> str:
         words += f", labelled <b>{html.escape(in_words(each['label']))}</b>"
     if each["why"]:
         words += f": {html.escape(each['why'])}"
-    if kind == "sounds":
-        sound = base64.b64encode(Path(item.path).read_bytes()).decode()
-        return f'<p>{words}</p><audio controls src="data:audio/*;base64,{sound}"></audio>'
-    large = own_view.inline(item.path, kind, LARGE)
-    return f'<p>{words}</p><img class="large" alt="{html.escape(item.name)}" src="{large}">'
+    return f"<p>{words}</p>{own_view.draw_large(item, kind, LARGE)}"
