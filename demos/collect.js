@@ -3,7 +3,8 @@
 // lie what is named and still empty, what is chosen, and what was done and can be taken back.
 const root = element.querySelector('.collect');
 const PERIOD = 200;  // milliseconds between two pictures
-const BATCH = 6;  // pictures that are sent together
+const FEWEST = 6;  // pictures that are sent together, while more come, and
+const MOST = 48;  // where the server is slower than the hand
 const SIDE = 640;  // pixels of the longer side
 const FEW = 12;  // items of a class that are shown at first
 const CHANGED = 'changed', CHOSE = 'chose';
@@ -19,8 +20,10 @@ let drafts = [];  // classes that are named, and still empty
 let done = [];  // what Undo takes back, the last one at the end
 let cards = new Map();  // by the class's name
 let active = null;  // {card, close()}: the webcam or the microphone that is open
-let waiting = [];  // pictures that could not be sent
-let sending = Promise.resolve();
+let outbox = [];  // pictures that are to be sent: {card, hold, frame}
+let waiting = [];  // those that could not be added
+let sending = null;
+let holding = null;  // ends the hold of the button
 let acting = Promise.resolve();
 let turn = 0;  // grows when another data set is shown
 const looks = new Map();  // thumbnails, by the items' hashes
@@ -159,6 +162,7 @@ async function takeBack() {
 
 // -- cards ----------------------------------------------------------------------------------------
 function draw() {
+  drawWaiting();
   if (document.activeElement !== called) called.value = shown.name;
   const fits = shown.kind !== 'captions';
   grid.hidden = !fits;
@@ -367,14 +371,18 @@ async function decide(card, wanted) {
 }
 
 // -- adding ---------------------------------------------------------------------------------------
-// Sends what is added to a class; gives the answer, or null where it was told why not. What one
-// `hold` adds in several parts is taken back at once.
-async function add(card, what, hold = {}) {
-  const answer = await act({label: card.label, there: shown.there, ...what});
+// What is added at once to the data set that is shown now, and taken back at once, though it may
+// arrive in parts and the page show another one by then.
+const begun = () => ({name: shown.name, there: shown.there, added: [], notes: new Set()});
+
+// Sends what is added to a class; gives the answer, or null where it was told why not.
+async function add(card, what, hold = begun()) {
+  const answer = await act({name: hold.name, there: hold.there, label: card.label, ...what});
   if (!answer) return null;
-  hold.notes = new Set([...hold.notes ?? [], ...answer.notes]);
-  if (!hold.added && answer.added.length) remember(hold);
-  hold.added = [...hold.added ?? [], ...answer.added];
+  hold.there = true;
+  answer.notes.forEach((note) => hold.notes.add(note));
+  if (!hold.added.length && answer.added.length && hold.name === shown.name) remember(hold);
+  hold.added.push(...answer.added);
   const some = `${count(hold.added.length, thing())} added to ${words(card.label)}.`;
   tell([some, ...hold.notes].join(' '), 'good');
   return answer;

@@ -63,33 +63,24 @@ function openWebcam(mine) {
   video.play().catch(() => {});
   let timer = null;
   let taken = 0;
-  let frames = [];
-  let hold = {};
-  let pieces = [];
-  const flush = () => {
-    if (!frames.length) return;
-    const some = frames;
-    frames = [];
-    const own = hold;
-    pieces.push(send(mine.card, some, own));
-  };
+  let hold = null;
   const frame = () => {
     if (!video.videoWidth) return;
     const scale = Math.min(1, SIDE / Math.max(video.videoWidth, video.videoHeight));
     const sheet = make('canvas', {
       width: Math.round(video.videoWidth * scale), height: Math.round(video.videoHeight * scale)});
     sheet.getContext('2d').drawImage(video, 0, 0, sheet.width, sheet.height);
-    frames.push(sheet.toDataURL('image/jpeg', 0.9));
+    outbox.push({card: mine.card, hold, frame: sheet.toDataURL('image/jpeg', 0.9)});
     number.textContent = ++taken;
-    if (frames.length >= BATCH) flush();
     if (taken >= props.hold) {
+      hold.notes.add(`${props.hold} are the most of one hold: let go, and hold again for more.`);
       release();
-      tell(`${props.hold} pictures are the most of one hold: let go, and hold again for more.`);
-    }
+    } else if (outbox.length >= FEWEST) send();
   };
   const press = () => {
     if (timer || mine.shut) return;
-    hold = {};
+    hold = begun();
+    holding = release;
     taken = 0;
     number.hidden = false;
     number.textContent = 0;
@@ -102,10 +93,8 @@ function openWebcam(mine) {
     clearInterval(timer);
     timer = null;
     shoot.classList.remove('held');
-    flush();
-    const mineOnes = pieces;
-    pieces = [];
-    Promise.all(mineOnes).then(announce);
+    holding = null;
+    send();
   };
   const isKey = (event) => event.key === ' ' || event.key === 'Enter';
   shoot.addEventListener('pointerdown', (event) => {
@@ -146,28 +135,43 @@ function show(mine) {
   mine.panel.scrollIntoView({block: 'nearest'});
 }
 
-// What could not be added waits here until a person says what to do with it.
-function send(card, frames, hold) {
-  const sent = sending.then(async () => {
-    const answer = await add(card, {do: 'add frames', frames}, hold);
-    if (answer) return;
-    waiting.push({card, frames, hold});
-    drawWaiting();
+// Sends what is in the outbox, one part after the other. What could not be added waits until a
+// person says what to do with it.
+function send() {
+  sending ??= sendAll().finally(() => {
+    sending = null;
+    if (!holding && outbox.length) send();
   });
-  sending = sent.catch(() => {});
-  return sending;
+}
+
+async function sendAll() {
+  while (outbox.length >= (holding ? FEWEST : 1)) {
+    const {card, hold} = outbox[0];
+    const some = outbox.filter((each) => each.hold === hold).slice(0, MOST);
+    const frames = some.map((each) => each.frame);
+    const answer = await add(card, {do: 'add frames', frames}, hold);
+    if (!answer) {
+      holding?.();
+      waiting.push(...outbox.filter((each) => each.hold === hold));
+      outbox = outbox.filter((each) => each.hold !== hold);
+      drawWaiting();
+    }
+    outbox = outbox.filter((each) => !some.includes(each));
+  }
+  if (!holding) announce();
 }
 
 function drawWaiting() {
-  const held = waiting.reduce((sum, each) => sum + each.frames.length, 0);
-  again.hidden = !held;
-  again.replaceChildren(...(held ? [`${count(held, 'picture')} could not be added and wait here. `,
-    button('Try again', async () => {
-      const some = waiting;
+  again.hidden = !waiting.length;
+  const labels = [...new Set(waiting.map((each) => words(each.card.label)))].join(', ');
+  again.replaceChildren(...(waiting.length ? [
+    `${count(waiting.length, 'picture')} of ${labels} could not be added and wait here. `,
+    button(`Add to ${shown.name}`, () => {
+      const hold = begun();
+      outbox.push(...waiting.map(({card, frame}) => ({card, hold, frame})));
       waiting = [];
       drawWaiting();
-      await Promise.all(some.map((each) => send(each.card, each.frames, each.hold)));
-      announce();
+      send();
     }), button('Discard', () => { waiting = []; drawWaiting(); })] : []));
 }
 

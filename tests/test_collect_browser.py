@@ -234,7 +234,7 @@ def test_pictures_of_a_data_set_that_was_deleted_wait_for_a_decision(cards, app)
     page.wait_for_timeout(300)
     page.keyboard.up("Space")
     cards.wait_told("deleted or renamed")
-    page.locator("#collect .again button", has_text="Try again").click()
+    page.locator("#collect .again button", has_text="Add to gone").click()
     cards.wait_told("added to one")
     assert cards.count_on_disk("gone")["one"] >= 1
 
