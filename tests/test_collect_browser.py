@@ -5,7 +5,7 @@ import pytest
 from meals import colours
 from test_browser import CHROMIUM, PATIENCE, app, playwright, shot, until
 
-from training.data.own import data_set
+from training.data.own import bring, data_set
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 __all__ = ["app"]
@@ -237,6 +237,38 @@ def test_pictures_of_a_data_set_that_was_deleted_wait_for_a_decision(cards, app)
     page.locator("#collect .again button", has_text="Add to gone").click()
     cards.wait_told("added to one")
     assert cards.count_on_disk("gone")["one"] >= 1
+
+
+def test_two_people_collect_into_one_data_set_at_once(browser, app):
+    visitors = [Cards(browser, app).open("ours", "left", "right") for _ in range(2)]
+    for visitor, label in zip(visitors, ("left", "right"), strict=True):
+        visitor.film(label)
+        visitor.page.keyboard.down("Space")
+    visitors[0].page.wait_for_timeout(HELD)
+    for visitor, label in zip(visitors, ("left", "right"), strict=True):
+        visitor.page.keyboard.up("Space")
+        visitor.wait_count(label, 4)
+    for visitor in visitors:
+        until(visitor.page, "!document.querySelector('#collect .hold.held')")
+    counts = visitors[0].count_on_disk("ours")
+    assert min(counts["left"], counts["right"]) > 3
+    for visitor in visitors:
+        visitor.page.context.close()
+        assert not visitor.faults
+
+
+def test_classes_that_read_alike_are_merged_by_a_button(cards, app, tmp_path):
+    for label in ("hot dog", "hot dogs"):
+        files = sorted(colours(tmp_path / label, 1, 2, seed=len(label)).rglob("*.png"))
+        bring.add(app.runs, "snacks", files, label)
+    page = cards.open().page
+    page.locator("#own-chosen input").click()
+    page.get_by_role("option", name="snacks", exact=True).click()
+    cards.wait_count("hot dogs", 2)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#collect .alike button").click()
+    cards.wait_told("is part of")
+    assert list(cards.count_on_disk("snacks").values()) == [4]
 
 
 MISSING = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
