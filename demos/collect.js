@@ -250,7 +250,7 @@ function makeCard(label) {
     name.readOnly = !data.count && data.aside.length > 0;  // all of it was taken out
     const listed = new Set([...data.items, ...data.aside]);
     for (const item of card.chosen) if (!listed.has(item)) card.chosen.delete(item);
-    total.textContent = count(data.count, thing());
+    total.textContent = shown.kind ? count(data.count, thing()) : 'empty';
     webcam.hidden = shown.kind === 'sounds';
     microphone.hidden = shown.kind === 'pictures';
     const first = shown.alike[label];
