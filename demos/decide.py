@@ -2,11 +2,9 @@
 or heard, and what a person can say of it. The data's own page shows suspects so, and a report the
 mistakes of its run."""
 
-import base64
 import functools
 import html
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeAlias
 
 import gradio as gr
@@ -170,8 +168,4 @@ def _show_large(item: Item, kind: str, each: Suspect) -> str:
         words += f", labelled <b>{html.escape(in_words(each['label']))}</b>"
     if each["why"]:
         words += f": {html.escape(each['why'])}"
-    if kind == "sounds":
-        sound = base64.b64encode(Path(item.path).read_bytes()).decode()
-        return f'<p>{words}</p><audio controls src="data:audio/*;base64,{sound}"></audio>'
-    large = own_view.inline(item.path, kind, LARGE)
-    return f'<p>{words}</p><img class="large" alt="{html.escape(item.name)}" src="{large}">'
+    return f"<p>{words}</p>{own_view.draw_large(item, kind, LARGE)}"

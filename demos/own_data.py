@@ -55,14 +55,24 @@ class OwnData:
         label: str = "",
         tell: Tell = tell_nobody,
         captions: Sequence[str] = (),
+        collected: str = "",
     ) -> bring.Added:
-        """`files`: of uploads, with their own names; `captions`: what is said of the only one."""
+        """`files`: of uploads, with their own names; `captions`: what is said of the only one;
+        `collected`: what they were taken with just now."""
         page.refuse_unless(self.lab.training)
         if not files:
             raise SettingsError("Nothing was brought: send a zip, a picture or a sound.")
         brought = [Path(file) for file in files]
         label = str(label or "")
-        return bring.add(self.lab.runs, name, brought, label, captions=captions, tell=tell)
+        return bring.add(
+            self.lab.runs,
+            name,
+            brought,
+            label,
+            captions=captions,
+            tell=tell,
+            collected=collected,
+        )
 
     def list_all(self) -> list[dict[str, Any]]:
         page.refuse_unless(self.lab.training)

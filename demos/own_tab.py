@@ -4,13 +4,13 @@ import html
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
-from demos import clock, own_view, page
+from demos import clock, collect, own_view, page
 from demos.actions import Actions
 from demos.decide import Decide
 from demos.own_data import OwnData
@@ -63,6 +63,7 @@ class Form:
     add: gr.Button
     cancel: gr.Button
     told: gr.HTML
+    collected: gr.HTML
     chosen: gr.Dropdown
     card: gr.HTML
     buttons: dict[str, gr.Button]
@@ -119,7 +120,9 @@ def _lay_out(own: OwnData) -> Form:
                     add = gr.Button("Add", variant="primary", elem_id="own-add", min_width=90)
                     cancel = gr.Button("Cancel", elem_id="own-cancel", min_width=90)
                 told = gr.HTML(elem_id="own-told")
-        chosen = gr.Dropdown(
+        with gr.Accordion("Collect by class", open=False, elem_id="own-collect"):
+            collected = collect.build(own)
+        chosen = page.Chooser(
             data_set.list_names(own.lab.runs),
             value=None,
             label="Data set",
@@ -151,6 +154,7 @@ def _lay_out(own: OwnData) -> Form:
         add,
         cancel,
         told,
+        collected,
         chosen,
         card,
         buttons,
@@ -180,14 +184,18 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     )
     form.cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private")
     # Without triggers: when a page is opened.
+    collected = form.collected
     gr.on(
         None,
         lambda: _show_first(does.own),
         None,
-        [chosen, form.card, form.learner, buttons["train"]],
+        [chosen, collected, form.card, form.learner, buttons["train"]],
         **quiet,
     )
     chosen.change(does.show, chosen, shown, **visible)
+    chosen.change(lambda name: name or "", chosen, collected, **quiet)
+    collected.chose(does.choose, collected, chosen, **quiet)
+    collected.changed(does.show_card, [collected, chosen], shown, **quiet)
     gr.on([chosen.change, form.learner.change], lambda: "", None, form.estimate, **quiet)
     buttons["estimate"].click(does.estimate, [chosen, form.learner], form.estimate, **visible)
     buttons["train"].click(does.train, [chosen, form.learner], [chooser, selected], **quiet)
@@ -250,6 +258,17 @@ class Handlers:
         few = len(found.list_items()) <= MANY
         seen = self._look(found, progress) if few else _hide(self.look)
         return [own_view.draw_card(found), *_offer_training(found), *seen]
+
+    def choose(self, name: str) -> dict[str, Any]:
+        """A data set that was made or renamed just now."""
+        return gr.update(choices=data_set.list_names(self.own.lab.runs), value=name)
+
+    def show_card(self, name: str, given: str | None) -> list[object]:
+        """Of what is being collected: what is wrong with it waits until it is asked for."""
+        found = _find(self.own, given)
+        if found is None or name != given:
+            return [gr.skip() for _ in range(3 + len(_hide(self.look)))]
+        return [own_view.draw_card(found), *_offer_training(found), *_hide(self.look)]
 
     def _look(self, found: DataSet, progress: gr.Progress) -> list[object]:
         checked = self.own.check(
@@ -328,11 +347,12 @@ def _propose_name(paths: list[str]) -> str:
 
 
 def _show_first(own: OwnData) -> list[object]:
-    """What a page shows that is opened: a data set's name, its card, and what can learn from it."""
+    """What a page shows that is opened: a data set's name (twice), its card, and what
+    can learn from it."""
     name = next(iter(data_set.list_names(own.lab.runs)), None)
     found = _find(own, name)
     card = own_view.draw_card(found) if found else page.notice(EMPTY)
-    return [name, card, *_offer_training(found)]
+    return [name, name or "", card, *_offer_training(found)]
 
 
 def _find(own: OwnData, given: str | None) -> DataSet | None:

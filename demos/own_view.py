@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from training.data.own.corrections import list_named
 from training.data.own.data_set import HASHED, DataSet, Item
 from training.data.own.records import Correction
-from training.media.pictures import PictureError, load_picture
+from training.media.pictures import PictureError, flatten, load_picture
 from training.own_data import list_doubts, read_facts
 from training.runs.run import Run
 from training.wording import counted, in_words
@@ -21,6 +21,7 @@ THUMB = 96  # pixels of a side
 SHOWN = 6  # thumbnails of a class
 CLASSES = 40  # that are shown one by one
 SUSPECTS = 24  # that are shown at once
+HEARD = 60.0  # seconds of a sound that can be heard
 PAPER = (238, 240, 243)
 
 
@@ -92,14 +93,23 @@ def draw_some(items: list[Item], kind: str) -> str:
 
 @functools.lru_cache(maxsize=2000)
 def inline(path: Path, kind: str, side: int = THUMB) -> str:
-    """A thumbnail, in the page itself: nothing is served from a path."""
+    """A small picture of it, in the page itself: nothing is served from a path."""
     file = io.BytesIO()
-    draw_thumbnail(path, kind, side).save(file, "JPEG", quality=80)
+    draw_small(path, kind, side).save(file, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def draw_thumbnail(path: Path, kind: str, side: int = THUMB) -> Image.Image:
-    """Of a picture, or the wave of a sound; an empty one of what cannot be opened."""
+    """The same in the middle of a square."""
+    sheet = Image.new("RGB", (side, side), PAPER)
+    picture = draw_small(path, kind, side)
+    sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return sheet
+
+
+def draw_small(path: Path, kind: str, side: int = THUMB) -> Image.Image:
+    """A picture, its longer side so long, or the wave of a sound; an empty square of what cannot be
+    opened."""
     sheet = Image.new("RGB", (side, side), PAPER)
     if kind == "sounds":
         return draw_wave(path, sheet)
@@ -107,9 +117,32 @@ def draw_thumbnail(path: Path, kind: str, side: int = THUMB) -> Image.Image:
         picture = load_picture(path, longest=side)
     except PictureError:
         return sheet
-    picture = ImageOps.contain(picture, (side, side))  # small ones are enlarged
-    sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return sheet
+    small = ImageOps.contain(picture, (side, side))  # small ones are enlarged
+    return flatten(small)
+
+
+def draw_large(item: Item, kind: str, side: int) -> str:
+    """To be seen whole, or heard."""
+    if kind == "sounds":
+        return draw_player(item.path)
+    large = inline(item.path, kind, side)
+    return f'<img class="large" alt="{html.escape(item.name)}" src="{large}">'
+
+
+def draw_player(path: Path) -> str:
+    """What a model hears of a sound: browsers play few of the kinds that are read here."""
+    import soundfile
+
+    from training.media.sounds import SoundError, load_sound
+
+    try:
+        sound = load_sound(path, longest=HEARD)
+    except SoundError as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    file = io.BytesIO()
+    soundfile.write(file, sound.samples, sound.rate, "PCM_16", format="WAV")
+    uri = f"data:audio/wav;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return f'<audio controls src="{uri}"></audio>'
 
 
 def draw_wave(path: Path, sheet: Image.Image) -> Image.Image:
@@ -211,6 +244,7 @@ def describe_correction(made: Correction | dict[str, Any]) -> str:
         "leave out": "is left out",
         "right": f"is right: {in_words(made['before'])}",
         "caption": "has other captions now",
+        "rename": f"{in_words(made['before'])} is called {in_words(made['after'])} now",
         "merge": f"{in_words(made['before'])} is part of {in_words(made['after'])} now",
     }[made["did"]]
     return f"{made.get('name') or made['item']} {did}.".strip()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
 import gradio as gr
+from gradio.components import Component
 from gradio.components.image_editor import EditorData
 from gradio.components.label import LabelData
 from gradio.data_classes import FileData, ImageData
@@ -66,9 +67,7 @@ def theme() -> Base:
     return made
 
 
-def _keep_upload(
-    component: gr.Image | gr.Audio | gr.ImageEditor | gr.File, payload: FileData | ImageData | None
-) -> str | None:
+def keep_upload(component: Component, payload: FileData | ImageData | None) -> str | None:
     """The path of what was uploaded, untouched; Gradio's own components convert it, or fail in
     words of their own. They would also read a server's file, named without `meta`."""
     if payload is None:
@@ -88,36 +87,40 @@ def _keep_upload(
 
 def _keep_inline(uri: str, folder: Path) -> str:
     """The path of what a `data:` URI holds. Raises gr.Error, and OSError on a full disk."""
-    head, _, text = uri.partition(",")
-    try:
-        content = base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise gr.Error("The base64 text is damaged: send a file.") from error
-    kind = mimetypes.guess_extension(head.removeprefix("data:").split(";")[0]) or ""
-    path = folder / hashlib.sha256(content).hexdigest() / f"file{kind}"
+    content = read_inline(uri)
+    kind = mimetypes.guess_extension(uri.removeprefix("data:").partition(",")[0].split(";")[0])
+    path = folder / hashlib.sha256(content).hexdigest() / f"file{kind or ''}"
     write_whole(path, content)
     return str(path)
+
+
+def read_inline(uri: str) -> bytes:
+    """What a `data:` URI holds. Raises gr.Error."""
+    try:
+        return base64.b64decode(uri.partition(",")[2], validate=True)
+    except ValueError as error:
+        raise gr.Error("The base64 text is damaged: send a file.") from error
 
 
 class _Photo(gr.Image):
     is_template = True  # drawn by the browser as gr.Image
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        return _keep_upload(self, payload)
+        return keep_upload(self, payload)
 
 
 class _Upload(gr.File):
     is_template = True  # drawn by the browser as gr.File
 
     def preprocess(self, payload: FileData | None) -> str | None:  # type: ignore[override]
-        return _keep_upload(self, payload)
+        return keep_upload(self, payload)
 
 
 class _Uploads(gr.File):
     is_template = True  # drawn by the browser as gr.File
 
     def preprocess(self, payload: list[FileData] | None) -> list[str]:  # type: ignore[override]
-        return [path for each in payload or [] if (path := _keep_upload(self, each))]
+        return [path for each in payload or [] if (path := keep_upload(self, each))]
 
 
 def uploads(label: str, elem_id: str) -> gr.File:
@@ -134,7 +137,7 @@ class _Recording(gr.Audio):
     is_template = True  # drawn by the browser as gr.Audio
 
     def preprocess(self, payload: FileData | None) -> str | None:
-        return _keep_upload(self, payload)
+        return keep_upload(self, payload)
 
 
 class Drawn(TypedDict):
@@ -155,7 +158,7 @@ class _Canvas(gr.ImageEditor):
             held = self.blob_storage.pop(payload.id, None)
             content = held.composite if held else None
             return {"composite": bytes(content) if content else None}
-        return {"composite": _keep_upload(self, payload.composite)}
+        return {"composite": keep_upload(self, payload.composite)}
 
 
 def canvas(elem_id: str) -> gr.ImageEditor:
@@ -219,19 +222,19 @@ OFFERED = 100  # checkpoints in a list, beside the built-in one: older ones are 
 Choice: TypeAlias = str | int | float | list[str | int | float] | None  # of a gr.Dropdown
 
 
-class _Chooser(gr.Dropdown):
+class Chooser(gr.Dropdown):
     is_template = True  # drawn by the browser as gr.Dropdown
 
     def preprocess(self, payload: Choice) -> Choice:
         """As it was chosen. The list comes and grows by the page's clock, which the server's own
-        list does not hear of; what there is to choose from, the slot knows."""
+        list does not hear of; what there is to choose from, the slot or the disk knows."""
         return payload
 
 
 def chooser(chosen: tuple[str, str], label: str, elem_id: str | None = None) -> gr.Dropdown:
     """A list of checkpoints, with `chosen` (its words, its value) alone until the clock fills
     it."""
-    return _Chooser([chosen], value=chosen[1], label=label, interactive=True, elem_id=elem_id)
+    return Chooser([chosen], value=chosen[1], label=label, interactive=True, elem_id=elem_id)
 
 
 UNLIKE = "This looks like nothing I know."

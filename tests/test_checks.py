@@ -10,7 +10,7 @@ from PIL import Image
 
 from training.data.checks import findings, labels
 from training.data.checks.look import Seen, Sight
-from training.data.own import bring, corrections
+from training.data.own import bring, corrections, inspect
 from training.data.own.inspect import check_data_set, look_into
 
 
@@ -47,6 +47,15 @@ def check(runs: Path, folder: Path, name: str = "own") -> dict[str, findings.Fin
 
 def test_good_data_has_nothing_wrong(runs, tmp_path):
     assert check(runs, album(tmp_path / "own", {"cat": 12, "dog": 9})) == {}
+
+
+def test_names_that_read_alike_are_found_and_others_are_not(runs, tmp_path):
+    folder = album(tmp_path / "own", {"hot-dog": 6, "Hot Dogs": 7, "C": 6, "C++": 6, "1.5": 6})
+    (found,) = check(
+        runs, album(folder, {"15": 6, "cat": 6, "class 1": 6, "class 2": 6}, 100)
+    ).values()
+    assert found.kind == "alike" and found.classes == ["Hot Dogs", "hot-dog"]
+    assert found.suggested == {"hot-dog": "Hot Dogs"} and "merge" in found.actions
 
 
 @pytest.mark.parametrize("change", ["format", "smaller", "larger", "crop", "all"])
@@ -197,6 +206,30 @@ def test_what_differs_from_all_else_is_found():
     assert labels.rank_outliers(features).tolist() == [7]
     (found,) = labels.tell_outliers(["7"])
     assert found.items == ["7"] and "differs from all others" in found.sentence
+
+
+def test_a_check_after_a_correction_opens_only_what_is_new(runs, tmp_path, monkeypatch):
+    found = bring.add(runs, "own", [album(tmp_path / "own", {"cat": 6, "dog": 6}, 500)]).data_set
+    seen = look_into(found)
+    opened: list[str] = []
+    look_at = inspect.look_at
+    monkeypatch.setattr(
+        inspect,
+        "look_at",
+        lambda items, *more: opened.extend(item.id for item in items) or look_at(items, *more),
+    )
+    item = found.list_items()[0].id
+    corrections.correct_label(found, item, "dog")
+    (added,) = bring.add(
+        runs, "own", [save(tmp_path / "more", "x.png", photo(999))], "cat", collected="webcam"
+    ).items
+    again = look_into(found)
+    assert opened == [added]
+    assert {sight.id: sight.label for sight in again.sights}[item] == "dog"
+    order = {sight.id: i for i, sight in enumerate(seen.sights)}
+    for i, sight in enumerate(again.sights):
+        if sight.id != added:
+            assert (again.prints[i] == seen.prints[order[sight.id]]).all()
 
 
 def test_looking_can_be_cancelled(runs, tmp_path):

@@ -2,11 +2,14 @@
 trained on it that answers in the tab with words of its own, and a wrong answer taught."""
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 from meals import colours
 from test_browser import CHROMIUM, app, browser, page, shot, until
+
+from training.data.own import data_set
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -99,3 +102,21 @@ def test_a_refused_upload_says_why_and_keeps_nothing(page, tmp_path):
     page.wait_for_selector("#own-told .notice.bad")
     page.locator("#own-chosen input").click()
     assert not page.get_by_role("option", name="letters", exact=True).count()
+
+
+def test_what_is_cancelled_while_it_is_read_leaves_nothing(page, app, tmp_path):
+    many = tmp_path / "many.zip"
+    picture = (colours(tmp_path / "one", 1, 1) / "colour0" / "00.png").read_bytes()
+    with zipfile.ZipFile(many, "w") as packed:  # seconds of work
+        for number in range(6000):
+            packed.writestr(f"class{number % 3}/{number}.png", picture + b"%d" % number)
+    open_own(page)
+    page.locator("#own-files input[type=file]").set_input_files(many)
+    until(page, "document.querySelector('#own-name :is(input, textarea)').value == 'many'")
+    page.locator("#own-add").click()
+    until(page, "document.body.innerText.match(/reading|checking/)")
+    page.locator("#own-cancel").click()
+    until(page, "document.querySelector('#own-told').innerText.includes('Cancelled: nothing')")
+    assert "many" not in data_set.list_names(app.runs)
+    left = [path.name for path in (app.runs / "datasets").glob(".*") if path.name != ".lock"]
+    assert not left

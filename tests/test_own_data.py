@@ -169,6 +169,47 @@ def test_each_correction_is_a_new_revision_and_can_be_undone(runs, pets):
         corrections.undo(pets)
 
 
+def test_a_class_is_renamed_and_many_decisions_are_taken_back_at_once(pets):
+    before = pets.revision
+    some = [item.id for item in pets.list_items() if item.label == "colour0"]
+    aside = corrections.leave_out_all(pets, [*some, "gone"])
+    assert len(aside) == len(some) and pets.classes == ["colour1", "colour2"]
+    renamed = corrections.rename_class(pets, "colour1", "red")
+    merged = corrections.rename_class(pets, "colour2", "Red")  # a person takes it for the same
+    assert (renamed["did"], merged["did"]) == ("rename", "merge") and pets.classes == ["red"]
+    decisions = {each["at"] for each in (*aside, renamed, merged)}
+    assert len(corrections.undo_all(pets, decisions)) == len(some) + 2
+    assert pets.revision == before and not corrections.list_standing(pets)
+    with pytest.raises(SettingsError, match="taken back before"):
+        corrections.undo_all(pets, decisions)
+    for act, said in (
+        (lambda: corrections.rename_class(pets, "red", "blue"), "There is no class 'red'"),
+        (lambda: corrections.rename_class(pets, "colour0", "colour0"), "already"),
+        (lambda: corrections.leave_out_all(pets, ["gone"]), "None of these"),
+        (lambda: corrections.put_back(pets, some), "None of these"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            act()
+
+
+def test_chained_moves_are_taken_back_together(pets):
+    before = pets.revision
+    moved = [
+        corrections.rename_class(pets, "colour0", "a"),
+        corrections.rename_class(pets, "a", "b"),
+    ]
+    corrections.undo_all(pets, {each["at"] for each in moved})
+    assert pets.revision == before
+
+
+def test_a_class_that_reads_like_one_that_is_there_joins_it(runs, pets, tmp_path):
+    files = sorted(colours(tmp_path / "more", classes=1, each=3, seed=9).rglob("*.png"))
+    assert bring.add(runs, "pets", files, label="COLOUR0").classes == {"colour0": 3}
+    named = [(path, f"pets/Colour1/{path.name}") for path in files]
+    assert bring.add(runs, "pets", named).classes == {"colour1": 3}
+    assert pets.classes == ["colour0", "colour1", "colour2"]
+
+
 def test_what_is_right_is_remembered_and_changes_nothing(pets):
     before = pets.revision
     item = pets.list_items()[0].id

@@ -162,7 +162,7 @@ def _load(source: str | bytes, name: str, head: bytes, rate: int, longest: float
     samples = _resample(
         ((block - np.float32(survey.centre)) * gain for block in mixed), survey.rate, rate
     )
-    if _loudest(samples, rate) < SILENCE:
+    if measure_loudest(samples, rate) < SILENCE:
         which = "The part that is heard of " if survey.longer else ""
         raise SoundError(
             f"{which}{name} is silent: nothing in it is louder than -60 dB of full scale. Check "
@@ -339,7 +339,7 @@ def _resample(blocks: Iterator[np.ndarray], old: int, new: int) -> np.ndarray:
     return np.concatenate([*parts, stream.resample_chunk(np.zeros(0, np.float32), last=True)])
 
 
-def _loudest(samples: np.ndarray, rate: int) -> float:
+def measure_loudest(samples: np.ndarray, rate: int) -> float:
     """The RMS of the loudest tenth of a second, about its own mean."""
     width = min(len(samples), rate // 10)
     return float(samples[: len(samples) // width * width].reshape(-1, width).std(1).max())

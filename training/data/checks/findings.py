@@ -11,12 +11,12 @@ Nothing is decided here: a person leaves out, corrects or confirms.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training.data.checks.look import Seen, Sight
 from training.data.checks.near import find_groups
-from training.wording import counted, quote
+from training.wording import counted, fold, quote
 
 FEWEST = 5  # examples of a class
 UNEVEN = 5  # times as many of the commonest class as of the rarest
@@ -53,6 +53,7 @@ def list_findings(seen: Seen, confirmed: Collection[str] = ()) -> list[Finding]:
     return [
         *find_unreadable(seen),
         *find_same(asked),
+        *find_alike(seen),
         *find_few(seen),
         *find_uneven(seen),
         *find_poor(asked),
@@ -160,6 +161,43 @@ def _count_classes(seen: Seen) -> Counter[str]:
     counts = Counter({sight.label: 0 for sight in seen.sights if sight.label})
     counts.update(sight.label for sight in seen.sights if sight.label and not sight.refusal)
     return counts
+
+
+def find_alike(seen: Seen) -> list[Finding]:
+    """Classes whose names are one word to a person: `hot-dog` and `Hot Dogs`."""
+    alike = list_alike(_count_classes(seen))
+    if not alike:
+        return []
+    pairs = [" and ".join(quote(label) for label in group) for group in alike]
+    more = ", ..." * (len(alike) > 5)
+    return [
+        Finding(
+            "alike",
+            f"Names of classes that read alike: {', '.join(pairs[:5])}{more}. If they mean the "
+            "same, merge them.",
+            sum(map(len, alike)),
+            classes=[label for group in alike for label in group],
+            suggested={label: group[0] for group in alike for label in group[1:]},
+            actions=(MERGE,),
+        )
+    ]
+
+
+def list_alike(counts: Mapping[str, int]) -> list[list[str]]:
+    """Groups of such classes, of each the one with most examples first."""
+    groups: dict[str, list[str]] = {}
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        groups.setdefault(_reduce_name(label), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+BETWEEN = re.compile(r"(?<=[^\W\d])[\s\-.'’]+(?=[^\W\d])")  # letters
+
+
+def _reduce_name(label: str) -> str:
+    """One word, and one of what may be several; C and C++, 1.5 and 15 stay what they are."""
+    bare = BETWEEN.sub("", fold(label))
+    return bare.removesuffix("s") if len(bare) > 3 else bare
 
 
 def find_few(seen: Seen) -> list[Finding]:

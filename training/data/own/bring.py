@@ -3,6 +3,7 @@
     added = add(runs, "pets", [Path("pets.zip")])
     added = add(runs, "pets", [Path("tom.jpg")], label="cat")
     added = add(runs, "pets", [(Path("upload-1"), "pets/cat/tom.jpg")])  # where a browser had it
+    added = add(runs, "pets", [Path("1.jpg")], label="cat", collected="webcam")
 
 How folders and lists are laid out is read by what training from a folder reads it with
 (training/data/folders.py, captions.py).
@@ -44,6 +45,7 @@ from training.data.own.records import (
     check_label,
     check_name,
     find_home,
+    spell_as_known,
 )
 from training.data.problems import Problem, count_problems, explain
 from training.media.pictures import is_picture, name_ending
@@ -68,6 +70,7 @@ class Added:
     new: bool  # whether the data set is
     problems: list[str] = field(default_factory=list)  # what was left out, counted by kind
     notes: list[str] = field(default_factory=list)  # how it was understood
+    items: list[str] = field(default_factory=list)  # those that were added, by their hashes
 
 
 @dataclass
@@ -93,11 +96,14 @@ def add(
     tell: Tell = tell_nobody,
     most_files: int = FILES,
     most_bytes: int = BYTES,
+    collected: str = "",
 ) -> Added:
     """Makes the data set `name` of zips, folders and files, or adds them to it where it is there.
     `label`: the class of all of them, `captions`: what is said of the only one, where they do not
-    say so themselves; `kind`: one of KINDS, where what they hold leaves that open. Nothing is kept
-    of what fails or is cancelled. Raises SettingsError, Cancelled."""
+    say so themselves; `kind`: one of KINDS, where what they hold leaves that open; `collected`:
+    what they were taken with just now, such as a webcam: their origin, and what is wrong with them
+    is told and not kept. Nothing is kept of what fails or is cancelled. Raises SettingsError,
+    Cancelled."""
     name = check_name(name)
     label = check_label(label) if label else ""
     home = find_home(runs)
@@ -111,8 +117,9 @@ def add(
             if not found.files:
                 told = explain(found.problems, found.notes)
                 raise SettingsError(f"Nothing of it can be used. {told}".rstrip())
-            ready = _lay_out(found, stage / "ready", tell)
-            return _publish(runs, name, ready, brought, found, most_files)
+            ready = _lay_out(found, stage / "ready", _list_classes(runs, name), tell)
+            origin = [collected] if collected else [_name_origin(each) for each in brought[:20]]
+            return _publish(runs, name, ready, origin, found, most_files, not collected)
     except OSError as error:
         if is_disk_full(error):
             raise SettingsError(NO_ROOM) from error
@@ -126,6 +133,11 @@ def add(
 def _find_kind(runs: Path, name: str) -> str:
     """Of a data set that is added to."""
     return find(runs, name).kind if (find_home(runs) / name / RECORD).exists() else ""
+
+
+def _list_classes(runs: Path, name: str) -> list[str]:
+    """Likewise, of captions none."""
+    return find(runs, name).classes if (find_home(runs) / name / RECORD).exists() else []
 
 
 # -- reading what was brought ----------------------------------------------------------------------
@@ -246,14 +258,14 @@ def _read_captions(folder: Path, pictures: int, needed: bool) -> Understood | No
 
 
 # -- laying it out ---------------------------------------------------------------------------------
-def _lay_out(found: Understood, ready: Path, tell: Tell) -> DataSet:
-    """Moves the files to where they stay, and writes what is said of them. Raises OSError,
-    Cancelled."""
+def _lay_out(found: Understood, ready: Path, classes: Sequence[str], tell: Tell) -> DataSet:
+    """Moves the files to where they stay, and writes what is said of them; a class that reads like
+    one of `classes`, which are there already, is that one. Raises OSError, Cancelled."""
     seen: set[tuple[str, str, str]] = set()
     said: dict[str, dict[str, list[str]]] = {}
     for number, path in enumerate(found.files):
         tell("checking", number, len(found.files))
-        label = check_label(found.labels[number]) if found.labels[number] else ""
+        label = found.labels[number] and spell_as_known(classes, check_label(found.labels[number]))
         split = found.parts[number] or "train"
         content = hash_file(path)
         if (split, label, content) in seen:
@@ -295,18 +307,19 @@ def _publish(
     runs: Path,
     name: str,
     ready: DataSet,
-    brought: Sequence[Brought],
+    origin: Sequence[str],
     found: Understood,
     most_files: int,
+    keep: bool,
 ) -> Added:
-    """By one rename. Raises SettingsError, OSError."""
+    """By one rename. `keep`: what is wrong with it. Raises SettingsError, OSError."""
     home = find_home(runs)
     problems = count_problems(found.problems)
     record = Record(
         kind=found.kind,
         created=time.time(),
-        origin=[shorten(_name_origin(each)) for each in brought[:20]],
-        problems=problems,
+        origin=[shorten(each) for each in origin],
+        problems=problems if keep else [],
         notes=found.notes,
         corrections=[],
     )
@@ -324,7 +337,8 @@ def _publish(
         else:
             target.settle()
             items = _leave_out_known(target, ready, found, most_files)
-            record["problems"] = problems = count_problems(found.problems)
+            problems = count_problems(found.problems)
+            record["problems"] = problems if keep else []
             if items:
                 write_json(ready.path / RECORD, record)
                 os.rename(ready.path, target.path / "arriving")
@@ -337,6 +351,7 @@ def _publish(
         new,
         problems,
         found.notes,
+        [item.id for item in items],
     )
 
 

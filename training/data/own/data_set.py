@@ -20,7 +20,7 @@ half of it.
     pets = data_set.find(runs, "pets")                      # SettingsError where there is none
     pets.kind, pets.classes, pets.revision, pets.record, pets.list_items(), pets.preview()
     corrections.correct_label(pets, item.id, "cat")         # leave_out, confirm, correct_captions,
-    corrections.undo(pets)                                  # merge; each makes a new revision
+    corrections.undo(pets)                                  # merge, ...; each makes a new revision
     data_set.rename(runs, "pets", "dogs"); data_set.export(runs, "dogs", Path("dogs.zip"))
     data_set.remove(runs, "dogs")                           # refused while a run uses it
 """
@@ -34,7 +34,7 @@ import shutil
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -226,10 +226,10 @@ class DataSet:
             record["bytes"] = measure_bytes(self.path)
         write_json(self.path / RECORD, record)
 
-    def change(self, correction: Correction, pending: Pending) -> None:
-        """Writes a decision down, and does it. Under its lock."""
+    def change(self, corrections: Sequence[Correction], pending: Pending) -> None:
+        """Writes decisions down, and does them. Under its lock."""
         record = self.record
-        record.setdefault("corrections", []).append(correction)
+        record.setdefault("corrections", []).extend(corrections)
         self.write(record, pending)
         self.settle()
 

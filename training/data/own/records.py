@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Required, TypedDict
 
 from training.data.folders import OF_SYSTEMS
 from training.recipe import SettingsError
-from training.wording import quote
+from training.wording import fold, quote
 
 FILES = 20_000  # of a data set
 BYTES = 4 * 2**30  # likewise, unpacked
@@ -20,9 +21,9 @@ DATASETS = "datasets"  # in the folder of runs
 class Correction(TypedDict):
     """What a person decided about an item."""
 
-    item: str  # its content's hash; of classes that were merged, empty
+    item: str  # its content's hash; of a whole class, empty
     name: str  # of its file, as it was brought
-    did: str  # label | leave out | right | caption | merge
+    did: str  # label | leave out | right | caption | merge | rename
     before: str  # the class, or the captions as JSON
     after: str
     moves: list[list[str]]  # of files: from where and to where, below the data set's folder
@@ -86,3 +87,8 @@ def check_label(label: object) -> str:
             f"a line break, and may have {LONGEST_LABEL} characters at most."
         )
     return text
+
+
+def spell_as_known(classes: Iterable[str], label: str) -> str:
+    """A class that a person takes for one of those is that one."""
+    return next((each for each in classes if fold(each) == fold(label)), label)
