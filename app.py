@@ -113,7 +113,8 @@ def open_lab(runs: Path, training: bool = True, why_not: str = "", on_space: boo
     for demo in load_demos():
         for name, load in demo.SLOTS.items():
             title = demo.TITLE if len(demo.SLOTS) == 1 else name.capitalize()
-            slots[name] = ModelSlot(name, load, runs, title, shelf)
+            offer = getattr(demo, "HUB", {}).get(name)  # a tab may take nothing of the Hub
+            slots[name] = ModelSlot(name, load, runs, title, shelf, offer)
     return Lab(runs, slots, training, why_not, on_space)
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # it takes a second to import, which only the Hub's data need
     import datasets
 
 CONVERTER = "SFconvertbot"  # of the Hub, which offers safetensors where there are pickles alone
-FILES = ["*.json", "*.safetensors"]  # of a model; never its pickles or its code
+FILES = ["*.json", "*.safetensors", "*.txt"]  # of a model; never its pickles or its code
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 
 
 def is_reachable(seconds: float = 2.0) -> bool:
@@ -124,21 +125,32 @@ def download_model(name: str) -> tuple[Path, str]:
 def _download_converted(name: str) -> tuple[Path, str] | None:
     """The safetensors that the Hub's own robot has offered for a model of pickles, as transformers
     finds them."""
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        offers = [
-            offer.git_reference
-            for offer in HfApi().get_repo_discussions(name, author=CONVERTER)
-            if offer.is_pull_request and offer.git_reference and offer.author == CONVERTER
-        ]
-        if not offers:
+        offer = find_offer(name)
+        if not offer:
             return None
-        folder = Path(snapshot_download(name, revision=offers[0], allow_patterns=FILES))
+        folder = Path(snapshot_download(name, revision=offer, allow_patterns=FILES))
     except (HfHubHTTPError, OSError):
         return None
     return folder, folder.name  # a snapshot's folder is named by its commit
+
+
+def find_offer(name: str) -> str:
+    """The revision in which the Hub's own robot offers safetensors for a model of pickles; empty
+    where it offers none."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        for offer in HfApi().get_repo_discussions(name, author=CONVERTER):
+            if offer.is_pull_request and offer.git_reference and offer.author == CONVERTER:
+                return offer.git_reference
+    except (HfHubHTTPError, OSError):
+        pass  # there is nothing to be had
+    return ""
 
 
 def list_splits(name: str, config: str | None = None) -> list[str]:
@@ -165,6 +177,33 @@ def list_configs(name: str) -> list[str]:
             return datasets.get_dataset_config_names(name)
     except Exception as error:  # many kinds, of three libraries
         raise _not_loaded(name, online, error) from error
+
+
+def split_name(typed: str) -> tuple[str, str]:
+    """owner/name and, where it is named behind an @, the revision. Raises SettingsError."""
+    name, at, revision = typed.partition("@")
+    _check_name(name)
+    # As git allows them, such as refs/pr/7: they become a part of an address.
+    if at and (not re.fullmatch(r"[\w-][\w./-]{0,100}", revision) or ".." in revision):
+        raise SettingsError(
+            f"{typed!r} names no revision of {name}: write owner/name@revision, such as {name}@main."
+        )
+    return name, revision
+
+
+def check_reachable(typed: str) -> None:
+    """Raises SettingsError where the Hub does not answer within seconds."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise SettingsError(
+            f"The Hub is not asked here (HF_HUB_OFFLINE is set), so {typed} cannot be looked up."
+        )
+    if not is_reachable():
+        raise SettingsError(
+            f"The Hub does not answer, so {typed} cannot be looked up. Check the connection and try "
+            "again; models that were added before answer without it."
+        )
 
 
 def _check_name(name: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import (
+    ASTFeatureExtractor,
     AutoConfig,
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
@@ -79,6 +80,8 @@ SHORTEST = 8_000
 # Of the layers that method frozen takes, over the others, before the softmax: these count next to
 # nothing, and yet can learn when the checkpoint is trained on.
 SURE = 10.0
+LONGEST = 30.0  # seconds that are heard at once, where a checkpoint does not say
+AST_FRAME = 0.01  # seconds
 
 
 class SoundPreprocessor:
@@ -92,6 +95,17 @@ class SoundPreprocessor:
             extractor, Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor
         )
         self._mel: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def window(self) -> float:
+        """Seconds that a network hears at once: Whisper's and AST's input has one length; others
+        hear what there is."""
+        extractor = self.extractor
+        if isinstance(extractor, WhisperFeatureExtractor):
+            return float(extractor.chunk_length)
+        if isinstance(extractor, ASTFeatureExtractor):
+            return extractor.max_length * AST_FRAME
+        return LONGEST
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> "SoundPreprocessor":

@@ -20,6 +20,8 @@ from training.recipes.digits.data import stack_images
 from training.recipes.digits.model import DigitsNet
 from training.runs.batches import batches
 from training.runs.checkpoint import Checkpoint
+from training.runs import published
+from training.runs.checkpoint import CheckpointError
 from training.runs.run import Run
 
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
@@ -59,6 +61,9 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
     images = stack_images(data.test)
 
     def ask(path: Path, run: Run | None) -> np.ndarray:
+        hub = published.read_own(path)
+        if hub is not None and hub["kind"] != "digits":
+            raise CheckpointError("it is a network of another kind, which sees pictures otherwise")
         model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
         move(model)
         return predict(model, images, run)
