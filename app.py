@@ -123,7 +123,7 @@ def build(lab: "Lab") -> "gr.Blocks":
     uploads.claim_folder()  # each of Gradio's components reads where it is
     import gradio as gr
 
-    from demos import clock, own_data, page, server, training_tab
+    from demos import clock, hub_box, own_data, page, server, training_tab
     from demos.actions import Actions, endpoints
     from demos.refusals import CheckedBlocks
 
@@ -160,6 +160,7 @@ def build(lab: "Lab") -> "gr.Blocks":
                 )
         endpoints(actions)
         own_data.endpoints(own)
+        hub_box.endpoints(lab)
         top = clock.Part(lambda _: page.strip(lab), lambda _: [page.strip(lab)], [strip])
         clock.wire(blocks, lab, selected, [top, *changing, *live])
     return blocks

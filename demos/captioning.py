@@ -306,7 +306,10 @@ def _show_text(text: str, kind: str = "") -> str:
 
 
 def _show_attention(
-    predictor: CaptionPredictor | WritingPredictor, states: Any, ids: list[int], picture: Image.Image
+    predictor: CaptionPredictor | WritingPredictor,
+    states: Any,
+    ids: list[int],
+    picture: Image.Image,
 ) -> str:
     """The photo, and each word of the caption with what was attended to for it, shown while it is
     pointed at."""
@@ -341,7 +344,11 @@ def _show_attention(
 
 
 def _write_all(
-    held: Held[CaptionPredictor | WritingPredictor], picture: Image.Image, sample: bool, temperature: float, most: int
+    held: Held[CaptionPredictor | WritingPredictor],
+    picture: Image.Image,
+    sample: bool,
+    temperature: float,
+    most: int,
 ) -> Iterator[str]:
     """The greedy caption as it grows, then the best of beam search with its words, and the
     alternatives."""
@@ -398,11 +405,11 @@ def ask_on_page(slot: Slot) -> Callable[..., Iterator[list[str]]]:
         def write(held: Held[CaptionPredictor | WritingPredictor]) -> Iterator[str]:
             return _write_all(held, picture, sample, temperature, most)
 
-        for place, checkpoint in enumerate(chosen):
-            if checkpoint == NOTHING:
+        for place, chosen_id in enumerate(chosen):
+            if chosen_id == NOTHING:
                 continue
             try:
-                for text in slot.stream(write, checkpoint):
+                for text in slot.stream(write, chosen_id):
                     shown[place] = text
                     yield [*shown]
             except SwapError as error:

@@ -85,7 +85,9 @@ class DigitsPredictor:
 Slot = ModelSlot[DigitsPredictor]
 SLOTS = {"digits": DigitsPredictor, "fashion": partial(DigitsPredictor, framing="garment")}
 HUB = {
-    "digits": Offer((DIGITS, PICTURES), ("farleyknight/mnist-digit-classification-2022-09-04",), 10),
+    "digits": Offer(
+        (DIGITS, PICTURES), ("farleyknight/mnist-digit-classification-2022-09-04",), 10
+    ),
     "fashion": Offer((DIGITS, PICTURES), (), 10),
 }
 Framed = Answer[np.ndarray]
@@ -226,7 +228,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         **live,
     )
     for view in views:
-        view.wire(lab.training, again, [source, canvas, photo, *choosers], answers, **live)
+        asked = [source, canvas, photo, *choosers]
+        view.wire(lab.training, again, asked, answers, **live)
+        view.hub.wire(lab, again, asked, answers, **live)
     _add_endpoints(lab)
     return tune, slot_view.part(views, lab.training)
 

@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from demos import page
 from demos.serving.model_slot import ModelSlot, Predictor
-from training.runs import checkpoint
+from training.runs import checkpoint, published
 from training.runs.checkpoint import CheckpointError
 from training.wording import counted, fold, name_classes
 
@@ -43,8 +43,9 @@ class Words:
         named = ", ".join(own[:NAMED])
         rest = len(own) - NAMED
         named += f" and {rest:,} more" if rest > 0 else ""
+        whose = "its" if published.ID.fullmatch(slot.active_id) else "your"
         return [
-            gr.update(label=f"Which of your {counted(len(own), 'class', 'classes')}?"),
+            gr.update(label=f"Which of {whose} {counted(len(own), 'class', 'classes')}?"),
             gr.update(value=page.write_about(KNOWS.format(html.escape(named)))),
             gr.update(visible=False),
         ]

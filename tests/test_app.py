@@ -45,6 +45,9 @@ PROMISED = {
     "/list_datasets",
     "/check_dataset",
     "/correct_label",
+    "/describe_hub_model",
+    "/use_hub_model",
+    "/remove_hub_model",
 }
 
 

@@ -104,9 +104,13 @@ def blip() -> list[Any]:
 
 def git() -> list[Any]:
     made = t.GitConfig(
-        vision_config=LOOK, vocab_size=len(pieces()), bos_token_id=2, eos_token_id=3, pad_token_id=0,
+        vision_config=LOOK,
+        vocab_size=len(pieces()),
+        bos_token_id=2,
+        eos_token_id=3,
+        pad_token_id=0,
         **SMALL,
-    )  # fmt: skip
+    )
     pictures = t.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=SQUARE)
     return [t.GitForCausalLM(made), t.GitProcessor(pictures, words())]
 

@@ -18,7 +18,18 @@ from training.runs import checkpoint, published
 from training.runs.checkpoint import CheckpointError
 from training.wording import measured, quote
 
-Tell = Callable[[int, int], object]  # (bytes, of how many); 0 of 0: it is being loaded
+Tell = Callable[[int, int], object]  # (bytes, of how many)
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A download, as every page shows it."""
+
+    slot: str
+    name: str  # as the person wrote it
+    done: int = 0  # bytes
+    total: int = 0  # 0: not known yet
+    loading: bool = False  # all of it is there, and being checked
 
 
 @dataclass(frozen=True)
@@ -35,8 +46,8 @@ class HubModels:
     person wrote it."""
 
     def __init__(self) -> None:
+        self.under_way: UnderWay | None = None
         self._busy = threading.Lock()
-        self._name = ""  # of the model that is being downloaded
         self._cancelled = threading.Event()
 
     def describe(self, slot: ModelSlot[Any], typed: str) -> Found:
@@ -63,15 +74,13 @@ class HubModels:
         wishes: Wishes | None = None,
         tell: Tell = lambda *_: None,
     ) -> Held[Any]:
-        """Downloads a model, checks it and puts it into the slot. Raises SwapError; then the slot is
-        as it was, and of the model no more is left than files that arrived whole. Raises
-        Cancelled."""
+        """Downloads a model, checks it and puts it into the slot. Raises SwapError, Cancelled; then
+        the slot is as it was, and of the model no more is left than files that arrived whole."""
         if not self._busy.acquire(blocking=False):
-            raise SwapError(
-                f"{self._name} is being downloaded at the moment: wait for it, or cancel it."
-            )
+            other = self.under_way.name if self.under_way else "Another model"
+            raise SwapError(f"{other} is being downloaded at the moment: wait, or cancel it.")
         try:
-            self._name = str(typed or "").strip()
+            self.under_way = UnderWay(slot.name, str(typed or "").strip())
             self._cancelled.clear()
             found = self.describe(slot, typed)
             if found.refusals:
@@ -80,6 +89,7 @@ class HubModels:
         except SettingsError as error:
             raise SwapError(str(error)) from error
         finally:
+            self.under_way = None
             self._busy.release()
 
     def cancel(self) -> None:
@@ -90,6 +100,7 @@ class HubModels:
         def hear(done: int, total: int) -> None:
             if self._cancelled.is_set():
                 raise Cancelled
+            self.under_way = UnderWay(slot.name, found.typed, done, total)
             tell(done, total)
 
         names = _find_classes(slot, found, wishes)
@@ -100,8 +111,15 @@ class HubModels:
         fetched = any(each.record.get("fetched") for each in there) or not all(
             hub_model.is_cached(found, file) for file in weights
         )
-        folder = hub_model.fetch(found, hear)
-        tell(0, 0)
+        try:
+            folder = hub_model.fetch(found, hear)
+        except Cancelled as error:
+            kept = sum(size for file, size in found.files if hub_model.is_cached(found, file))
+            raise Cancelled(
+                f"Cancelled. Of {found.typed}, {measured(kept)} of {measured(found.bytes)} have "
+                "arrived in whole files and are kept: download it again to go on."
+            ) from error
+        self.under_way = UnderWay(slot.name, found.typed, loading=True)
         added = hub_choice.add(slot.runs, found, folder, slot.name, choice, fetched)
         try:
             return slot.swap(added.id)

@@ -1,10 +1,11 @@
 """What one running app is about: made once in app.py and passed down, so that nothing below it
 reads the environment, and two apps can live in one process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from demos.serving.hub_models import HubModels
 from demos.serving.model_slot import ModelSlot
 
 
@@ -16,3 +17,4 @@ class Lab:
     training: bool = True  # whether the page may start runs and swap checkpoints
     why_not: str = ""  # a sentence, where training is off
     on_space: bool = False  # whether this is a Hugging Face Space, which everybody shares
+    hub: HubModels = field(default_factory=HubModels)

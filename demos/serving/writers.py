@@ -45,6 +45,9 @@ class WritingPredictor:
         self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
         hub = published.read_own(path)
         self.prompt = (hub["choice"].get("prompt") or "") if hub else ""
+        # Of some tokenizers the first token is no special one, and would be read.
+        text = getattr(self.model.config, "text_config", None) or self.model.config
+        self.begin = getattr(text, "bos_token_id", None)
         self.is_spoken_to = bool(getattr(self.processor, "chat_template", None))
         self.trained_on = getattr(self.model.config, "trained_on", "")
         self.alarm = Alarm(path)
@@ -68,9 +71,11 @@ class WritingPredictor:
         else:
             text = {"text": self.prompt} if self.prompt else {}
             given = self.processor(images=picture, return_tensors="pt", **text)
-            if self.prompt and self.model.config.model_type == "git":  # its end would end it
-                given["input_ids"] = given["input_ids"][:, :-1]
-                given["attention_mask"] = given["attention_mask"][:, :-1]
+            if self.prompt and self.model.config.model_type == "git":
+                # The sentence's end would end the caption.
+                for name in ("input_ids", "attention_mask"):
+                    given[name] = given[name][:, :-1]
+                given.pop("token_type_ids", None)  # which its tokenizer adds, and it does not take
         return {name: value.to(self.model.device) for name, value in dict(given).items()}
 
     def judge(self, seen: Seen) -> float | None:
@@ -97,6 +102,8 @@ class WritingPredictor:
     def _skip(self, seen: Seen, row: "Tensor") -> list[int]:
         """The ids that were written, without those of what it was told."""
         ids = row.tolist()
+        if ids and ids[0] == self.begin:
+            ids = ids[1:]
         told = seen["input_ids"][0].tolist() if "input_ids" in seen and self.is_spoken_to else []
         return ids[len(told) :] if told and ids[: len(told)] == told else ids
 
@@ -106,9 +113,9 @@ class WritingPredictor:
         """The caption so far, a token more each time: the likeliest, or one sampled at a
         temperature (each time another one, whatever the seed)."""
         streamer = _Streamer()
-        how: dict[str, Any] = {"do_sample": True, "temperature": temperature} if temperature else {
-            "do_sample": False
-        }
+        how: dict[str, Any] = (
+            {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
+        )
 
         def generate() -> None:
             try:
@@ -132,7 +139,7 @@ class WritingPredictor:
             while (token := streamer.tokens.get()) is not None:
                 if isinstance(token, Exception):
                     raise SwapError(
-                        f"This model failed while it wrote ({type(token).__name__}): choose another."
+                        f"This model failed as it wrote ({type(token).__name__}): choose another."
                     ) from token
                 ids.append(token)
                 yield [*ids]

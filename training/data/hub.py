@@ -186,7 +186,8 @@ def split_name(typed: str) -> tuple[str, str]:
     # As git allows them, such as refs/pr/7: they become a part of an address.
     if at and (not re.fullmatch(r"[\w-][\w./-]{0,100}", revision) or ".." in revision):
         raise SettingsError(
-            f"{typed!r} names no revision of {name}: write owner/name@revision, such as {name}@main."
+            f"{typed!r} names no revision of {name}: write owner/name@revision, such as "
+            f"{name}@main."
         )
     return name, revision
 
@@ -201,8 +202,8 @@ def check_reachable(typed: str) -> None:
         )
     if not is_reachable():
         raise SettingsError(
-            f"The Hub does not answer, so {typed} cannot be looked up. Check the connection and try "
-            "again; models that were added before answer without it."
+            f"The Hub does not answer, so {typed} cannot be looked up. Check the connection and "
+            "try again; models that were added before answer without it."
         )
 
 

@@ -4,7 +4,6 @@ Its folder (training/runs/published.py) loads like a run's checkpoint: the confi
 whichever way the model's own one does, or does not.
 """
 
-import json
 import os
 import shutil
 import time
@@ -31,7 +30,10 @@ LONGEST_PROMPT = 300
 def read_classes(text: str) -> list[str]:
     """`ramen, pho, soup`, or a line for each. Raises SettingsError."""
     names = [" ".join(part.split()) for part in text.replace("\n", ",").split(",")]
-    names = list({fold(name): name for name in reversed(names) if name}.values())[::-1]
+    first: dict[str, str] = {}
+    for name in filter(None, names):
+        first.setdefault(fold(name), name)
+    names = list(first.values())
     if len(names) == 1:
         raise SettingsError("One class leaves nothing to choose from: name two or more.")
     if len(names) > CLASSES or any(len(name) > LONGEST for name in names):
@@ -99,8 +101,8 @@ def add(
 
 def _take(source: Path, target: Path) -> None:
     """Small files are copied, weights linked; where the system allows no links, copied too."""
-    source = source.resolve()
-    if source.suffix != ".safetensors":
+    source = source.resolve()  # of the cache's own links
+    if target.suffix != ".safetensors":
         shutil.copyfile(source, target)
         return
     for link in (os.symlink, os.link):

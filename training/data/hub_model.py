@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.data import hub
 from training.recipe import SettingsError
+from training.runs import checkpoint
 from training.runs.records import is_disk_full
 from training.wording import in_words, measured, quote
 
@@ -50,6 +51,7 @@ SMALL = ("*.json", "*.txt", "*.jinja")  # jinja: how a chat is written down; run
 PREPARES = ("preprocessor_config.json", "processor_config.json")
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
+KNOWN = f"{checkpoint.KNOWN}.safetensors"
 READ = 4 << 20  # bytes of a config.json that are read
 SPARE = 500 << 20  # bytes of a disk that are left
 NAMED = 5  # classes that are named
@@ -165,7 +167,9 @@ def _read_config(typed: str, name: str, revision: str) -> dict[str, Any]:
 
     try:
         url = hf_hub_url(name, "config.json", revision=revision)
-        reply = get_session().get(url, headers=build_hf_headers(), follow_redirects=True, timeout=10)
+        reply = get_session().get(
+            url, headers=build_hf_headers(), follow_redirects=True, timeout=10
+        )
         hf_raise_for_status(reply)
         found = json.loads(reply.content[:READ])
     except ValueError as error:
@@ -209,8 +213,8 @@ def explain(typed: str, error: Exception) -> SettingsError:
             f"The Hub could not tell of {typed} (its answer was {status}): try again later."
         )
     return SettingsError(
-        f"The line to the Hub broke ({type(error).__name__}): check the connection, and try {typed} "
-        "again. Files that have arrived whole are kept."
+        f"The line to the Hub broke ({type(error).__name__}): check the connection, and try "
+        f"{typed} again. Files that have arrived whole are kept."
     )
 
 
@@ -324,6 +328,8 @@ def _choose_files(files: Iterable[str]) -> Iterator[str]:
     """What is fetched of these: of the top level the small files, the weights last, once."""
     top = sorted(file for file in files if "/" not in file)
     yield from (file for file in top if any(fnmatch.fnmatch(file, kind) for kind in SMALL))
+    if KNOWN in top and WEIGHTS in top:  # of a model that was made here
+        yield KNOWN
     if WEIGHTS in top:
         yield WEIGHTS
         return
@@ -383,10 +389,9 @@ def fetch(found: Found, tell: Tell = lambda *_: None) -> Path:
         for file, size in found.files:
             tell(done, found.bytes)
             bar = _make_bar(lambda count, before=done: tell(before + count, found.bytes))
-            path = Path(
-                hf_hub_download(found.name, file, revision=found.revision, tqdm_class=bar)
-            )
+            path = Path(hf_hub_download(found.name, file, revision=found.revision, tqdm_class=bar))
             done += size
+        tell(done, found.bytes)
     except Cancelled:
         raise
     except Exception as error:  # many kinds, of two libraries; every one means: not fetched

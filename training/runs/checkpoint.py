@@ -1,5 +1,5 @@
-"""The checkpoints that a slot can hold: the embedded one, where there is one, models of the Hub that
-a person added, and every finished run. And which one is active.
+"""The checkpoints that a slot can hold: the embedded one, where there is one, models of the Hub
+that a person added, and every finished run. And which one is active.
 
 An id is `embedded-<slot>`, `embedded-backbone-<things>` (to start from; no slot holds it), a
 run's id, or `owner/name@revision`; never a path. `runs/active.json` keeps each slot's choice
@@ -108,8 +108,8 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
     if added := published.find(runs, checkpoint_id, slot):
         if not added.is_whole:
             raise CheckpointError(
-                f"{added.record['name']} is no longer in the Hub's cache of this machine: remove it "
-                "here, and download it again."
+                f"{added.record['name']} is no longer in the Hub's cache of this machine: remove "
+                "it here, and download it again."
             )
         return of_hub(added)
     run = Run.find(runs, checkpoint_id)

@@ -18,10 +18,9 @@ from training.recipes.digits import data as digits_data
 from training.recipes.digits.config import Config
 from training.recipes.digits.data import stack_images
 from training.recipes.digits.model import DigitsNet
-from training.runs.batches import batches
-from training.runs.checkpoint import Checkpoint
 from training.runs import published
-from training.runs.checkpoint import CheckpointError
+from training.runs.batches import batches
+from training.runs.checkpoint import Checkpoint, CheckpointError
 from training.runs.run import Run
 
 NAMES = {"mnist": "digits", "fashion_mnist": "garments"}
