@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 INFO = re.compile(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?")
 FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)")
 TALK = re.compile(r"/api/models/([^/]+/[^/]+)/discussions")
 CHUNK = 1 << 16
 
@@ -81,6 +82,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, b"")
         elif found := TALK.fullmatch(path):
             self.tell_offers(found[1])
+        elif found := TREE.fullmatch(path):
+            self.list_files(found[1], found[2])
         elif found := INFO.fullmatch(path):
             self.tell(found[1], found[2] or "main")
         elif found := FILE.fullmatch(path):
@@ -125,6 +128,18 @@ class Handler(BaseHTTPRequestHandler):
         info = {"id": name, "sha": commit, "siblings": files, "tags": [], "private": False}
         info |= {"gated": False} | self.hub.about.get(name, {})
         self.answer(200, json.dumps(info).encode(), X_Repo_Commit=commit)
+
+    def list_files(self, name: str, revision: str) -> None:
+        found = self.hub.find(name, revision)
+        if found is None:
+            return self.refuse(404, "RevisionNotFound")
+        files = [
+            {"type": "file", "oid": digest(file), "size": file.stat().st_size}
+            | {"path": file.relative_to(found[0]).as_posix()}
+            for file in sorted(found[0].rglob("*"))
+            if file.is_file()
+        ]
+        self.answer(200, json.dumps(files).encode())
 
     def send_file(self, name: str, revision: str, file: str) -> None:
         found = self.hub.find(name, revision)

@@ -13,7 +13,6 @@ import pytest
 import tiny_models
 from conftest import left_by_a_run
 from gradio_client import Client
-from hub_server import serving_hub
 from PIL import Image
 from serving import drawing, fresh_app, is_a_sentence, served_app
 
@@ -27,11 +26,8 @@ from training.media.sounds import Sound
 from training.recipe import SettingsError
 from training.runs import checkpoint, published
 
-pytestmark = [
-    # Of the libraries: of a small number of mels, of masks, and of a class that waits to be closed.
-    pytest.mark.filterwarnings("ignore:At least one mel filter"),
-    pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask"),
-]
+# WavLM's network warns of the kinds of its masks.
+pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 PHOTO = Image.fromarray(
     np.random.default_rng(0).integers(0, 255, (9, 12, 3)).astype(np.uint8)
 ).resize((160, 120))
@@ -40,40 +36,6 @@ NOISE = np.random.default_rng(0).uniform(-0.3, 0.3, 16_000 * 3).astype(np.float3
 
 def kind(make) -> str:
     return f"tiny/{make.__name__.replace('_', '-')}"
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
-    """The folder of what the Hub holds, made once."""
-    root = tmp_path_factory.mktemp("published")
-    tiny_models.publish_all(root)
-    return root
-
-
-@pytest.fixture
-def hub(shelf, tmp_path, monkeypatch):
-    """A Hub that this process asks, with a cache of its own."""
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    with serving_hub(shelf) as server:
-        cache = str(tmp_path / "cache")
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            server.url + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
-        for name in ("hf_hub_download", "scan_cache_dir", "try_to_load_from_cache"):
-            given = getattr(huggingface_hub, name)
-            monkeypatch.setattr(huggingface_hub, name, _in_cache(given, cache))
-        yield server
-
-
-def _in_cache(given, cache):
-    return lambda *args, **more: given(*args, **{"cache_dir": cache, **more})
 
 
 @pytest.fixture
@@ -389,7 +351,7 @@ def test_every_page_shows_the_download_and_how_to_end_it(hub, runs):
             seen.append(str(handler(blocks, "look")("", "")))
 
         lab.hub.use(lab.slots["food"], "tiny/vit", tell=tell)
-        assert "Downloading tiny/vit: < 0.1 MB of 0.1 MB" in seen[0]
+        assert "Downloading tiny/vit: &lt; 0.1 MB of 0.1 MB" in seen[0]
         assert "Downloading" not in str(handler(blocks, "look")("", ""))
 
 

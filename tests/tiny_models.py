@@ -152,8 +152,9 @@ def wavlm() -> list[Any]:
 
 
 def ast() -> list[Any]:
-    made = t.ASTConfig(**SMALL, max_length=128, **labels(4))
-    return [t.ASTForAudioClassification(made), t.ASTFeatureExtractor(max_length=128)]
+    hears_so = dict(max_length=128, num_mel_bins=64)
+    made = t.ASTConfig(**SMALL, **hears_so, **labels(4))
+    return [t.ASTForAudioClassification(made), t.ASTFeatureExtractor(**hears_so)]
 
 
 def whisper() -> list[Any]:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from training.data import hub
 from training.recipe import SettingsError
 from training.runs import checkpoint
-from training.runs.records import is_disk_full
 from training.wording import in_words, measured, quote
 
 if TYPE_CHECKING:
@@ -89,13 +88,7 @@ class Found:
     @property
     def page(self) -> str:
         """Where the Hub shows it."""
-        return name_page(self.name)
-
-
-def name_page(name: str) -> str:
-    from huggingface_hub import constants
-
-    return f"{constants.ENDPOINT}/{name}"
+        return hub.name_page(self.name)
 
 
 # -- describing ------------------------------------------------------------------------------------
@@ -157,7 +150,7 @@ def _ask(typed: str, name: str, revision: str) -> "ModelInfo":
     try:
         return HfApi().model_info(name, revision=revision or None, files_metadata=True, timeout=10)
     except Exception as error:  # many kinds, of two libraries; every one means: not told
-        raise explain(typed, error) from error
+        raise hub.explain(typed, error) from error
 
 
 def _read_config(typed: str, name: str, revision: str) -> dict[str, Any]:
@@ -175,47 +168,10 @@ def _read_config(typed: str, name: str, revision: str) -> dict[str, Any]:
     except ValueError as error:
         raise SettingsError(f"{typed} cannot be used: its config.json is damaged.") from error
     except Exception as error:  # as above
-        raise explain(typed, error) from error
+        raise hub.explain(typed, error) from error
     if not isinstance(found, dict):
         raise SettingsError(f"{typed} cannot be used: its config.json is damaged.")
     return found
-
-
-def explain(typed: str, error: Exception) -> SettingsError:
-    """What the Hub's libraries raised, as a sentence that names the model and what to do."""
-    from huggingface_hub import errors
-
-    name = typed.partition("@")[0]
-    if is_disk_full(error) or is_disk_full(error.__cause__):
-        return SettingsError(
-            f"The disk is full, so {typed} could not be fetched: make room, and try again."
-        )
-    if isinstance(error, errors.GatedRepoError):
-        return SettingsError(
-            f"{typed} is gated: ask for access at {name_page(name)}, sign in with `hf auth login`, "
-            "and try again."
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return SettingsError(
-            f"{typed}: there is no such revision of {name}. {name_page(name)}/commits/main lists "
-            "those that there are."
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return SettingsError(
-            f"There is no model {typed} on the Hub, or it is private: check its name, or sign in "
-            "with `hf auth login`."
-        )
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    if status == 429:
-        return SettingsError(f"The Hub is asked too often: wait a minute, then try {typed} again.")
-    if status:
-        return SettingsError(
-            f"The Hub could not tell of {typed} (its answer was {status}): try again later."
-        )
-    return SettingsError(
-        f"The line to the Hub broke ({type(error).__name__}): check the connection, and try "
-        f"{typed} again. Files that have arrived whole are kept."
-    )
 
 
 def _explain_lack(typed: str, files: Iterable[str]) -> str:
@@ -395,7 +351,7 @@ def fetch(found: Found, tell: Tell = lambda *_: None) -> Path:
     except Cancelled:
         raise
     except Exception as error:  # many kinds, of two libraries; every one means: not fetched
-        raise explain(found.typed, error) from error
+        raise hub.explain(found.typed, error) from error
     return path.parent
 
 

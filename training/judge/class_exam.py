@@ -13,6 +13,7 @@ from training.judge.records import ACCURACY, BALANCED, Score
 from training.runs import checkpoint
 from training.runs.records import JsonValue
 from training.runs.run import Run
+from training.wording import fold
 
 # Writes an example of a report into a folder under this stem; returns the file's name.
 Show = Callable[[int, Path], str]
@@ -45,6 +46,9 @@ def make_exam(
             probabilities[asked], labels[asked], classes, top5, folds
         )
 
+    def ask(path: Path, run: Run | None) -> np.ndarray:
+        return _sort(predict(path, run), checkpoint.labels(path), classes)
+
     def find_refusal(path: Path) -> str:
         known = len(checkpoint.labels(path))
         if known == len(classes):
@@ -52,7 +56,7 @@ def make_exam(
         return f"The checkpoint knows {known} classes, the data has {len(classes)}."
 
     def is_comparable(path: Path) -> bool:
-        return checkpoint.labels(path) == classes
+        return _fold_all(checkpoint.labels(path)) == _fold_all(classes)
 
     def find(
         probabilities: np.ndarray, before: Score | None, after: Score, folder: Path
@@ -85,7 +89,7 @@ def make_exam(
         data,
         held_out,
         ACCURACY,
-        predict,
+        ask,
         score,
         find_refusal,
         is_comparable,
@@ -113,3 +117,16 @@ def write_mistakes(
             }
         )
     return mistakes
+
+
+def _fold_all(labels: list[str]) -> list[str]:
+    return sorted(map(fold, labels))
+
+
+def _sort(probabilities: np.ndarray, known: list[str], classes: list[str]) -> np.ndarray:
+    """(N, classes) in the order of the data's classes, of what a checkpoint says in the order of
+    its own; as they are where it knows others."""
+    folded = [fold(each) for each in known]
+    if _fold_all(known) != _fold_all(classes) or len(set(folded)) < len(folded):
+        return probabilities
+    return probabilities[:, [folded.index(fold(each)) for each in classes]]
