@@ -28,7 +28,7 @@ from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import Held, ModelSlot, SwapError
 from demos.serving.offers import Offer
-from demos.serving.writers import WritingPredictor
+from demos.serving.writers import Writer, WritingPredictor
 from demos.slot_view import NOTHING
 from training.data.hub_model import CAPTIONS
 from training.media.pictures import PictureError, load_picture
@@ -195,7 +195,7 @@ class CaptionPredictor:
         check_scores(out.logits[0, -1].cpu().numpy(), vocabulary, "tokens")
 
 
-def open_captioner(path: Path) -> "CaptionPredictor | WritingPredictor":
+def open_captioner(path: Path) -> Writer:
     """A checkpoint that writes about pictures, of whichever kind. Raises SwapError."""
     hub = published.read_own(path)
     if hub is None or checkpoint.config(path).get("model_type") == JOINED:
@@ -203,7 +203,7 @@ def open_captioner(path: Path) -> "CaptionPredictor | WritingPredictor":
     return WritingPredictor(path)
 
 
-Slot = ModelSlot["CaptionPredictor | WritingPredictor"]
+Slot = ModelSlot[Writer]
 SLOTS = {"captions": open_captioner}
 HUB = {
     "captions": Offer(
@@ -234,7 +234,7 @@ def caption(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> 
     """The best caption that beam search finds. Raises SwapError with a sentence."""
 
     def ask(
-        predictor: CaptionPredictor | WritingPredictor,
+        predictor: Writer,
     ) -> tuple[list[tuple[str, float]], float | None, float]:
         began = time.perf_counter()
         states = predictor.encode(picture)
@@ -251,7 +251,7 @@ def caption(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> 
 def stream(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Iterator[str]:
     """The greedy caption, as it grows; one empty text where it has no words. Raises SwapError."""
 
-    def ask(held: Held[CaptionPredictor | WritingPredictor]) -> Iterator[str]:
+    def ask(held: Held[Writer]) -> Iterator[str]:
         predictor = held.predictor
         text = None
         for ids in predictor.write(predictor.encode(picture), LONGEST):
@@ -306,7 +306,7 @@ def _show_text(text: str, kind: str = "") -> str:
 
 
 def _show_attention(
-    predictor: CaptionPredictor | WritingPredictor,
+    predictor: Writer,
     states: Any,
     ids: list[int],
     picture: Image.Image,
@@ -344,7 +344,7 @@ def _show_attention(
 
 
 def _write_all(
-    held: Held[CaptionPredictor | WritingPredictor],
+    held: Held[Writer],
     picture: Image.Image,
     sample: bool,
     temperature: float,
@@ -402,7 +402,7 @@ def ask_on_page(slot: Slot) -> Callable[..., Iterator[list[str]]]:
             yield shown
             return
 
-        def write(held: Held[CaptionPredictor | WritingPredictor]) -> Iterator[str]:
+        def write(held: Held[Writer]) -> Iterator[str]:
             return _write_all(held, picture, sample, temperature, most)
 
         for place, chosen_id in enumerate(chosen):

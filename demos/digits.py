@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
@@ -31,6 +32,9 @@ from training.media.pictures import PictureError, load_picture
 from training.runs import published
 from training.runs.checkpoint import labels
 
+if TYPE_CHECKING:  # the page starts without torch
+    from training.recipes.digits.picture import Framing
+
 TITLE = "Digits & fashion"
 RECIPE = "digits"
 EXAMPLES = Path(__file__).parent / "examples" / "digits"
@@ -47,9 +51,10 @@ ABOUT = (
 class DigitsPredictor:
     """A digits checkpoint, ready to answer; or any classifier of the Hub that knows ten classes."""
 
-    def __init__(self, path: Path, framing: str = "digit"):
+    def __init__(self, path: Path, framing: "Framing" = "digit"):
         """`framing`: of a slot, for checkpoints that name none."""
         self.processor = None
+        self.framing: Framing
         hub = published.read_own(path)
         if hub is None or hub["kind"] == DIGITS:
             from training.recipes.digits.model import DigitsNet

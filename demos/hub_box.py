@@ -19,7 +19,7 @@ from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from training.data import hub_model
 from training.data.hub_choice import PROMPT, TEMPLATE
-from training.data.hub_model import CAPTIONS, ZERO_SHOT, Cancelled, Found, name_some
+from training.data.hub_model import ZERO_SHOT, Cancelled, Found, name_some
 from training.runs import published
 from training.wording import measured, quote, sentence
 
@@ -191,7 +191,7 @@ class Handlers:
         return [
             draw_card(found),
             gr.update(visible=found.kind == ZERO_SHOT),
-            gr.update(visible=found.kind == CAPTIONS),
+            gr.update(visible=found.takes_prompt),
             gr.update(visible=True),
             "",
         ]

@@ -303,6 +303,14 @@ def test_a_captioner_that_is_given_a_prompt_goes_on_from_it(hub, lab, models):
     assert captioning.caption(slot, PHOTO).text
 
 
+def test_an_encoder_and_a_decoder_joined_are_told_nothing(hub, lab, models):
+    slot = lab.slots["captions"]
+    assert not models.describe(slot, "tiny/vit-gpt2").takes_prompt
+    assert models.describe(slot, "tiny/blip").takes_prompt
+    held = models.use(slot, "tiny/vit-gpt2", Wishes(prompt="a dog"))
+    assert held.id == models.use(slot, "tiny/vit-gpt2").id
+
+
 def test_who_stops_reading_ends_the_writing(hub, lab, models):
     held = models.use(lab.slots["captions"], "tiny/blip")
     before = threading.active_count()
@@ -421,6 +429,16 @@ def test_what_does_not_fit_its_config_is_refused_and_goes_again(hub, lab, models
     assert str(told.value).startswith("odd/misfit was refused: its weights do not fit its config")
     assert str(told.value).endswith("Choose another model.")
     assert not published.list_added(lab.runs) and not [*(tmp_path / "cache").rglob("*.safetensors")]
+
+
+def test_a_model_that_cannot_be_opened_is_called_as_the_person_wrote_it(
+    hub, lab, models, odd, tmp_path
+):
+    (odd("wav2vec2", "deaf") / "preprocessor_config.json").write_text("{")
+    with pytest.raises(SwapError) as told:
+        models.use(lab.slots["audio"], "odd/deaf@main")
+    assert str(told.value).startswith("odd/deaf@main was refused: ")
+    assert hub.commit("odd/deaf") not in str(told.value) and str(tmp_path) not in str(told.value)
 
 
 def test_one_is_downloaded_at_a_time(hub, lab, models):

@@ -24,7 +24,7 @@ from training.learn.backbone import Start, open_checkpoint
 from training.recipe import SettingsError, is_path
 from training.recipes.food.config import Config
 from training.recipes.food.model import build_network, open_network
-from training.runs import job
+from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
 
 
@@ -276,3 +276,10 @@ def test_pictures_of_a_start_are_the_ones_that_its_processor_makes(runs, tmp_pat
         for path in (plain, bare)
     ]
     assert np.array_equal(*frames)
+
+
+def test_a_checkpoint_is_called_by_what_a_person_knows_it_by(tmp_path):
+    call = checkpoint.call
+    assert call(Path("runs/food-20260101-120000-abcd/checkpoint")) == "food-20260101-120000-abcd"
+    assert call(Path("hub/models--me--net/snapshots/c0ffee")) == "me/net"
+    assert call(Path("somewhere/food")) == "food"

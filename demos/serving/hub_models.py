@@ -56,7 +56,7 @@ class HubModels:
         if offer is None:
             raise SwapError(f"{slot.title} takes no models of the Hub.")
         try:
-            found = hub_model.describe(typed, offer.kinds, free_bytes())
+            found = hub_model.describe(typed, offer.kinds, free_bytes)
         except SettingsError as error:
             raise SwapError(str(error)) from error
         counted = found.kind in (hub_model.PICTURES, hub_model.SOUNDS)
@@ -104,7 +104,8 @@ class HubModels:
             tell(done, total)
 
         names = _find_classes(slot, found, wishes)
-        choice = hub_choice.make_choice(found.kind, names, wishes.template, wishes.prompt)
+        prompt = wishes.prompt if found.takes_prompt else ""
+        choice = hub_choice.make_choice(found.kind, names, wishes.template, prompt)
         there = [each for each in published.list_added(slot.runs) if _is_of(each, found)]
         weights = [file for file, _ in found.files if file.endswith(".safetensors")]
         # What lay in the cache before the first of them came is another's.
@@ -126,7 +127,7 @@ class HubModels:
         except SwapError as error:
             if added.path not in {each.path for each in there}:
                 hub_choice.remove(slot.runs, added)
-            told = str(error).replace(added.id, found.typed).rstrip(".")
+            told = str(error).replace(found.name, found.typed, 1).rstrip(".")
             raise SwapError(f"{told}. Choose another model.") from error
 
     def remove(self, slot: ModelSlot[Any], checkpoint_id: str) -> int:

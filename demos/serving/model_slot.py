@@ -211,17 +211,19 @@ class ModelSlot(Generic[P]):
 
     def _open(self, found: Checkpoint) -> Held[P]:
         """Loads and checks. Raises SwapError, whatever it is that fails."""
+        # Of a model of the Hub as it is named there.
+        called = found.id.partition("@")[0] if found.kind == "hub" else found.id
         try:
             with LOADING:
                 predictor = self.load(found.path)
                 predictor.check()
                 return Held(found, predictor, size_of(predictor.model))
         except SwapError as error:
-            raise SwapError(f"{found.id} was refused: {error}.") from error
+            raise SwapError(f"{called} was refused: {error}.") from error
         except Exception as error:  # files that a person changed can raise almost anything
             what = " ".join(str(error).split())[:200]
             raise SwapError(
-                f"{found.id} was refused: it cannot be used ({type(error).__name__}: {what})."
+                f"{called} was refused: it cannot be used ({type(error).__name__}: {what})."
             ) from error
 
     # -- swapping ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from PIL import Image
@@ -21,10 +21,40 @@ from training.media.pictures import flatten
 from training.runs import published
 
 if TYPE_CHECKING:  # the page starts without torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 LONGEST = 40  # tokens of a caption
 Seen = dict[str, Any]  # what a network is given of a picture
+
+
+class Writer(Protocol):
+    """A predictor that writes about pictures. What it makes of a picture is between its own
+    methods."""
+
+    trained_on: str
+    alarm: Alarm
+
+    @property
+    def model(self) -> "nn.Module": ...
+
+    @property
+    def tokenizer(self) -> Any: ...
+
+    def encode(self, picture: Image.Image, /) -> Any: ...
+
+    def judge(self, seen: Any, /) -> float | None: ...
+
+    def text(self, ids: list[int], /) -> str: ...
+
+    def write(
+        self, seen: Any, most: int, temperature: float = 0.0, seed: int = 0, /
+    ) -> Iterator[list[int]]: ...
+
+    def search(self, seen: Any, /) -> list[tuple[list[int], float]]: ...
+
+    def attend(self, seen: Any, ids: list[int], /) -> np.ndarray | None: ...
+
+    def check(self) -> None: ...
 
 
 class WritingPredictor:

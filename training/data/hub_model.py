@@ -81,6 +81,11 @@ class Found:
     def bytes(self) -> int:
         return sum(size for _, size in self.files)
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether it writes by what it is told: not an encoder and a decoder joined."""
+        return self.kind == CAPTIONS and self.config.get("model_type") != "vision-encoder-decoder"
+
     def refuse(self, why: str) -> "Found":
         """The same, with one more reason."""
         return replace(self, refusals=(*self.refusals, why))
@@ -92,9 +97,11 @@ class Found:
 
 
 # -- describing ------------------------------------------------------------------------------------
-def describe(typed: str, wanted: Iterable[str], free: int = 0) -> Found:
+def describe(
+    typed: str, wanted: Iterable[str], find_free: Callable[[], int] | None = None
+) -> Found:
     """What a model (`owner/name`, or `owner/name@revision`) is, and why it would be refused where
-    what a network is wanted for is one of `wanted`; `free`: bytes of memory, 0 to ask for none.
+    what a network is wanted for is one of `wanted`; `find_free`: bytes of memory.
     Raises SettingsError where the Hub does not answer, or holds no such model."""
     typed = str(typed or "").strip()
     name, asked = hub.split_name(typed)
@@ -140,7 +147,7 @@ def describe(typed: str, wanted: Iterable[str], free: int = 0) -> Found:
         tuple(refusals),
         config,
     )
-    return _check_room(found, free)
+    return _check_room(found, find_free() if find_free else 0)
 
 
 def _ask(typed: str, name: str, revision: str) -> "ModelInfo":
@@ -199,7 +206,7 @@ def _license(info: "ModelInfo") -> str:
 
 
 def _list_classes(config: dict[str, Any]) -> tuple[str, ...]:
-    table = config.get("id2label")
+    table: Any = config.get("id2label")
     if "pretrained_cfg" in config:  # of timm, which knows ImageNet's
         from transformers import TimmWrapperConfig
 
@@ -249,7 +256,7 @@ def describe_kinds(kinds: Iterable[str]) -> str:
 
 def _judge(typed: str, config: dict[str, Any], wanted: tuple[str, ...]) -> tuple[str, str]:
     """(of `wanted` what it does, or empty; the sentence that says why not)."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
     kinds = _find_kinds(config)
     for kind in kinds:
@@ -263,12 +270,12 @@ def _judge(typed: str, config: dict[str, Any], wanted: tuple[str, ...]) -> tuple
             f"{typed} {describe_kinds(kinds)}, and this place takes what {needed}: use it in "
             "another tab, or choose another model."
         )
-    if config.get("auto_map") and family not in CONFIG_MAPPING_NAMES:
+    if config.get("auto_map") and family not in CONFIG_MAPPING:
         return "", (
             f"{typed} needs code of its own to run (auto_map), and code of the Hub is never run "
             "here: choose another model."
         )
-    if "pretrained_cfg" not in config and family not in CONFIG_MAPPING_NAMES:
+    if "pretrained_cfg" not in config and family not in CONFIG_MAPPING:
         return "", (
             f"{typed} is of a kind ({quote(named)}) that the installed transformers does not know: "
             "choose another model."

@@ -152,7 +152,7 @@ def _find_class(auto: Any, config: Any) -> Any:
         table = image_processing_auto.IMAGE_PROCESSOR_MAPPING
     else:
         table = feature_extraction_auto.FEATURE_EXTRACTOR_MAPPING
-    found = table.get(type(config), None)
+    found: Any = table.get(type(config), None)
     if isinstance(found, dict):  # by what computes
         found = [found[each] for each in ("torchvision", "pil") if each in found]
     offered = found if isinstance(found, list | tuple) else [found]

@@ -156,6 +156,18 @@ def _read_choices(runs: Path) -> dict[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
+def call(path: Path) -> str:
+    """What a person calls the checkpoint in a folder: owner/name of the Hub's, a run's id, else the
+    folder's name."""
+    if own := published.read_own(path):
+        return own["name"]
+    if path.name == "checkpoint":
+        return path.parent.name
+    if path.parent.name == "snapshots":  # of the Hub's cache
+        return path.parents[1].name.removeprefix("models--").replace("--", "/")
+    return path.name
+
+
 def list_weights(path: Path) -> list[Path]:
     """The files of a checkpoint that hold its network."""
     return [file for file in sorted(path.glob("*.safetensors")) if file.stem != KNOWN]

@@ -33,6 +33,7 @@ from training.learn import backbone, probe
 from training.learn.backbone import Start
 from training.learn.probe import Solution
 from training.recipes.audio_intent.config import Config
+from training.runs import checkpoint
 from training.runs.checkpoint import CheckpointError
 
 if TYPE_CHECKING:  # it takes a second to import, which only LoRA needs
@@ -115,7 +116,7 @@ class SoundPreprocessor:
             config = AutoConfig.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"{path.name} does not say how sounds are prepared for it "
+                f"{checkpoint.call(path)} does not say how sounds are prepared for it "
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
         return cls(extractor, getattr(config, "feat_extract_norm", ""))
