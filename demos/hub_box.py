@@ -28,6 +28,7 @@ OFF = (
     "fill its disk and change the model for all. Start the app for yourself "
     "(<code>python app.py</code>)."
 )
+NONE = ("Choose one to remove", "")
 ABOUT = "owner/name, or owner/name@revision. The Hub is not asked before you name one."
 
 
@@ -89,13 +90,7 @@ class HubBox:
                 )
                 self.told = gr.HTML(elem_id=f"hub-told-{name}")
                 with gr.Column(visible=False) as self.added:
-                    self.mine = gr.Dropdown(
-                        [],
-                        value=None,
-                        label="Models of the Hub here",
-                        interactive=True,
-                        elem_id=f"hub-mine-{name}",
-                    )
+                    self.mine = page.chooser(NONE, "Models of the Hub here", f"hub-mine-{name}")
                     self.remove = gr.Button(
                         "Remove", variant="stop", size="sm", elem_id=f"hub-remove-{name}"
                     )
@@ -155,7 +150,7 @@ class HubBox:
         now = self._find_under_way()
         return [
             gr.update(visible=bool(added)),
-            gr.update(choices=choices),
+            gr.update(choices=[NONE, *choices]),
             draw_progress(now) if now else "",
             gr.update(visible=bool(now and not now.loading)),
         ]
@@ -222,7 +217,7 @@ class Handlers:
         except SwapError as error:
             return page.show_refusal(error), gr.skip()
         name = html.escape(str(checkpoint_id).partition("@")[0])
-        return page.notice(f"{name} is removed. {tell_freed(freed)}", "good"), None
+        return page.notice(f"{name} is removed. {tell_freed(freed)}", "good"), ""
 
 
 def draw_progress(now: UnderWay) -> str:
