@@ -132,7 +132,8 @@ def open_lab(
     for demo in load_demos():
         for name, load in demo.SLOTS.items():
             title = demo.TITLE if len(demo.SLOTS) == 1 else name.capitalize()
-            slots[name] = ModelSlot(name, load, runs, title, shelf)
+            offer = getattr(demo, "HUB", {}).get(name)  # a tab may take nothing of the Hub
+            slots[name] = ModelSlot(name, load, runs, title, shelf, offer)
     return Lab(runs, slots, training, why_not, on_space, alone, signs_in)
 
 
@@ -141,7 +142,7 @@ def build(lab: "Lab") -> "gr.Blocks":
     uploads.claim_folder()  # each of Gradio's components reads where it is
     import gradio as gr
 
-    from demos import clock, own_data, page, server, take_away, training_tab
+    from demos import clock, hub_box, own_data, page, server, take_away, training_tab
     from demos.actions import Actions, endpoints
     from demos.refusals import CheckedBlocks
 
@@ -179,6 +180,7 @@ def build(lab: "Lab") -> "gr.Blocks":
         endpoints(actions)
         own_data.endpoints(own)
         take_away.endpoints(take_away.TakeAway(lab))
+        hub_box.endpoints(lab)
         top = clock.Part(lambda _: page.strip(lab), lambda _: [page.strip(lab)], [strip])
         clock.wire(blocks, lab, selected, [top, *changing, *live])
     return blocks

@@ -23,7 +23,9 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.offers import Offer
 from demos.tab_words import Words
+from training.data.hub_model import SOUNDS
 from training.media.sounds import Sound, SoundError, load_sound
 from training.runs.checkpoint import labels
 from training.wording import sentence
@@ -71,19 +73,18 @@ class AudioPredictor:
         self.model.requires_grad_(False)
         self.labels = labels(path)
         self.preprocessor = SoundPreprocessor.from_checkpoint(path)
-        if self.preprocessor.rate != RATE:
-            raise SwapError(
-                f"it expects {self.preprocessor.rate:,} samples a second, and this tab gives "
-                f"{RATE:,}"
-            )
-        self.seconds = float(getattr(self.model.config, "seconds", 30.0))
+        self.seconds = float(getattr(self.model.config, "seconds", self.preprocessor.window))
         self.trained_on = getattr(self.model.config, "trained_on", "")
         self.alarm = Alarm(path, lambda: find_head(self.model))
 
     def scores(self, clips: list[np.ndarray]) -> np.ndarray:
-        """(N, labels) probabilities of N clips of float32, of one length."""
+        """(N, labels) probabilities of N clips of float32, of one length, RATE samples a second."""
+        import soxr
         import torch
 
+        rate = self.preprocessor.rate
+        if rate != RATE:
+            clips = [soxr.resample(clip, RATE, rate) for clip in clips]
         with torch.inference_mode():
             inputs = self.preprocessor.prepare(clips)
             inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
@@ -97,6 +98,18 @@ class AudioPredictor:
 
 Slot = ModelSlot[AudioPredictor]
 SLOTS = {"audio": AudioPredictor}
+HUB = {
+    "audio": Offer(
+        (SOUNDS,),
+        (
+            "anton-l/xtreme_s_xlsr_300m_minds14",
+            "MIT/ast-finetuned-audioset-10-10-0.4593",
+            "superb/wav2vec2-base-superb-ks",
+            "superb/hubert-base-superb-er",
+            "sanchit-gandhi/whisper-medium-fleurs-lang-id",
+        ),
+    )
+}
 Heard = Answer[tuple[float, float]]
 
 

@@ -27,9 +27,13 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import Held, ModelSlot, SwapError
+from demos.serving.offers import Offer
+from demos.serving.writers import Writer, WritingPredictor
 from demos.slot_view import NOTHING
+from training.data.hub_model import CAPTIONS
 from training.media.pictures import PictureError, load_picture
 from training.recipes.captioning.config import BEAMS
+from training.runs import checkpoint, published
 
 if TYPE_CHECKING:  # the page starts without torch
     from torch import Tensor
@@ -42,6 +46,7 @@ EMPTY = (
 )
 ALTERNATIVES = BEAMS
 LONGEST = 60  # tokens that may be asked for
+JOINED = "vision-encoder-decoder"  # transformers' family of an encoder and a decoder
 
 
 class CaptionPredictor:
@@ -76,6 +81,15 @@ class CaptionPredictor:
         pixels = torch.from_numpy(preprocessor.frame(picture).copy()).permute(2, 0, 1)[None]
         with torch.inference_mode():
             return encode(self.model, preprocessor.normalise(pixels.to(self.model.device)))
+
+    def judge(self, states: "Tensor") -> float | None:
+        """How unlike all that was learned a picture is, above 1: like nothing."""
+        (unlikeness,) = self.alarm.judge(states)
+        return unlikeness
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.preprocessor.tokenizer
 
     def _ids(self, ids: list[int]) -> "Tensor":
         """(1, len(ids)), as the decoder takes them."""
@@ -144,9 +158,9 @@ class CaptionPredictor:
         rows = [[i for i in row[1:] if i != self.end] for row in out.sequences.tolist()]
         return list(zip(rows, out.sequences_scores.tolist(), strict=True))
 
-    def attend(self, states: "Tensor", ids: list[int]) -> np.ndarray:
+    def attend(self, states: "Tensor", ids: list[int]) -> np.ndarray | None:
         """(len(ids), h, w): what the decoder attended to for each token, the mean of its layers
-        and heads."""
+        and heads; None where the encoder's places are no square."""
         import torch
 
         from training.recipes.captioning.model import bridge
@@ -161,6 +175,8 @@ class CaptionPredictor:
         layers = torch.stack([layer[0].mean(0) for layer in out.cross_attentions])
         found = layers.mean(0).cpu().numpy()
         side = int(found.shape[1] ** 0.5)  # a ViT has a place more, that of its class
+        if found.shape[1] - side * side > 1:
+            return None
         return found[:, -side * side :].reshape(len(ids), side, side)
 
     def check(self) -> None:
@@ -179,8 +195,28 @@ class CaptionPredictor:
         check_scores(out.logits[0, -1].cpu().numpy(), vocabulary, "tokens")
 
 
-Slot = ModelSlot[CaptionPredictor]
-SLOTS = {"captions": CaptionPredictor}
+def open_captioner(path: Path) -> Writer:
+    """A checkpoint that writes about pictures, of whichever kind. Raises SwapError."""
+    hub = published.read_own(path)
+    if hub is None or checkpoint.config(path).get("model_type") == JOINED:
+        return CaptionPredictor(path)
+    return WritingPredictor(path)
+
+
+Slot = ModelSlot[Writer]
+SLOTS = {"captions": open_captioner}
+HUB = {
+    "captions": Offer(
+        (CAPTIONS,),
+        (
+            "nlpconnect/vit-gpt2-image-captioning",
+            "Salesforce/blip-image-captioning-base",
+            "Salesforce/blip-image-captioning-large",
+            "microsoft/git-base-coco",
+            "HuggingFaceTB/SmolVLM-256M-Instruct",
+        ),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -197,13 +233,15 @@ class Caption:
 def caption(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Caption:
     """The best caption that beam search finds. Raises SwapError with a sentence."""
 
-    def ask(predictor: CaptionPredictor) -> tuple[list[tuple[str, float]], float | None, float]:
+    def ask(
+        predictor: Writer,
+    ) -> tuple[list[tuple[str, float]], float | None, float]:
         began = time.perf_counter()
         states = predictor.encode(picture)
         found = [
             (predictor.text(ids), float(np.exp(score))) for ids, score in predictor.search(states)
         ]
-        (unlikeness,) = predictor.alarm.judge(states)
+        unlikeness = predictor.judge(states)
         return found, unlikeness, time.perf_counter() - began
 
     held, (found, unlikeness, seconds) = slot.answer(ask, checkpoint)
@@ -213,7 +251,7 @@ def caption(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> 
 def stream(slot: Slot, picture: Image.Image, checkpoint: str | None = None) -> Iterator[str]:
     """The greedy caption, as it grows; one empty text where it has no words. Raises SwapError."""
 
-    def ask(held: Held[CaptionPredictor]) -> Iterator[str]:
+    def ask(held: Held[Writer]) -> Iterator[str]:
         predictor = held.predictor
         text = None
         for ids in predictor.write(predictor.encode(picture), LONGEST):
@@ -268,16 +306,22 @@ def _show_text(text: str, kind: str = "") -> str:
 
 
 def _show_attention(
-    predictor: CaptionPredictor, states: "Tensor", ids: list[int], picture: Image.Image
+    predictor: Writer,
+    states: Any,
+    ids: list[int],
+    picture: Image.Image,
 ) -> str:
     """The photo, and each word of the caption with what was attended to for it, shown while it is
     pointed at."""
     if not ids:
         return _show_text("(no words)")
     heat = predictor.attend(states, ids)
+    if heat is None:
+        hint = "This model does not tell where in the photo it looked for a word."
+        return f'{_show_text(predictor.text(ids))}<p class="hint">{hint}</p>'
     words: list[tuple[str, list[int]]] = []  # each with the places of its tokens
     for place, token in enumerate(ids):
-        part = str(predictor.preprocessor.tokenizer.decode([token]))
+        part = str(predictor.tokenizer.decode([token]))
         if not words or part[:1].isspace():
             words.append((part.strip(), [place]))
         else:
@@ -300,14 +344,18 @@ def _show_attention(
 
 
 def _write_all(
-    held: Held[CaptionPredictor], picture: Image.Image, sample: bool, temperature: float, most: int
+    held: Held[Writer],
+    picture: Image.Image,
+    sample: bool,
+    temperature: float,
+    most: int,
 ) -> Iterator[str]:
     """The greedy caption as it grows, then the best of beam search with its words, and the
     alternatives."""
     predictor = held.predictor
     began = time.perf_counter()
     states = predictor.encode(picture)
-    (unlikeness,) = predictor.alarm.judge(states)
+    unlikeness = predictor.judge(states)
     warning = page.notice(page.UNLIKE) if page.is_unlike(unlikeness) else ""
     greedy = ""
     for ids in predictor.write(states, LONGEST):
@@ -354,14 +402,14 @@ def ask_on_page(slot: Slot) -> Callable[..., Iterator[list[str]]]:
             yield shown
             return
 
-        def write(held: Held[CaptionPredictor]) -> Iterator[str]:
+        def write(held: Held[Writer]) -> Iterator[str]:
             return _write_all(held, picture, sample, temperature, most)
 
-        for place, checkpoint in enumerate(chosen):
-            if checkpoint == NOTHING:
+        for place, chosen_id in enumerate(chosen):
+            if chosen_id == NOTHING:
                 continue
             try:
-                for text in slot.stream(write, checkpoint):
+                for text in slot.stream(write, chosen_id):
                     shown[place] = text
                     yield [*shown]
             except SwapError as error:

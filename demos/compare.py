@@ -117,4 +117,5 @@ class Compare:
             show_progress="hidden",
         )
         self.view.wire(lab.training, self.ask, inputs, self.outputs, **live)
+        self.view.hub.wire(lab, self.ask, inputs, self.outputs, **live)
         return slot_view.part([self.view], lab.training, (self.other,), [words] if words else [])

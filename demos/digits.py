@@ -9,7 +9,9 @@ import hashlib
 import html
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
@@ -23,11 +25,18 @@ from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
 from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.offers import Offer
+from demos.serving.pictures import open_classifier
 from demos.serving.uploads import claim_folder, write_whole
 from demos.slot_view import SlotView
 from demos.tab_words import Words
+from training.data.hub_model import DIGITS, PICTURES
 from training.media.pictures import PictureError, load_picture
+from training.runs import published
 from training.runs.checkpoint import labels
+
+if TYPE_CHECKING:  # the page starts without torch
+    from training.recipes.digits.picture import Framing
 
 TITLE = "Digits & fashion"
 RECIPE = "digits"
@@ -43,15 +52,23 @@ ABOUT = (
 
 
 class DigitsPredictor:
-    """A digits checkpoint, ready to answer."""
+    """A digits checkpoint, ready to answer; or any classifier of the Hub that knows ten classes."""
 
-    def __init__(self, path: Path):
-        from training.recipes.digits.model import DigitsNet
+    def __init__(self, path: Path, framing: "Framing" = "digit"):
+        """`framing`: of a slot, for checkpoints that name none."""
+        self.processor = None
+        self.framing: Framing
+        hub = published.read_own(path)
+        if hub is None or hub["kind"] == DIGITS:
+            from training.recipes.digits.model import DigitsNet
 
-        self.model = load_checked(DigitsNet, path)
+            self.model = load_checked(DigitsNet, path)
+            self.framing = self.model.config.framing
+        else:
+            self.model, self.processor = open_classifier(path)
+            self.framing = framing
         self.labels = labels(path)
-        self.framing = self.model.config.framing
-        self.trained_on = self.model.config.trained_on
+        self.trained_on = getattr(self.model.config, "trained_on", "")
         if self.framing not in ("digit", "garment"):
             raise SwapError(
                 f"its framing is {self.framing!r}, and only 'digit' and 'garment' are known"
@@ -63,15 +80,24 @@ class DigitsPredictor:
         import torch
 
         with torch.inference_mode():
-            x = torch.from_numpy(pixels)[None, None].to(self.model.device).float() / 255
-            return self.model(x).logits[0].softmax(0).cpu().numpy()
+            x = torch.from_numpy(pixels)[None, None].to(self.model.device)
+            if self.processor is None:
+                return self.model(x.float() / 255).logits[0].softmax(0).cpu().numpy()
+            found = self.processor.predict_probabilities(self.model, x.expand(-1, 3, -1, -1))
+            return found[0].cpu().numpy()
 
     def check(self) -> None:
         check_scores(self.scores(np.zeros((28, 28), np.uint8)), len(self.labels))
 
 
 Slot = ModelSlot[DigitsPredictor]
-SLOTS = {"digits": DigitsPredictor, "fashion": DigitsPredictor}
+SLOTS = {"digits": DigitsPredictor, "fashion": partial(DigitsPredictor, framing="garment")}
+HUB = {
+    "digits": Offer(
+        (DIGITS, PICTURES), ("farleyknight/mnist-digit-classification-2022-09-04",), 10
+    ),
+    "fashion": Offer((DIGITS, PICTURES), (), 10),
+}
 Framed = Answer[np.ndarray]
 
 
@@ -224,7 +250,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         **live,
     )
     for view in views:
-        view.wire(lab.training, again, [source, canvas, photo, *choosers], answers, **live)
+        asked = [source, canvas, photo, *choosers]
+        view.wire(lab.training, again, asked, answers, **live)
+        view.hub.wire(lab, again, asked, answers, **live)
     slots = [lab.slots[name] for name in SLOTS]
     teach.build(lab, slots, [source, canvas, photo], "pictures", keep_asked, "my drawings")
     _add_endpoints(lab)

@@ -6,6 +6,7 @@ The handler is plain and needs no page and no server:
     classify(lab.slots["food"], load_picture("lunch.jpg"))
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,11 @@ from demos.heat_map import overlay, where_it_looked
 from demos.serving.alarm import Alarm
 from demos.serving.checks import check_scores
 from demos.serving.lab import Lab
-from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
+from demos.serving.offers import Offer
+from demos.serving.pictures import open_classifier
 from demos.tab_words import Words
+from training.data.hub_model import PICTURES, ZERO_SHOT
 from training.device import lay_out_for_pictures
 from training.media.pictures import PictureError, load_picture
 from training.runs.checkpoint import labels
@@ -47,19 +50,16 @@ class FoodPredictor:
     """Any image-classification checkpoint, ready to answer."""
 
     def __init__(self, path: Path):
-        from transformers import AutoModelForImageClassification
-
         from training.learn.heads import find_head
-        from training.media.picture_preprocessor import PicturePreprocessor
 
-        self.model = load_checked(AutoModelForImageClassification, path)
+        self.model, self.preprocessor = open_classifier(path)
         if hasattr(self.model.config, "num_attention_heads"):
-            # the other implementations do not tell what they attended to
-            self.model.set_attn_implementation("eager")
+            # The other implementations do not tell what they attended to; some have no such one.
+            with contextlib.suppress(ValueError):
+                self.model.set_attn_implementation("eager")
         self.model.requires_grad_(False)
         lay_out_for_pictures(self.model)
         self.labels = labels(path)
-        self.preprocessor = PicturePreprocessor.from_checkpoint(path)
         self.trained_on = getattr(self.model.config, "trained_on", "")
         self.alarm = Alarm(path, lambda: find_head(self.model))
 
@@ -90,6 +90,19 @@ class FoodPredictor:
 
 Slot = ModelSlot[FoodPredictor]
 SLOTS = {"food": FoodPredictor}
+HUB = {
+    "food": Offer(
+        (PICTURES, ZERO_SHOT),
+        (
+            "nateraw/food",
+            "openai/clip-vit-base-patch32",
+            "google/siglip-base-patch16-224",
+            "google/vit-base-patch16-224",
+            "microsoft/resnet-50",
+            "timm/tf_efficientnet_lite0.in1k",
+        ),
+    )
+}
 Framed = Answer[np.ndarray]
 
 
@@ -107,10 +120,11 @@ def classify(slot: Slot, picture: Image.Image, checkpoint: str | None = None) ->
     return Answer.of(held, scores, seconds, pixels, top=TOP, unlikeness=unlikeness)
 
 
-def heat(slot: Slot, answer: Framed) -> np.ndarray:
-    """(h, w) in 0 to 1: what counted for this answer. Raises SwapError."""
+def heat(slot: Slot, answer: Framed) -> np.ndarray | None:
+    """(h, w) in 0 to 1: what counted for this answer; None where the model does not tell. Raises
+    SwapError."""
 
-    def ask(predictor: FoodPredictor) -> np.ndarray:
+    def ask(predictor: FoodPredictor) -> np.ndarray | None:
         return where_it_looked(predictor.model, predictor.input(answer.seen))
 
     return slot.answer(ask, answer.checkpoint)[1]
@@ -139,7 +153,12 @@ def _verdict(answer: Framed) -> str:
     return answer.warn(UNSURE, "A photo in which the dish is alone and large may help.")
 
 
-def _seen(answer: Framed, picture: Image.Image, heat_map: np.ndarray) -> str:
+def _seen(answer: Framed, picture: Image.Image, heat_map: np.ndarray | None) -> str:
+    if heat_map is None:
+        return (
+            f'{_verdict(answer)}<div class="looked">'
+            f"{answer.caption('This model does not tell where it looked.')}</div>"
+        )
     laid = page.data_uri(overlay(picture, heat_map))
     return (
         f'{_verdict(answer)}<div class="looked"><img src="{laid}" alt="The photo, bright where the '

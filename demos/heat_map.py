@@ -12,8 +12,7 @@ from PIL import Image, ImageOps
 from training.media.pictures import flatten
 
 if TYPE_CHECKING:  # the page starts without torch
-    from torch import Tensor
-    from transformers import PreTrainedModel
+    from torch import Tensor, nn
 
 FINE = 5  # places a side that a map needs, to show anything
 # From nothing through violet and orange to bright yellow: brightness rises throughout, so that it
@@ -23,9 +22,17 @@ STOPS = np.array(
 )
 
 
-def where_it_looked(model: "PreTrainedModel", x: "Tensor") -> np.ndarray:
-    """(h, w) in 0 to 1 for one input, (1, 3, S, S), which is where the model is. The weights must
-    not require gradients."""
+def where_it_looked(model: "nn.Module", x: "Tensor") -> np.ndarray | None:
+    """(h, w) in 0 to 1 for one input, (1, 3, S, S), which is where the model is; None where it does
+    not tell. The weights must not require gradients."""
+    try:
+        return _look(model, x)
+    # What networks of others give in place of maps, or raise when asked for them, is of every kind.
+    except (ValueError, RuntimeError, TypeError, LookupError, AttributeError):
+        return None
+
+
+def _look(model: "nn.Module", x: "Tensor") -> np.ndarray:
     import torch
 
     with torch.enable_grad():
@@ -34,7 +41,7 @@ def where_it_looked(model: "PreTrainedModel", x: "Tensor") -> np.ndarray:
             pixel_values=x, output_attentions=_attends(model) or None, output_hidden_states=True
         )
         attentions = [a for a in (getattr(found, "attentions", None) or ()) if a is not None]
-        if attentions and all(a.shape == attentions[0].shape for a in attentions):
+        if attentions and _tells_of_one_place(attentions):
             heat = _rollout(torch.cat([a.detach() for a in attentions]))
         else:
             heat = _grad_cam(found.logits, found.hidden_states)
@@ -44,8 +51,14 @@ def where_it_looked(model: "PreTrainedModel", x: "Tensor") -> np.ndarray:
     return ((heat - low) / max(high - low, 1e-9)).cpu().numpy()
 
 
-def _attends(model: "PreTrainedModel") -> bool:
+def _attends(model: "nn.Module") -> bool:
     return hasattr(model.config, "num_attention_heads")
+
+
+def _tells_of_one_place(attentions: "list[Tensor]") -> bool:
+    """Whether all layers see the same places, a square of them and a first one that answers."""
+    first = attentions[0].shape
+    return all(a.shape == first for a in attentions) and int(first[-1] ** 0.5) ** 2 != first[-1]
 
 
 def _rollout(attentions: "Tensor") -> "Tensor":

@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from demos import page
 from demos.clock import Moment, Part
+from demos.hub_box import HubBox
 from demos.serving.model_slot import Held, ModelSlot, Predictor, SwapError
 from demos.tab_words import Words
 
@@ -17,7 +18,8 @@ NO_OTHER = ("Nothing", NOTHING)  # as the page offers it
 
 
 class SlotView:
-    """A chooser, a banner, Roll back and Back to built-in, laid out where it is made."""
+    """A chooser, a banner, Roll back and Back to built-in, and what is tried of the Hub, laid out
+    where it is made."""
 
     def __init__(self, slot: ModelSlot[Predictor]):
         self.slot = slot
@@ -38,6 +40,7 @@ class SlotView:
                 elem_id=f"own-{slot.name}",
                 min_width=80,
             )
+        self.hub = HubBox(slot)
 
     def wire(
         self,
@@ -86,24 +89,34 @@ def part(
 
     def sign(moment: Moment) -> str:
         return repr(
-            [moment.signature, *((slot.active_id, slot.previous, slot.notice) for slot in slots)]
+            [
+                moment.signature,
+                *((slot.active_id, slot.previous, slot.notice) for slot in slots),
+                *(view.hub.sign() for view in views),
+            ]
         )
 
     def show(_: Moment) -> list[object]:
         values: list[object] = []
-        for slot in slots:
+        for view in views:
+            slot = view.slot
             has_other = bool(slot.embedded_id) and slot.active_id != slot.embedded_id
             values += [
                 gr.update(choices=page.choices(slot)),
                 page.banner(slot),
                 gr.update(visible=training and slot.previous is not None),
                 gr.update(visible=training and has_other),
+                *view.hub.show(),
             ]
         values += [gr.update(choices=[NO_OTHER, *page.choices(slots[0])[1:]]) for _ in others]
         for said, slot in zip(words, slots, strict=False):
             values += said.show(slot)
         return values
 
-    shown = [c for view in views for c in (view.chooser, view.banner, view.back, view.own)]
+    shown = [
+        component
+        for view in views
+        for component in (view.chooser, view.banner, view.back, view.own, *view.hub.outputs)
+    ]
     said = [component for each in words for component in each.outputs]
     return Part(sign, show, [*shown, *others, *said])

@@ -12,7 +12,7 @@ from demos import page
 from demos.serving.model_slot import ModelSlot, Predictor
 from training.judge.records import ReportError
 from training.judge.report import file_of, read_report
-from training.runs import checkpoint
+from training.runs import checkpoint, published
 from training.runs.checkpoint import CheckpointError
 from training.runs.run import Run
 from training.wording import counted, fold, name_classes
@@ -41,7 +41,8 @@ class Words:
         own = list_own_classes(slot)
         question, text = self.question, self.text
         if own is not None:
-            question = f"Which of your {counted(len(own), 'class', 'classes')}?"
+            whose = "its" if published.ID.fullmatch(slot.active_id) else "your"
+            question = f"Which of {whose} {counted(len(own), 'class', 'classes')}?"
             named = ", ".join(own[:NAMED])
             rest = len(own) - NAMED
             named += f" and {rest:,} more" if rest > 0 else ""

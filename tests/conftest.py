@@ -238,3 +238,41 @@ def slots(runs):
 
     shelf = Shelf()
     return {name: ModelSlot(name, load, runs, shelf=shelf) for name, load in digits.SLOTS.items()}
+
+
+@pytest.fixture(scope="session")
+def published_models(tmp_path_factory):
+    """The folder of what the Hub holds, made once."""
+    import tiny_models
+
+    root = tmp_path_factory.mktemp("published")
+    tiny_models.publish_all(root)
+    return root
+
+
+@pytest.fixture
+def hub(published_models, tmp_path, monkeypatch):
+    """A Hub that this process asks, with a cache of its own."""
+    import huggingface_hub
+    from hub_server import serving_hub
+    from huggingface_hub import constants
+
+    with serving_hub(published_models) as server:
+        cache = str(tmp_path / "cache")
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(
+            constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            server.url + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+        asking = ("hf_hub_download", "snapshot_download", "scan_cache_dir")
+        for name in (*asking, "try_to_load_from_cache"):
+            given = getattr(huggingface_hub, name)
+            monkeypatch.setattr(huggingface_hub, name, _in_cache(given, cache))
+        yield server
+
+
+def _in_cache(given, cache):
+    return lambda *args, **more: given(*args, **{"cache_dir": cache, **more})

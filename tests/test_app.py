@@ -47,6 +47,9 @@ PROMISED = {
     "/check_dataset",
     "/correct_label",
     "/download_run",
+    "/describe_hub_model",
+    "/use_hub_model",
+    "/remove_hub_model",
 }
 
 

@@ -159,7 +159,9 @@ def test_teachers_that_cannot_teach_are_refused_in_a_sentence(school, known):
     )
     with pytest.raises(recipe.SettingsError, match="There is no checkpoint 'food-gone'"):
         told(teacher=f"{known['vit']},food-gone")
-    assert "no name on the Hub" in told(teacher="/etc/passwd")
+    with pytest.raises(recipe.SettingsError, match="names a folder of this machine"):
+        told(teacher="/etc/passwd")
+    assert "no name on the Hub" in told(teacher="a/b/c")
 
 
 def test_frozen_has_no_use_for_a_teacher():

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import importlib
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -178,11 +179,24 @@ def parse(config: type[ConfigT], values: Mapping[str, object], local: bool = Tru
             raise SettingsError(
                 f"{name} names a path of this machine, which only the command line may do."
             )
+        names_start = fields[name].metadata["offers"] is not None
+        if not local and names_start and any(map(is_path, str(value).split(","))):
+            raise SettingsError(
+                f"{name} names a folder of this machine, which only the command line may do: "
+                "choose a run, or owner/name of the Hub."
+            )
     result = config(**{name: _check(fields[name], value) for name, value in values.items()})
     check = getattr(result, "check", None)
     if check is not None:
         check(local)
     return result
+
+
+def is_path(name: str) -> bool:
+    """Whether a checkpoint is named by its folder: /..., ./..., ../..., ~ or C:\\. What is written
+    as `a/b` is a model of the Hub."""
+    name = name.strip()
+    return name in (".", "..", "~") or bool(re.match(r"/|\.{1,2}/|~[\w/]|[A-Za-z]:|.*\\", name))
 
 
 def parse_draft(config: type[ConfigT], values: Mapping[str, object]) -> ConfigT:

@@ -48,6 +48,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def measured(size: float) -> str:
+    """Bytes: `< 0.1 MB`, `12.3 MB` or `1.4 GB`."""
+    if size < 1e5:
+        return "< 0.1 MB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 def counted(count: int, thing: str, plural: str = "") -> str:
     """`1 epoch`, `3 epochs`; `plural` where that takes more than an s."""
     return f"{count:,} {thing if count == 1 else plural or thing + 's'}"

@@ -1,10 +1,11 @@
 """What one running app is about: made once in app.py and passed down, so that nothing below it
 reads the environment, and two apps can live in one process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from demos.serving.hub_models import HubModels
 from demos.serving.model_slot import ModelSlot
 
 
@@ -20,3 +21,4 @@ class Lab:
     # there may be used for the owner. A visitor's never is for another, nor the owner's for one.
     alone: bool = False
     signs_in: bool = False  # whether visitors sign in to the Hub with accounts of their own
+    hub: HubModels = field(default_factory=HubModels)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from weakref import WeakValueDictionary
 
+from training.data.hub import PICKLES
 from training.device import move
-from training.runs import checkpoint
+from training.runs import checkpoint, published
 from training.runs.records import JsonValue
 
 if TYPE_CHECKING:  # the page starts without torch
@@ -23,9 +24,10 @@ if TYPE_CHECKING:  # the page starts without torch
 
 Network = TypeVar("Network", bound="PreTrainedModel")
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 # what a config says beside id2label that is not about its network
 NOTES = ("label2id", "trained_on", "synthetic", "mirrored")
+# Of a published model these may be missing: they are of use in training alone, or not at all.
+SPARE = ("masked_spec_embed", ".pooler.dense.weight", ".pooler.dense.bias")
 # networks in use, by their class and their config
 _loaded: "WeakValueDictionary[tuple[str, str], PreTrainedModel]" = WeakValueDictionary()
 
@@ -113,8 +115,13 @@ def _open(model_class: Any, path: Path, weights: list[Path]) -> "PreTrainedModel
         f"{name} is {tuple(its)} instead of {tuple(due)}"
         for name, its, due in sorted(info["mismatched_keys"])
     ]
-    wrong += [f"{name} is missing" for name in sorted(info["missing_keys"])]
-    wrong += [f"{name} has no place in it" for name in sorted(info["unexpected_keys"])]
+    missing = sorted(info["missing_keys"])
+    unexpected = sorted(info["unexpected_keys"])
+    if published.read_own(path):  # others saved what they liked beside it
+        missing = [name for name in missing if not name.endswith(SPARE)]
+        unexpected = []
+    wrong += [f"{name} is missing" for name in missing]
+    wrong += [f"{name} has no place in it" for name in unexpected]
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise SwapError(f"its weights do not fit its config: {wrong[0]}{more}")

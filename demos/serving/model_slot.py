@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from demos.serving.loading import SwapError
+from demos.serving.offers import Offer
 from demos.serving.shelf import Shelf, size_of
 from training.recipe import SettingsError
 from training.runs import checkpoint
@@ -74,12 +75,15 @@ class ModelSlot(Generic[P]):
         runs: Path,
         title: str = "",
         shelf: Shelf[Held[Any]] | None = None,
+        offer: Offer | None = None,
     ):
-        """`load` makes a predictor of a checkpoint's directory; slots of one app share a shelf."""
+        """`load` makes a predictor of a checkpoint's directory; slots of one app share a shelf;
+        `offer`: what models of the Hub it takes."""
         self.name = name
         self.load = load
         self.runs = runs
         self.title = title or name.capitalize()
+        self.offer = offer
         self.notice = ""  # what a person should know: why the choice of last time is not there
         self._held: Held[P] | None = None
         self._seen: Times = ()  # of active.json, when it was last followed
@@ -126,6 +130,8 @@ class ModelSlot(Generic[P]):
             found = checkpoint.find(self.runs, checkpoint_id, self.name)
             run = Run.find(self.runs, found.id)
             slot = run.slot if run else found.id.removeprefix("embedded-")
+            if found.kind == "hub":  # it was looked for among this slot's own
+                slot = self.name
         except (CheckpointError, SettingsError) as error:
             raise SwapError(str(error)) from error
         if slot != self.name:
@@ -205,17 +211,19 @@ class ModelSlot(Generic[P]):
 
     def _open(self, found: Checkpoint) -> Held[P]:
         """Loads and checks. Raises SwapError, whatever it is that fails."""
+        # Of a model of the Hub as it is named there.
+        called = found.id.partition("@")[0] if found.kind == "hub" else found.id
         try:
             with LOADING:
                 predictor = self.load(found.path)
                 predictor.check()
                 return Held(found, predictor, size_of(predictor.model))
         except SwapError as error:
-            raise SwapError(f"{found.id} was refused: {error}.") from error
+            raise SwapError(f"{called} was refused: {error}.") from error
         except Exception as error:  # files that a person changed can raise almost anything
             what = " ".join(str(error).split())[:200]
             raise SwapError(
-                f"{found.id} was refused: it cannot be used ({type(error).__name__}: {what})."
+                f"{called} was refused: it cannot be used ({type(error).__name__}: {what})."
             ) from error
 
     # -- swapping ----------------------------------------------------------------------------------
@@ -248,6 +256,10 @@ class ModelSlot(Generic[P]):
                 return self._held
             chosen = self._chosen()
             return self._take(found, chosen if chosen[-1:] == [found.id] else [*chosen, found.id])
+
+    def forget(self, checkpoint_id: str) -> None:
+        """Gives up a checkpoint that is loaded beside the active one."""
+        self._shelf.take(checkpoint_id)
 
     def roll_back(self) -> Held[P]:
         """Returns to the choice before this one, past those that are gone or damaged. Raises

@@ -15,17 +15,20 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.recipe import SettingsError
 from training.runs.checkpoint import list_weights
+from training.runs.records import is_disk_full
 
 if TYPE_CHECKING:  # it takes a second to import, which only the Hub's data needs
     import datasets
 
 CONVERTER = "SFconvertbot"  # of the Hub, which offers safetensors where there are pickles alone
-FILES = ["*.json", "*.safetensors"]  # of a model; never its pickles or its code
+FILES = ["*.json", "*.safetensors", "*.txt"]  # of a model; never its pickles or its code
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle", ".msgpack", ".h5")
 
 
 def is_reachable(seconds: float = 2.0) -> bool:
@@ -95,50 +98,91 @@ def find_own_folder(name: str) -> Path:
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="dataset")
 
 
-def download_model(name: str) -> tuple[Path, str]:
-    """The folder of a model (no pickles, no code) and its revision ("cached" when the Hub does not
-    answer). Raises SettingsError."""
-    _check_name(name)
+def download_model(typed: str) -> tuple[Path, str]:
+    """The folder of a model (owner/name, or owner/name@revision; no pickles, no code) and its
+    revision ("cached" when the Hub does not answer). Raises SettingsError."""
+    name, asked = split_name(typed)
     online = is_reachable()
     from huggingface_hub import HfApi, snapshot_download
 
+    files: list[str] = []
     try:
-        revision = HfApi().model_info(name).sha if online else None
+        revision = asked or None
+        if online:
+            info = HfApi().model_info(name, revision=asked) if asked else HfApi().model_info(name)
+            revision = info.sha
+            files = [each.rfilename for each in getattr(info, "siblings", None) or []]
         folder = Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=FILES, local_files_only=not online
+                name,
+                revision=revision,
+                allow_patterns=_choose_files(files) or FILES,
+                local_files_only=not online,
             )
         )
     except Exception as error:  # many kinds, of two libraries
-        raise _not_loaded(name, online, error) from error
-    if not list_weights(folder) and online:
+        told = _not_loaded(typed, online, error)
+        if online:  # in a sentence, where the library's text is none
+            told = SettingsError(
+                f"{typed} could not be loaded from the Hub. {explain(typed, error)}"
+            )
+        raise told from error
+    if not _has_weights(folder) and online and not asked:
         folder, revision = _download_converted(name) or (folder, revision)
-    if not list_weights(folder):
-        raise SettingsError(
-            f"{name} holds no safetensors. Its weights are pickles, which could run code when "
-            "loaded: choose another model."
-        )
+    if not _has_weights(folder):
+        pickled = not files or any(file.endswith(PICKLES) for file in files)
+        why = "Its weights are pickles, which could run code when loaded"
+        why = why if pickled else "It has no weights at all"
+        raise SettingsError(f"{typed} holds no safetensors. {why}: choose another model.")
     return folder, revision or "cached"
+
+
+def _has_weights(folder: Path) -> bool:
+    """Also of a training's output, whose folder holds others with them."""
+    return bool(list_weights(folder)) or any(folder.glob("checkpoint-*/*.safetensors"))
+
+
+def _choose_files(files: list[str]) -> list[str]:
+    """Of a model's files those that are fetched: of the top level, and where that holds no model,
+    of the newest checkpoint-N."""
+    top = [file for file in files if "/" not in file]
+    numbers = [int(found[1]) for file in files if (found := re.match(r"checkpoint-(\d+)/", file))]
+    inner: list[str] = []
+    if numbers and not {"config.json", "adapter_config.json"} & {*top}:
+        newest = f"checkpoint-{max(numbers)}/"
+        inner = [file for file in files if file.startswith(newest) and file.count("/") == 1]
+    return [file for file in (*top, *inner) if any(fnmatch(file, kind) for kind in FILES)]
 
 
 def _download_converted(name: str) -> tuple[Path, str] | None:
     """The safetensors that the Hub's own robot has offered for a model of pickles, as transformers
     finds them."""
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        offers = [
-            offer.git_reference
-            for offer in HfApi().get_repo_discussions(name, author=CONVERTER)
-            if offer.is_pull_request and offer.git_reference and offer.author == CONVERTER
-        ]
-        if not offers:
+        offer = find_offer(name)
+        if not offer:
             return None
-        folder = Path(snapshot_download(name, revision=offers[0], allow_patterns=FILES))
+        folder = Path(snapshot_download(name, revision=offer, allow_patterns=FILES))
     except (HfHubHTTPError, OSError):
         return None
     return folder, folder.name  # a snapshot's folder is named by its commit
+
+
+def find_offer(name: str) -> str:
+    """The revision in which the Hub's own robot offers safetensors for a model of pickles; empty
+    where it offers none."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        for offer in HfApi().get_repo_discussions(name, author=CONVERTER):
+            if offer.is_pull_request and offer.git_reference and offer.author == CONVERTER:
+                return offer.git_reference
+    except (HfHubHTTPError, OSError):
+        pass  # there is nothing to be had
+    return ""
 
 
 def list_splits(name: str, config: str | None = None) -> list[str]:
@@ -167,6 +211,34 @@ def list_configs(name: str) -> list[str]:
         raise _not_loaded(name, online, error) from error
 
 
+def split_name(typed: str) -> tuple[str, str]:
+    """owner/name and, where it is named behind an @, the revision. Raises SettingsError."""
+    name, at, revision = typed.partition("@")
+    _check_name(name)
+    # As git allows them, such as refs/pr/7: they become a part of an address.
+    if at and (not re.fullmatch(r"[\w-][\w./-]{0,100}", revision) or ".." in revision):
+        raise SettingsError(
+            f"{typed!r} names no revision of {name}: write owner/name@revision, such as "
+            f"{name}@main."
+        )
+    return name, revision
+
+
+def check_reachable(typed: str) -> None:
+    """Raises SettingsError where the Hub does not answer within seconds."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise SettingsError(
+            f"The Hub is not asked here (HF_HUB_OFFLINE is set), so {typed} cannot be looked up."
+        )
+    if not is_reachable():
+        raise SettingsError(
+            f"The Hub does not answer, so {typed} cannot be looked up. Check the connection and "
+            "try again; models that were added before answer without it."
+        )
+
+
 def _check_name(name: str) -> None:
     """Raises SettingsError unless a name can only be one of the Hub: the libraries would also take
     a folder of this machine."""
@@ -186,4 +258,47 @@ def _not_loaded(name: str, online: bool, error: Exception) -> SettingsError:
         )
     return SettingsError(
         f"{name} could not be loaded from the Hub: {str(error).splitlines()[0][:200]}"
+    )
+
+
+def name_page(name: str) -> str:
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{name}"
+
+
+def explain(typed: str, error: Exception) -> SettingsError:
+    """What the Hub's libraries raised, as a sentence that names the model and what to do."""
+    from huggingface_hub import errors
+
+    name = typed.partition("@")[0]
+    if is_disk_full(error) or is_disk_full(error.__cause__):
+        return SettingsError(
+            f"The disk is full, so {typed} could not be fetched: make room, and try again."
+        )
+    if isinstance(error, errors.GatedRepoError):
+        return SettingsError(
+            f"{typed} is gated: ask for access at {name_page(name)}, sign in with `hf auth login`, "
+            "and try again."
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return SettingsError(
+            f"{typed}: there is no such revision of {name}. {name_page(name)}/commits/main lists "
+            "those that there are."
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return SettingsError(
+            f"There is no model {typed} on the Hub, or it is private: check its name, or sign in "
+            "with `hf auth login`."
+        )
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if status == 429:
+        return SettingsError(f"The Hub is asked too often: wait a minute, then try {typed} again.")
+    if status:
+        return SettingsError(
+            f"The Hub could not tell of {typed} (its answer was {status}): try again later."
+        )
+    return SettingsError(
+        f"The line to the Hub broke ({type(error).__name__}): check the connection, and try "
+        f"{typed} again. Files that have arrived whole are kept."
     )

@@ -7,12 +7,13 @@ from typing import cast
 import numpy as np
 
 from training.judge import classification, learned
-from training.judge.classification import Mistake
+from training.judge.classification import Confused, Mistake
 from training.judge.exam import Exam, Findings
 from training.judge.records import ACCURACY, BALANCED, Score
 from training.runs import checkpoint
 from training.runs.records import JsonValue
 from training.runs.run import Run
+from training.wording import fold
 
 EXAMPLES = 6  # test examples that are written beside the report
 
@@ -49,6 +50,9 @@ def make_exam(
             probabilities[asked], labels[asked], classes, top5, folds
         )
 
+    def ask(path: Path, run: Run | None) -> np.ndarray:
+        return _sort(predict(path, run), checkpoint.labels(path), classes)
+
     def find_refusal(path: Path) -> str:
         known = len(checkpoint.labels(path))
         if known == len(classes):
@@ -56,16 +60,12 @@ def make_exam(
         return f"The checkpoint knows {known} classes, the data has {len(classes)}."
 
     def is_comparable(path: Path) -> bool:
-        return checkpoint.labels(path) == classes
+        return _fold_all(checkpoint.labels(path)) == _fold_all(classes)
 
     def find(
         probabilities: np.ndarray, before: Score | None, after: Score, folder: Path
     ) -> Findings:
-        title = f"{after.value:.2%} of {after.n:,} correct"
-        path = folder / classification.CONFUSION
-        confusion = classification.read_figures(after)["confusion"]
-        classification.draw_confusion(path, confusion, classes, title)
-        confused = classification.find_confused(confusion, classes)
+        confused = draw_confused(after, classes, folder)
         asked = learned.is_asked(probabilities)
         mistakes = write_mistakes(probabilities, labels, classes, show, folder, name)
         facts = dict(classes=classes, confused=confused, mistakes=mistakes)
@@ -88,7 +88,7 @@ def make_exam(
         data,
         held_out,
         ACCURACY,
-        predict,
+        ask,
         score,
         find_refusal,
         is_comparable,
@@ -98,6 +98,14 @@ def make_exam(
         judge_each,
         mask,
     )
+
+
+def draw_confused(score: Score, classes: list[str], folder: Path) -> list[Confused]:
+    """Draws the confusion matrix; the pairs that are taken for each other most."""
+    confusion = classification.read_figures(score)["confusion"]
+    title = f"{score.value:.2%} of {score.n:,} correct"
+    classification.draw_confusion(folder / classification.CONFUSION, confusion, classes, title)
+    return classification.find_confused(confusion, classes)
 
 
 def write_examples(labels: np.ndarray, show: Show, folder: Path) -> list[str]:
@@ -133,3 +141,16 @@ def write_mistakes(
             }
         )
     return mistakes
+
+
+def _fold_all(labels: list[str]) -> list[str]:
+    return sorted(map(fold, labels))
+
+
+def _sort(probabilities: np.ndarray, known: list[str], classes: list[str]) -> np.ndarray:
+    """(N, classes) in the order of the data's classes, of what a checkpoint says in the order of
+    its own; as they are where it knows others."""
+    folded = [fold(each) for each in known]
+    if _fold_all(known) != _fold_all(classes) or len(set(folded)) < len(folded):
+        return probabilities
+    return probabilities[:, [folded.index(fold(each)) for each in classes]]

@@ -2,9 +2,8 @@
 beside its weights. The same for pictures and for sounds.
 """
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypedDict, cast
@@ -16,15 +15,14 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.pytorch_utils import Conv1D
-from transformers.utils import logging
 
 from training.data import hub
 from training.device import has_amx
-from training.learn import small_maps
-from training.learn.heads import find_head, find_timm_head
+from training.learn import layouts, small_maps
+from training.learn.heads import find_head, find_timm_head, quiet_transformers, sort_rows
 from training.media.picture_preprocessor import PicturePreprocessor
-from training.recipe import SettingsError
-from training.runs import checkpoint
+from training.recipe import SettingsError, is_path
+from training.runs import checkpoint, published
 from training.runs.checkpoint import Checkpoint
 from training.wording import counted
 
@@ -108,12 +106,32 @@ def open_start(name: str, runs: Path, slot: str) -> Start:
 
 
 def open_checkpoint(name: str, runs: Path, slot: str) -> tuple[Checkpoint, str]:
-    """A checkpoint by its id, or a model of the Hub by its name and the revision of that. Raises
-    SettingsError, CheckpointError."""
-    if "/" not in name:
+    """A checkpoint by its id, a model of the Hub by its name, and the revision of that, or a folder
+    of this machine by its path, which only the command line may name. Raises SettingsError,
+    CheckpointError."""
+    if is_path(name):
+        folder = Path(name).expanduser().resolve()
+        if not folder.is_dir():
+            raise SettingsError(f"There is no folder {name}: name one that holds a model.")
+        revision = ""
+        called = folder.name  # where it lies is nobody's business who reads the model card
+    elif added := published.find(runs, name):
+        found = checkpoint.find(runs, name, added.record["slot"])
+        return checkpoint.check_usable(found), added.record["revision"]
+    elif "/" not in name:
         return checkpoint.check_usable(checkpoint.find(runs, name, slot)), ""
-    path, revision = hub.download_model(name)
-    return checkpoint.check_usable(Checkpoint(name, name, path, "hub")), revision
+    else:
+        folder, revision = hub.download_model(name)
+        called = name
+    path = layouts.settle(folder, name, runs, lambda base: _open_base(base, name))
+    return checkpoint.check_usable(Checkpoint(called, called, path, "hub")), revision
+
+
+def _open_base(base: str, name: str) -> Path:
+    """The folder of an adapter's base. Raises SettingsError."""
+    if is_path(base) and is_path(name):  # whoever names a folder may have named that one too
+        return Path(base).expanduser()
+    return hub.download_model(base)[0]
 
 
 # -- networks --------------------------------------------------------------------------------------
@@ -194,7 +212,10 @@ def make_network(
         if method == "scratch" or start.path is None:
             return auto.from_config(made, dtype=torch.float32)
         name = start.checkpoint.name if start.checkpoint else start.name
-        return load_weights(auto, start.path, made, name, _is_above_backbone)
+        model = load_weights(auto, start.path, made, name, _is_above_backbone)
+        classes = [str(label) for label in (made.id2label or {}).values()]
+        sort_rows(model, start.path, name, classes)
+        return model
     except SettingsError:  # a sentence already, though a ValueError too
         raise
     except (OSError, ValueError, KeyError) as error:
@@ -245,17 +266,6 @@ def _is_above_backbone(model: PreTrainedModel, key: str) -> bool:
     has_backbone = isinstance(getattr(model, prefix, None), nn.Module)
     own = key.startswith(f"{prefix}.") if has_backbone else not key.startswith(HEADS)
     return not own or key.endswith("masked_spec_embed")
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """A new head is no news: we say so ourselves."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
 
 
 def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel) -> float:

@@ -27,7 +27,7 @@ from training.device import device, has_bf16
 from training.judge import learned
 from training.judge.records import Curve, Provenance, Report
 from training.judge.report import write_report
-from training.learn import backbone
+from training.learn import backbone, layouts
 from training.learn.backbone import Start
 from training.learn.loop import Lesson, LoopConfig, Outcome, SavedState, fit, read_state
 from training.learn.optimizers import (
@@ -161,6 +161,8 @@ def record(
     counts = {"train": len(part), "held out": len(validation), "test": len(data.test)}
     if data.folds:
         counts = {"train": len(part), "judged in folds": len(part)}
+    for note in layouts.read_notes(start.path):
+        run.say(note)
     learned.write_keys(run, np.concatenate([part.keys, validation.keys]), start.path, frozen)
     run.record(
         slot=run.slot,

@@ -60,7 +60,7 @@ class PicturePreprocessor:
             processor = AutoImageProcessor.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"{path.name} does not say how pictures are prepared for it "
+                f"{checkpoint.call(path)} does not say how pictures are prepared for it "
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
         if of_timm := getattr(processor, "data_config", None):

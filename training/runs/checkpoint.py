@@ -1,8 +1,8 @@
-"""The checkpoints that a slot can hold: the embedded one, where there is one, and every finished
-run. And which one is active.
+"""The checkpoints that a slot can hold: the embedded one, where there is one, models of the Hub
+that a person added, and every finished run. And which one is active.
 
-An id is `embedded-<slot>`, `embedded-backbone-<things>` (to start from; no slot holds it) or a
-run's id; never a path. `runs/active.json` keeps each slot's choice
+An id is `embedded-<slot>`, `embedded-backbone-<things>` (to start from; no slot holds it), a
+run's id, or `owner/name@revision`; never a path. `runs/active.json` keeps each slot's choice
 over a restart; it is written under the lock of `runs/`.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from training.runs import published
 from training.runs.index import open_index
 from training.runs.records import (
     JsonValue,
@@ -81,10 +82,16 @@ def of_run(run: Run) -> Checkpoint:
     return Checkpoint(run.id, f"{name[:LONGEST]} · {run.id[-4:]}", run.checkpoint, "run")
 
 
+def of_hub(added: published.Added) -> Checkpoint:
+    return Checkpoint(added.id, added.title, added.path, "hub")
+
+
 def list_checkpoints(runs: Path, slot: str, most: int | None = None) -> Iterator[Checkpoint]:
-    """The embedded one, then the runs that landed here, newest first; of those at most so many."""
+    """The embedded one, models of the Hub, then the runs that landed here, newest first; of those
+    at most so many."""
     if has_embedded(slot):
         yield embedded(slot)
+    yield from map(of_hub, published.list_added(runs, slot))
     found = open_index(runs)
     landed = (entry for entry in found.newest() if entry.has_checkpoint and entry.slot == slot)
     for entry in itertools.islice(landed, most):
@@ -98,6 +105,13 @@ def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:
     known = {p.name for p in EMBEDDED.iterdir() if p.is_dir()} if EMBEDDED.exists() else set()
     if checkpoint_id.removeprefix("embedded-") in known and checkpoint_id.startswith("embedded-"):
         return embedded(checkpoint_id.removeprefix("embedded-"))
+    if added := published.find(runs, checkpoint_id, slot):
+        if not added.is_whole:
+            raise CheckpointError(
+                f"{added.record['name']} is no longer in the Hub's cache of this machine: remove "
+                "it here, and download it again."
+            )
+        return of_hub(added)
     run = Run.find(runs, checkpoint_id)
     if run is None:
         why = "It may have been deleted."
@@ -140,6 +154,18 @@ def _read_choices(runs: Path) -> dict[str, JsonValue]:
     """Of all slots, whatever stands there."""
     found = read_json(runs / ACTIVE)
     return found if isinstance(found, dict) else {}
+
+
+def call(path: Path) -> str:
+    """What a person calls the checkpoint in a folder: owner/name of the Hub's, a run's id, else the
+    folder's name."""
+    if own := published.read_own(path):
+        return own["name"]
+    if path.name == "checkpoint":
+        return path.parent.name
+    if path.parent.name == "snapshots":  # of the Hub's cache
+        return path.parents[1].name.removeprefix("models--").replace("--", "/")
+    return path.name
 
 
 def list_weights(path: Path) -> list[Path]:

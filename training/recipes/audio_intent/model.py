@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import (
+    ASTFeatureExtractor,
     AutoConfig,
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
@@ -32,6 +33,7 @@ from training.learn import backbone, probe
 from training.learn.backbone import Start
 from training.learn.probe import Solution
 from training.recipes.audio_intent.config import Config
+from training.runs import checkpoint
 from training.runs.checkpoint import CheckpointError
 
 if TYPE_CHECKING:  # it takes a second to import, which only LoRA needs
@@ -79,6 +81,8 @@ SHORTEST = 8_000
 # Of the layers that method frozen takes, over the others, before the softmax: these count next to
 # nothing, and yet can learn when the checkpoint is trained on.
 SURE = 10.0
+LONGEST = 30.0  # seconds that are heard at once, where a checkpoint does not say
+AST_FRAME = 0.01  # seconds
 
 
 class SoundPreprocessor:
@@ -93,6 +97,17 @@ class SoundPreprocessor:
         )
         self._mel: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def window(self) -> float:
+        """Seconds that a network hears at once: Whisper's and AST's input has one length; others
+        hear what there is."""
+        extractor = self.extractor
+        if isinstance(extractor, WhisperFeatureExtractor):
+            return float(extractor.chunk_length)
+        if isinstance(extractor, ASTFeatureExtractor):
+            return extractor.max_length * AST_FRAME
+        return LONGEST
+
     @classmethod
     def from_checkpoint(cls, path: Path) -> "SoundPreprocessor":
         """As a checkpoint says. Raises CheckpointError."""
@@ -101,7 +116,7 @@ class SoundPreprocessor:
             config = AutoConfig.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"{path.name} does not say how sounds are prepared for it "
+                f"{checkpoint.call(path)} does not say how sounds are prepared for it "
                 "(preprocessor_config.json is missing or damaged)"
             ) from error
         return cls(extractor, getattr(config, "feat_extract_norm", ""))

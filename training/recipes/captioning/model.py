@@ -77,7 +77,8 @@ def open_tokenizer(path: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path.name} does not hold its words (tokenizer.json is missing or damaged)"
+            f"{checkpoint.call(path)} does not hold its words (tokenizer.json is missing or "
+            "damaged)"
         ) from error
     if tokenizer.eos_token_id is None:
         tokenizer.eos_token = END

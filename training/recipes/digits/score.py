@@ -18,8 +18,9 @@ from training.recipes.digits import data as digits_data
 from training.recipes.digits.config import NAMES, Config
 from training.recipes.digits.data import stack_images
 from training.recipes.digits.model import DigitsNet
+from training.runs import published
 from training.runs.batches import batches
-from training.runs.checkpoint import Checkpoint
+from training.runs.checkpoint import Checkpoint, CheckpointError
 from training.runs.run import Run
 
 STEP = 1000  # pictures at a time
@@ -58,6 +59,9 @@ def make_exam(config: Config, data: Data[np.ndarray]) -> Exam[np.ndarray]:
     images = stack_images(data.test)
 
     def ask(path: Path, run: Run | None) -> np.ndarray:
+        hub = published.read_own(path)
+        if hub is not None and hub["kind"] != "digits":
+            raise CheckpointError("it is a network of another kind, which sees pictures otherwise")
         model = DigitsNet.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
         move(model)
         return predict(model, images, run)

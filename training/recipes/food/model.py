@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageClassification,
+    AutoModelForZeroShotImageClassification,
     PretrainedConfig,
     PreTrainedModel,
 )
 
 from training.device import lay_out_for_pictures
-from training.learn import backbone
+from training.learn import backbone, zero_shot
 from training.learn.architectures import ARCHS, SIZE
 from training.learn.backbone import Start
 from training.media.picture_preprocessor import PicturePreprocessor
@@ -22,7 +24,14 @@ from training.runs import checkpoint
 
 
 def open_network(path: Path) -> tuple[PreTrainedModel, PicturePreprocessor]:
-    """A checkpoint as float32, and how it sees pictures."""
+    """A checkpoint as float32, and how it sees pictures. Raises CheckpointError."""
+    if zero_shot.is_zero_shot(path):
+        pair = AutoModelForZeroShotImageClassification.from_pretrained(
+            path, use_safetensors=True, local_files_only=True, dtype=torch.float32
+        )
+        # It answers as a network of transformers does.
+        made = cast(PreTrainedModel, zero_shot.make(pair, path))
+        return made, PicturePreprocessor.from_checkpoint(path)
     model = AutoModelForImageClassification.from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
