@@ -2,14 +2,15 @@
 trained on it that answers in the tab with words of its own, and a wrong answer taught."""
 
 import shutil
-import zipfile
+import time
 from pathlib import Path
 
 import pytest
 from meals import colours
-from test_browser import CHROMIUM, app, browser, page, shot, until
+from serving import served_app
+from test_browser import CHROMIUM, PATIENCE, app, browser, page, shot, until
 
-from training.data.own import data_set
+from training.data.own import bring
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -104,19 +105,24 @@ def test_a_refused_upload_says_why_and_keeps_nothing(page, tmp_path):
     assert not page.get_by_role("option", name="letters", exact=True).count()
 
 
-def test_what_is_cancelled_while_it_is_read_leaves_nothing(page, app, tmp_path):
-    many = tmp_path / "many.zip"
-    picture = (colours(tmp_path / "one", 1, 1) / "colour0" / "00.png").read_bytes()
-    with zipfile.ZipFile(many, "w") as packed:  # seconds of work
-        for number in range(6000):
-            packed.writestr(f"class{number % 3}/{number}.png", picture + b"%d" % number)
-    open_own(page)
-    page.locator("#own-files input[type=file]").set_input_files(many)
-    until(page, "document.querySelector('#own-name :is(input, textarea)').value == 'many'")
-    page.locator("#own-add").click()
-    until(page, "document.body.innerText.match(/reading|checking/)")
-    page.locator("#own-cancel").click()
-    until(page, "document.querySelector('#own-told').innerText.includes('Cancelled: nothing')")
-    assert "many" not in data_set.list_names(app.runs)
-    left = [path.name for path in (app.runs / "datasets").glob(".*") if path.name != ".lock"]
-    assert not left
+def test_what_is_cancelled_while_it_is_read_leaves_nothing(browser, runs, bright, monkeypatch):
+    def read_for_long(found, ready, classes, tell):
+        for number in range(1200):
+            tell("checking", number, 1200)
+            time.sleep(0.1)
+        raise AssertionError("nobody cancelled it")
+
+    monkeypatch.setattr(bring, "_lay_out", read_for_long)
+    with served_app(runs) as site:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(site.local_url)
+        open_own(page)
+        page.locator("#own-files input[type=file]").set_input_files(bright)
+        until(page, "document.querySelector('#own-name :is(input, textarea)').value")
+        page.locator("#own-add").click()
+        until(page, "document.querySelector('#own-told').innerText.includes('checking')")
+        page.locator("#own-cancel").click()
+        until(page, "document.querySelector('#own-told').innerText.includes('Cancelled: nothing')")
+        page.close()
+    assert [path.name for path in (runs / "datasets").iterdir()] == [".lock"]
