@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # options and errors are there before gradio is loaded
     from demos.serving.lab import Lab
     from demos.serving.landing import Landing
 
-DEMOS = ["captioning", "food", "audio_intent", "digits"]
+DEMOS = ["food", "digits", "audio_intent", "captioning"]
 
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:

@@ -60,9 +60,9 @@ def ask_each(
 
 
 class Compare:
-    """Lays out two columns in the row where it is made, each with a slot's answer: bars, where
-    `bars` makes them, and what was seen or heard. `ask` takes a path and the checkpoints chosen,
-    and gives or yields the values of both columns."""
+    """Lays out, in the row where it is made, the slot's answer: bars, where `bars` makes them, and
+    what was seen or heard; and beside it another checkpoint's, where a person wants one. `ask`
+    takes a path and the checkpoints chosen, and gives or yields the values of both."""
 
     def __init__(
         self,
@@ -73,17 +73,21 @@ class Compare:
     ):
         self.ask = ask
         name = slot.name
-        with gr.Column(scale=3, min_width=260):
-            self.view = SlotView(slot)
-            own: list[Component] = [bars(f"label-{name}")] if bars else []
-            own.append(gr.HTML(page.notice(empty), elem_id=f"seen-{name}"))
-        with gr.Column(scale=3, min_width=260):
-            self.other = page.chooser(NO_OTHER, "Compare with", elem_id=f"compare-{name}")
-            with gr.Column(visible=False) as self.beside:
-                beside: list[Component] = []
-                if bars:
-                    beside.append(bars(f"label-compare-{name}"))
-                beside.append(gr.HTML(elem_id=f"seen-compare-{name}"))
+        with gr.Column(scale=6, min_width=300):
+            with gr.Row():
+                with gr.Column(min_width=200):
+                    self.view = SlotView(slot)
+                with gr.Column(min_width=200):
+                    self.other = page.chooser(NO_OTHER, "Compare with", elem_id=f"compare-{name}")
+            with gr.Row():  # the answers stand side by side, from the same line on
+                with gr.Column(min_width=200):
+                    own: list[Component] = [bars(f"label-{name}")] if bars else []
+                    own.append(gr.HTML(page.notice(empty), elem_id=f"seen-{name}"))
+                with gr.Column(min_width=200, visible=False) as self.beside:
+                    beside: list[Component] = []
+                    if bars:
+                        beside.append(bars(f"label-compare-{name}"))
+                    beside.append(gr.HTML(elem_id=f"seen-compare-{name}"))
         self.outputs = own + beside
         self.bars = own[0]
 

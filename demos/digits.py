@@ -209,7 +209,8 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
         words = []
         for name, question in (("digits", "Which digit?"), ("fashion", "Which garment?")):
             with gr.Column(scale=3, min_width=260):
-                views.append(SlotView(lab.slots[name]))
+                slot = lab.slots[name]
+                views.append(SlotView(slot, f"Model: {slot.title.lower()}"))
                 label = page.verdict(
                     0.0, label=question, num_top_classes=4, elem_id=f"label-{name}"
                 )

@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.events import api
 
 from demos import page
+from demos.serving import uploads
 from demos.serving.lab import Lab
 from training.data.checks.findings import list_findings
 from training.data.own import bring, corrections, data_set
@@ -81,6 +82,24 @@ class OwnData:
     def find(self, name: str) -> DataSet:
         page.refuse_unless(self.lab.training)
         return data_set.find(self.lab.runs, name)
+
+    def rename(self, name: str, new: str) -> str:
+        page.refuse_unless(self.lab.training)
+        return data_set.rename(self.lab.runs, name, new).name
+
+    def remove(self, name: str) -> str:
+        page.refuse_unless(self.lab.training)
+        data_set.remove(self.lab.runs, name)
+        return name
+
+    def pack(self, name: str, tell: Tell = tell_nobody) -> Path:
+        """A zip in the folder of uploads, which is kept small and removed when the app ends."""
+        found = self.find(name)
+        folder = uploads.claim_folder() / "zips"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{found.name}.zip"
+        data_set.export(self.lab.runs, found.name, file, tell)
+        return file
 
     def check(self, name: str, tell: Tell = tell_nobody) -> dict[str, Any]:
         """{name, kind, revision, classes, findings, files}: `files` says of each item that is found
@@ -157,6 +176,18 @@ def endpoints(own: OwnData) -> None:
         """Says what an item is: its label; or the decision leave out, right, or undo."""
         return own.correct(dataset, item, label, decision)
 
+    def rename_dataset(dataset: str, name: str) -> dict[str, Any]:
+        """Gives a data set another name."""
+        return {"name": own.rename(dataset, name)}
+
+    def remove_dataset(name: str) -> dict[str, Any]:
+        """Deletes a data set, while no run uses it."""
+        return {"removed": own.remove(name)}
+
+    def download_dataset(name: str) -> str:
+        """A data set as a zip."""
+        return str(own.pack(name))
+
     # A file that was uploaded comes through a component, which sees that it is one.
     gr.on(
         [],
@@ -170,5 +201,13 @@ def endpoints(own: OwnData) -> None:
         api_name="add_dataset",
         show_progress="hidden",
     )
-    for endpoint in (list_datasets, check_dataset, correct_label):
+    gr.on(
+        [],
+        download_dataset,
+        gr.Textbox(label="name", visible=False),
+        gr.File(label="zip", visible=False),
+        api_name="download_dataset",
+        show_progress="hidden",
+    )
+    for endpoint in (list_datasets, check_dataset, correct_label, rename_dataset, remove_dataset):
         api(endpoint, api_name=endpoint.__name__)

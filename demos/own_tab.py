@@ -15,7 +15,6 @@ from demos.actions import Actions
 from demos.decide import Decide
 from demos.own_data import OwnData
 from demos.own_view import Suspect
-from demos.serving import uploads
 from demos.waiting import PROGRESS, Waiting, name_visit
 from training.data.own import data_set, use
 from training.data.own.data_set import Cancelled, DataSet
@@ -327,13 +326,8 @@ class Handlers:
         found = _find(self.own, given)
         if found is None:
             raise gr.Error("Choose a data set first.")
-        folder = uploads.claim_folder() / "zips"
-        folder.mkdir(exist_ok=True)
-        file = folder / f"{found.name}.zip"
-        data_set.export(
-            self.own.lab.runs,
+        file = self.own.pack(
             found.name,
-            file,
             lambda doing, done, total: progress((done, total or None), desc=doing),
         )
         return gr.File(value=str(file), visible=True)

@@ -5,6 +5,26 @@
     if (brush) { clearInterval(timer); brush.click(); }
   }, 150);
 
+  // What Gradio draws without a name gets one: an example that of its file. An answer is told by
+  // screen readers as it comes.
+  const nameAll = () => {
+    for (const button of document.querySelectorAll('button.gallery-item:not([aria-label])')) {
+      const src = button.querySelector('img, audio, video')?.src || '';
+      const file = decodeURIComponent(src.split('/').pop()).replace(/\.[^.]*$/, '');
+      button.setAttribute('aria-label', 'Example ' + file.replace(/[_-]+/g, ' '));
+    }
+    for (const empty of document.querySelectorAll('.empty[aria-label]:not([role])'))
+      empty.setAttribute('role', 'img');
+    for (const answer of document.querySelectorAll('[id^="label-"]:not([aria-live])'))
+      answer.setAttribute('aria-live', 'polite');
+  };
+  let waiting = 0;
+  new MutationObserver(() => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(nameAll);
+  }).observe(document.body, {childList: true, subtree: true});
+  nameAll();
+
   // A picture that the browser cannot show leaves no torn icon in its place: the answer says what is
   // wrong with it.
   for (const [what, seen] of [['error', 'hidden'], ['load', '']])

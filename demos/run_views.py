@@ -114,7 +114,8 @@ def status(run: Run | None, training: bool = True) -> str:
     return (
         f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state '
         f'{state}">{STATES.get(state, state)}'
-        f'</span><div class="bar" role="progressbar" aria-valuenow="{done:.0%}"><i '
+        f'</span><div class="bar" role="progressbar" aria-label="Progress" '
+        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{done * 100:.0f}"><i '
         f'style="width:{done:.1%}"></i>'
         "</div><div "
         f'class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{notice}</div>'

@@ -21,9 +21,9 @@ class SlotView:
     """A chooser, a banner, Roll back and Back to built-in, and what is tried of the Hub, laid out
     where it is made."""
 
-    def __init__(self, slot: ModelSlot[Predictor]):
+    def __init__(self, slot: ModelSlot[Predictor], title: str = "Model"):
         self.slot = slot
-        self.chooser = page.chooser(("In use", "active"), "Model", elem_id=f"chooser-{slot.name}")
+        self.chooser = page.chooser(("In use", "active"), title, elem_id=f"chooser-{slot.name}")
         self.banner = gr.HTML(elem_id=f"banner-{slot.name}")
         with gr.Row():
             self.back = gr.Button(

@@ -46,6 +46,9 @@ PROMISED = {
     "/list_datasets",
     "/check_dataset",
     "/correct_label",
+    "/rename_dataset",
+    "/remove_dataset",
+    "/download_dataset",
     "/download_run",
     "/describe_hub_model",
     "/use_hub_model",
@@ -274,7 +277,7 @@ def test_every_handler_answers_without_a_page(runs):
     lab = app.open_lab(runs)
     assert digits.classify(lab.slots["digits"], drawing()).checkpoint == "embedded-digits"
     titles = [slot.title for slot in lab.slots.values()]
-    assert titles == ["Captioning", "Food", "Audio intent", "Digits", "Fashion"]
+    assert titles == ["Food", "Digits", "Fashion", "Audio intent", "Captioning"]
 
 
 # -- processes -------------------------------------------------------------------------------------

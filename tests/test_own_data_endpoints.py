@@ -2,6 +2,7 @@
 training is off, which keeps nobody's."""
 
 import shutil
+import zipfile
 
 import gradio as gr
 import pytest
@@ -47,8 +48,16 @@ def test_data_is_added_checked_and_corrected_by_a_program(tmp_path, packed):
             assert [each["kind"] for each in again["findings"]] == ["twice"]
             undone = client.predict("pets", item, "", "undo", api_name="/correct_label")
             assert undone["undone"] and undone["revision"] == told["revision"]
+            renamed = client.predict("pets", "beasts", api_name="/rename_dataset")
+            assert renamed == {"name": "beasts"}
+            packed_again = client.predict("beasts", api_name="/download_dataset")
+            with zipfile.ZipFile(packed_again) as held:
+                assert sum(name.endswith(".png") for name in held.namelist()) == 13
+            client.predict("beasts", "pets", api_name="/rename_dataset")
             with pytest.raises(Exception, match="There is no data set 'dogs'. There are: pets."):
                 client.predict("food", {"source": "own", "dataset": "dogs"}, api_name="/start_run")
+            assert client.predict("pets", api_name="/remove_dataset") == {"removed": "pets"}
+            assert client.predict(api_name="/list_datasets") == []
         finally:
             client.close()
 
@@ -62,6 +71,10 @@ def test_data_is_added_checked_and_corrected_by_a_program(tmp_path, packed):
         ("check_dataset", ["../runs"]),
         ("check_dataset", [None]),
         ("check_dataset", [["pets"]]),
+        ("rename_dataset", ["pets", "../up"]),
+        ("rename_dataset", ["dogs", "cats"]),
+        ("remove_dataset", ["../runs"]),
+        ("download_dataset", ["/etc"]),
         ("correct_label", ["pets", "gone", "x", "label"]),
         ("correct_label", ["pets", None, "x", "undo"]),
         ("correct_label", ["pets", "gone", "x", "burn"]),
@@ -96,6 +109,9 @@ def test_where_training_is_off_nothing_is_stored_nor_listed(runs, packed):
         off.list_all,
         lambda: off.check("pets"),
         lambda: off.correct("pets", "x", "y", "label"),
+        lambda: off.rename("pets", "dogs"),
+        lambda: off.remove("pets"),
+        lambda: off.pack("pets"),
     ):
         with pytest.raises(gr.Error) as refused:
             act()
