@@ -18,10 +18,26 @@
     for (const answer of document.querySelectorAll('[id^="label-"]:not([aria-live])'))
       answer.setAttribute('aria-live', 'polite');
   };
+  // On a phone the answer comes into view after a tap. (Whoever draws looks at the canvas.)
+  let asked = 0;
+  document.addEventListener('pointerup', ({target}) => {
+    if (target.closest('.asking') && !target.closest('#canvas')) asked = Date.now();
+  }, true);
+  const showAnswer = () => {
+    if (innerWidth > 640 || Date.now() - asked > 20000) return;
+    const answers = document.querySelectorAll('[id^="label-"], [id^="seen-"] .caption');
+    const answer = [...answers].find((each) => each.offsetParent && each.innerText.trim() &&
+      (each.classList.contains('caption') || each.innerText.includes('%')));
+    if (!answer) return;
+    const place = answer.getBoundingClientRect();
+    asked = 0;
+    if (place.top < 0 || place.bottom > innerHeight)
+      answer.scrollIntoView({block: 'center', behavior: 'smooth'});
+  };
   let waiting = 0;
   new MutationObserver(() => {
     cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(nameAll);
+    waiting = requestAnimationFrame(() => { nameAll(); showAnswer(); });
   }).observe(document.body, {childList: true, subtree: true});
   nameAll();
 

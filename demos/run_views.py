@@ -32,6 +32,7 @@ from training.judge.report import file_of, read_report
 from training.runs import checkpoint
 from training.runs.index import open_index
 from training.runs.run import ENDED, OVER, Run
+from training.settings import name_start
 from training.wording import duration, sentence
 
 COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "ID"]
@@ -214,7 +215,8 @@ def report(run: Run | None) -> str:
     sections = list(found.sections)
     if found.problems:
         sections.append(Text("Left out of the data", found.problems[:LISTED]))
-    parts = [_before_and_after(found, found.after), f"<p>{_story(found, found.after)}</p>"]
+    start = name_start(str(run.settings.get("base") or ""))
+    parts = [_before_and_after(found, found.after, start), f"<p>{_story(found, found.after)}</p>"]
     # What is narrow stands side by side: a table and the matrix beside it are read together.
     for narrow, group in itertools.groupby(sections, lambda s: isinstance(s, Table | Matrix)):
         drawn = [draw_section(section, run) for section in group]
@@ -234,14 +236,16 @@ def _unscored(found: Report, metric: Metric) -> str:
     return text
 
 
-def _before_and_after(found: Report, after: Score) -> str:
+def _before_and_after(found: Report, after: Score, start: str) -> str:
+    """`start`: what the run began with, in a few letters."""
     body = [[html.escape(found.data), _scored(found.before), _scored(after)]]
     for metric in found.beside:
         shown = [(score and score.beside(metric)) or NONE for score in (found.before, after)]
         body.append([html.escape(metric.title), *shown])
     if other := found.other:
         body.append([html.escape(other.data), _scored(other.before), _scored(other.after)])
-    return _table([f"{html.escape(found.metric.title)} on", "Before", "After"], body)
+    before = f"Before: {html.escape(start)}, its start" if start else "Before"
+    return _table([f"{html.escape(found.metric.title)} on", before, "After: this run"], body)
 
 
 def _scored(score: Score | None) -> str:

@@ -24,9 +24,10 @@ from training.data.own import data_set
 from training.recipe import Recipe
 from training.runs import checkpoint, job
 from training.runs.index import open_index
-from training.settings import FIND
+from training.settings import FIND, GROUPS
 from training.wording import counted
 
+ADVANCED = "Advanced"
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
 
 
@@ -88,13 +89,28 @@ def _make_form(made: Recipe) -> dict[str, Component]:
     with gr.Row():  # two a row where there is room for two
         for f in (f for f in fields if not f.metadata["rare"]):
             inputs[f.name] = _make_field(f, local, made.name)
-    with gr.Accordion("More settings", open=False, elem_id=f"more-{made.name}"), gr.Row():
-        for f in (f for f in fields if f.metadata["rare"]):
-            inputs[f.name] = _make_field(f, local, made.name)
+    rare = {f.name: f for f in fields if f.metadata["rare"]}
+    with gr.Accordion(ADVANCED, open=False, elem_id=f"more-{made.name}"):
+        for title, names in _group(rare).items():
+            gr.HTML(f"<h4>{title}</h4>")
+            with gr.Row():
+                for name in names:
+                    inputs[name] = _make_field(rare[name], local, made.name)
     used = recipe.find_used(made.config())
     for name in _hideable(made):
         inputs[name].visible = name in used
     return inputs
+
+
+def _group(rare: Iterable[str]) -> dict[str, list[str]]:
+    """Rare settings by what they are about; those of a group that has none here are left out."""
+    left = list(rare)
+    found = {}
+    for title, names in GROUPS.items():
+        if own := [name for name in names.split() if name in left]:
+            found[title] = own
+            left = [name for name in left if name not in own]
+    return found | ({"Others": left} if left else {})
 
 
 def _hideable(made: Recipe) -> list[str]:

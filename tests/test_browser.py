@@ -325,7 +325,7 @@ def test_a_recording_of_the_microphone_is_answered(browser, app, tmp_path):
 
 def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_back(page, app):
     open_train(page)
-    choose(page, "set-digits-dataset", "fashion_mnist")
+    choose(page, "set-digits-dataset", "Garments (Fashion-MNIST)")
     page.locator("#set-digits-epochs input").fill("4")
     page.locator("#start").click()
     page.wait_for_selector("#status .state.running")
@@ -441,6 +441,15 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, app):
         page.wait_for_timeout(500)
         # A phone zooms out where a page is too wide, and the window's inner width with it.
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, tab
+    page.get_by_role("tab", name="Food").click()
+    page.locator("button.gallery-item:visible").last.click()
+    until(page, "document.querySelector('#label-food').innerText.includes('%')")
+    until(
+        page,
+        "(([top, bottom]) => top >= 0 && bottom <= innerHeight)((({top, bottom}) => [top, bottom])"
+        "(document.querySelector('#label-food').getBoundingClientRect()))",
+    )
+    page.get_by_role("tab", name="Train").click()
     state = page.locator("#history th", has_text="State").bounding_box()
     assert state["x"] + state["width"] <= 390, "a run's state is seen beside its name"
     shot(page, "phone-train.png")

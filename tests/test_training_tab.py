@@ -1,11 +1,14 @@
 """The form of the Train tab: it shows the settings that count beside the others, whatever they
 hang on."""
 
+import dataclasses
+
 import gradio as gr
 import pytest
 from serving import fresh_app
 
 from demos import training_tab
+from training import recipe
 from training.runs import job
 from training.runs.run import Run
 
@@ -173,3 +176,12 @@ def test_where_training_is_off_it_says_why_and_how_to_get_it(on_space):
     assert "Training is off (--training off)." in told
     assert ("Duplicate this Space" in told) == on_space
     assert ("python app.py" in told) and ("shared demo" not in told)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_rare_setting_stands_under_what_it_is_about(name):
+    fields = dataclasses.fields(recipe.load(name).config)
+    rare = [f.name for f in fields if f.metadata["rare"] and not f.metadata["local"]]
+    grouped = training_tab._group(rare)
+    assert "Others" not in grouped
+    assert sorted(each for names in grouped.values() for each in names) == sorted(rare)

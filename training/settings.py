@@ -17,6 +17,17 @@ When = Callable[[Any], bool]
 
 OWN = ("folder", "own")  # sources of a person's own data
 
+# The rare settings as a form shows them, by what they are about.
+GROUPS = {
+    "This run": "name swap limit holdout folds early_stopping best seed",
+    "Optimisation": "learning_rate batch_size optimizer schedule warmup weight_decay layer_decay "
+    "label_smoothing class_weights dropout accumulate",
+    "Network": "arch image_size train_size progressive shape mirror seconds words keep lora_rank "
+    "encoder teacher teacher_share",
+    "Examples": "augmentation crop mixup cutmix spec_augment spelling naming each scenes",
+    "Hardware": "bf16 compile store",
+}
+
 
 class Sourced(Protocol):
     """What all configs have in common."""
@@ -219,7 +230,7 @@ def holdout(default: float = 0.08) -> float:
 
 # -- the run ---------------------------------------------------------------------------------------
 def name() -> str:
-    return setting("", "Name in the history. Empty: a description of the settings.")
+    return setting("", "Name in the history. Empty: a description of the settings.", rare=True)
 
 
 def swap() -> str:
@@ -228,6 +239,7 @@ def swap() -> str:
         "When the run ends, use the new model: only if it scores better than the one in use, "
         "always, or never.",
         choices=("better", "always", "never"),
+        rare=True,
         label="Use the new model",
     )
 
@@ -265,7 +277,13 @@ _FIND = "find = by a test of at most a minute or so, before training."
 
 def learning_rate(default: float, when: When | None = None) -> float:
     return setting(
-        default, f"Peak learning rate. {_FIND}", low=1e-6, high=1.0, when=when, word=FIND
+        default,
+        f"Peak learning rate. {_FIND}",
+        low=1e-6,
+        high=1.0,
+        rare=True,
+        when=when,
+        word=FIND,
     )
 
 
@@ -275,6 +293,7 @@ def usual_rate(when: When | None = None) -> float:
         f"Peak learning rate. 0 = recommended; {_FIND}",
         low=0,
         high=1.0,
+        rare=True,
         when=when,
         word=FIND,
     )
@@ -286,6 +305,7 @@ def batch_size(default: int, when: When | None = None) -> int:
         "Examples per step, over all processes.",
         low=1,
         high=8192,
+        rare=True,
         lasting=True,
         when=when,
     )
