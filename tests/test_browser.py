@@ -237,6 +237,7 @@ def test_a_recording_of_a_phone_is_answered(page, tmp_path):
 
 
 def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):
+    page.get_by_role("tab", name="Captioning").click()
     page.set_input_files(
         "#captioning-photo input[type=file]", EXAMPLES / "captioning" / "girl_on_bicycle.png"
     )
@@ -254,6 +255,7 @@ def test_a_scene_gets_a_caption_whose_words_show_what_they_attended_to(page):
 
 
 def test_a_caption_can_be_stopped_in_its_midst(page):
+    page.get_by_role("tab", name="Captioning").click()
     page.set_input_files("#captioning-photo input[type=file]", EXAMPLES / "captioning" / "boat.png")
     page.wait_for_selector("#seen-captions .caption")
     page.locator("#stop-captioning").click()

@@ -24,7 +24,7 @@ GROUPS = {
     "label_smoothing class_weights dropout accumulate",
     "Network": "arch image_size train_size progressive shape mirror seconds words keep lora_rank "
     "encoder teacher teacher_share",
-    "Examples": "augmentation crop mixup cutmix spec_augment spelling naming each scenes",
+    "Examples": "augmentation crop mixup cutmix spec_augment spelling naming each scenes clips",
     "Hardware": "bf16 compile store",
 }
 
