@@ -31,6 +31,7 @@ from training.judge.records import (
 from training.judge.report import file_of, read_report
 from training.runs import checkpoint
 from training.runs.index import open_index
+from training.runs.records import Event
 from training.runs.run import ENDED, OVER, Run
 from training.settings import name_start
 from training.wording import duration, sentence
@@ -56,6 +57,7 @@ OUTCOMES = {
 ESCALATIONS = {"SIGTERM": "asked again to stop", "SIGKILL": "did not stop, so it was killed"}
 NONE = "–"
 SMOOTH = 0.8  # of the loss curve: share of the value before
+CHAIN = 20  # runs that go on from each other, of which the curves tell
 SHOWN = 50  # runs on a page of the history
 LISTED = 50  # problems of the data, at most
 
@@ -104,6 +106,7 @@ def status(run: Run | None, training: bool = True) -> str:
         f"step {step:,} of {total:,}" if total else "",
         f"epoch {epoch} of {run.config.get('epochs', '?')}" if (epoch := now.get("epoch")) else "",
         page.progress(run) if state in ("running", "stopping") else "",
+        _tell_validation(run),
         f"took {duration(seconds)}" if (seconds := now.get("seconds")) else "",
         ESCALATIONS.get(run.escalation, ""),
         f"continues {origin}" if (origin := run.settings.get("continues")) else "",
@@ -123,11 +126,32 @@ def status(run: Run | None, training: bool = True) -> str:
     )
 
 
+def _tell_validation(run: Run) -> str:
+    """The last score on the held-out part: after one epoch there is no curve of it yet."""
+    scores = [event["score"] for event in run.events() if "score" in event]
+    return f"validation {_metric(run).text(scores[-1])}" if scores else ""
+
+
 def queue(waiting: list[Run]) -> str:
     if not waiting:
         return ""
     rows = "".join(f"<li>{html.escape(checkpoint.of_run(r).name)}</li>" for r in waiting)
     return f"<b>Queued, next first</b><ol class='queue'>{rows}</ol>"
+
+
+def list_events(run: Run) -> list[Event]:
+    """A run's; and before them those of the runs that it goes on from, up to where it took over."""
+    events = list(run.events())
+    seen = {run.id}
+    while len(seen) < CHAIN:
+        origin = Run.find(run.path.parent, str(run.settings.get("continues") or ""))
+        if origin is None or origin.id in seen:
+            break
+        first = min((event.get("step", 0) for event in events), default=math.inf)
+        events = [event for event in origin.events() if event.get("step", 0) < first] + events
+        seen.add(origin.id)
+        run = origin
+    return events
 
 
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,7 +161,7 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     held: list[dict[str, float]] = []
     smooth = None
     unit = 100 if _metric(run).share else 1
-    for event in run.events() if run else ():
+    for event in list_events(run) if run else ():
         if "loss" in event:
             smooth = (
                 event["loss"] if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * event["loss"]

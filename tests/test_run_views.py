@@ -49,6 +49,26 @@ def test_a_curve_begins_with_its_second_point(run):
     assert score.to_dict("list") == {"step": [1, 2], "score": [50, 62.5]}, "in percent"
 
 
+def test_the_curves_of_a_run_that_goes_on_begin_where_it_all_began(runs, run):
+    for step in (1, 2, 3):
+        run.log(step=step, total=3, loss=4.0 - step)
+    again = Run.create(runs, "digits", {}, continues=run.id)
+    for step in (3, 4):  # the third step was not saved
+        again.log(step=step, total=6, loss=1.0)
+    loss, _ = run_views.curves(again)
+    assert loss["step"].tolist() == [1, 2, 3, 4]
+    last = Run.create(runs, "digits", {}, continues=again.id)
+    assert len(run_views.list_events(last)) == 4, "before its first step too"
+    circle = Run.create(runs, "digits", {}, continues="digits-20000101-000000-aaaa")
+    assert run_views.list_events(circle) == []
+
+
+def test_the_last_validation_score_is_told_where_there_is_no_curve_yet(run):
+    assert "validation" not in run_views.status(run)
+    run.log(step=1, total=1, score=0.394)
+    assert "validation 39.4%" in run_views.status(run)
+
+
 def test_a_long_run_is_drawn_with_few_points_and_its_last(run):
     for step in range(1, 1001):
         run.log(step=step, total=1000, loss=1.0)
