@@ -189,9 +189,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     with gr.Row():
         with page.asking():
             with gr.Tabs():
-                with gr.Tab("Draw"):
+                with gr.Tab("Draw") as drawing:
                     canvas = page.canvas("canvas")
-                with gr.Tab("Photo"):
+                with gr.Tab("Photo") as showing:
                     photo = page.photo(
                         label="A photo of a digit or a garment",
                         elem_id="photo",
@@ -237,10 +237,11 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     ) -> list[object]:
         return from_photo(path, *chosen) if source == "photo" else from_canvas(drawn, *chosen)
 
-    canvas.change(from_canvas, [canvas, *choosers], answers, **live).then(
+    # Also when the other input is turned to: what stands beside it is about what is seen.
+    gr.on([canvas.change, drawing.select], from_canvas, [canvas, *choosers], answers, **live).then(
         None, None, source, js="() => 'canvas'", show_progress="hidden"
     )
-    photo.change(from_photo, [photo, *choosers], answers, **live).then(
+    gr.on([photo.change, showing.select], from_photo, [photo, *choosers], answers, **live).then(
         None, None, source, js="() => 'photo'", show_progress="hidden"
     )
     gr.on(

@@ -4,9 +4,8 @@ The page keeps nothing but which run is looked at: all it shows is read from `ru
 the same after a reload, on a second page, and after the app was killed and started again.
 """
 
-import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,164 +16,19 @@ from gradio.components import Component
 from demos import own_tab, page, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
+from demos.form import list_hideable, list_naming, make_form, propose, read_form, show_used
 from demos.mistakes import Mistakes
 from demos.own_data import OwnData
 from training import recipe
 from training.data.own import data_set
 from training.recipe import Recipe
-from training.runs import checkpoint, job
+from training.runs import job
 from training.runs.index import open_index
-from training.settings import FIND, GROUPS
+from training.settings import FIND
 from training.wording import counted
-
-ADVANCED = "Advanced"
-BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
-
 
 # A recipe's: what holds it, and its components by their settings.
 Form = tuple[gr.Column, dict[str, Component]]
-
-
-# -- the form: made from the config's fields -------------------------------------------------------
-class _Number(gr.Number):
-    is_template = True  # drawn by the browser as gr.Number
-
-    def preprocess(self, payload: float | None) -> float | None:
-        """As it was typed: what is wrong with it, `parse` says in a sentence that names the
-        setting. Gradio would round 2.5 epochs, and refuse a half-typed number in mid-form."""
-        return payload
-
-
-def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Component:
-    meta = f.metadata
-    default: Any = f.default  # every setting has one
-    common: dict[str, Any] = dict(
-        label=meta["label"] or f.name.replace("_", " ").capitalize(),
-        info=meta["help"],
-        interactive=True,
-        elem_id=f"set-{recipe_name}-{f.name}",
-        min_width=180,
-    )
-    if meta["offers"] is not None:  # checkpoints come and go: the page's clock fills these in
-        many = meta["many"]
-        words = {value: words for words, value in meta["offers"]}
-        return gr.Dropdown(
-            [] if many else [(words.get(default, BUILT_IN), default)],
-            value=[] if many else default,
-            multiselect=many,
-            allow_custom_value=True,
-            **common,
-        )
-    if meta["choices"]:
-        offered = [
-            c for c in meta["choices"] if c not in local
-        ]  # a choice of a path is the command line's
-        return gr.Dropdown(offered, value=default, **common)
-    if f.type in (int, float):
-        return _Number(
-            default,
-            precision=0 if f.type is int else None,
-            minimum=meta["low"],
-            maximum=meta["high"],
-            step=1 if f.type is int else 0.0001,
-            **common,
-        )
-    return gr.Textbox(default, max_lines=1, **common)
-
-
-def _make_form(made: Recipe) -> dict[str, Component]:
-    fields = [f for f in dataclasses.fields(made.config) if not f.metadata["local"]]
-    local = {f.name for f in dataclasses.fields(made.config) if f.metadata["local"]}
-    inputs: dict[str, Component] = {}
-    with gr.Row():  # two a row where there is room for two
-        for f in (f for f in fields if not f.metadata["rare"]):
-            inputs[f.name] = _make_field(f, local, made.name)
-    rare = {f.name: f for f in fields if f.metadata["rare"]}
-    with gr.Accordion(ADVANCED, open=False, elem_id=f"more-{made.name}"):
-        for title, names in _group(rare).items():
-            gr.HTML(f"<h4>{title}</h4>")
-            with gr.Row():
-                for name in names:
-                    inputs[name] = _make_field(rare[name], local, made.name)
-    used = recipe.find_used(made.config())
-    for name in _hideable(made):
-        inputs[name].visible = name in used
-    return inputs
-
-
-def _group(rare: Iterable[str]) -> dict[str, list[str]]:
-    """Rare settings by what they are about; those of a group that has none here are left out."""
-    left = list(rare)
-    found = {}
-    for title, names in GROUPS.items():
-        if own := [name for name in names.split() if name in left]:
-            found[title] = own
-            left = [name for name in left if name not in own]
-    return found | ({"Others": left} if left else {})
-
-
-def _hideable(made: Recipe) -> list[str]:
-    """The settings that only count beside certain others, in the form's order."""
-    return [
-        f.name
-        for f in dataclasses.fields(made.config)
-        if f.metadata["when"] and not f.metadata["local"]
-    ]
-
-
-def _read_form(names: Iterable[str], values: Iterable[object]) -> dict[str, object]:
-    """Settings as the command would be given them: of several checkpoints, one text."""
-    return {
-        name: ",".join(value) if isinstance(value, list) else value
-        for name, value in zip(names, values, strict=True)
-    }
-
-
-def _show_used(made: Recipe, settings: Mapping[str, object]) -> list[object]:
-    """Shows of the hideable settings those that count beside the others as they are filled in."""
-    used = recipe.find_used(recipe.parse_draft(made.config, settings))
-    return [gr.update(visible=name in used) for name in _hideable(made)]
-
-
-def _naming(made: Recipe) -> list[dataclasses.Field]:
-    """The settings that name checkpoints or data sets."""
-    return [f for f in dataclasses.fields(made.config) if f.metadata["offers"] is not None]
-
-
-def _proposed(made: Recipe, runs: Path) -> list[object]:
-    """For each setting that names checkpoints, every one that a run of this recipe can start from
-    or be taught by; for those that name data sets, the person's own."""
-    named = {"checkpoint": _list_starts(made, runs), "data": _list_data(made, runs)}
-    return [
-        gr.update(choices=[*named[f.metadata["names"]], *f.metadata["offers"]])
-        for f in _naming(made)
-    ]
-
-
-def _list_data(made: Recipe, runs: Path) -> list[tuple[str, str]]:
-    """Own data sets of the kind that it learns from."""
-    kind = getattr(made.config, "own_kind", "")
-    return [
-        (f"{each.name} (yours)", each.name)
-        for each in data_set.list_all(runs)
-        if each.kind == kind and not each.damage
-    ]
-
-
-def _list_starts(made: Recipe, runs: Path) -> list[tuple[str, str]]:
-    found = []
-    for slot in made.slots:
-        several = f" ({slot})" if len(made.slots) > 1 else ""
-        for one in checkpoint.list_checkpoints(runs, slot, page.OFFERED):
-            embedded = one.id == f"embedded-{slot}"
-            own = embedded and slot in made.slots[:1]  # what `embedded` alone means
-            found.append(
-                (
-                    f"{BUILT_IN}{several}" if embedded else one.name,
-                    "embedded" if own else one.id,
-                )
-            )
-    return found
 
 
 # -- the tab ---------------------------------------------------------------------------------------
@@ -224,7 +78,7 @@ def build(
             )
             for demo in demos:
                 with gr.Column(visible=demo is demos[0]) as group:
-                    forms[demo.RECIPE] = (group, _make_form(recipe.load(demo.RECIPE)))
+                    forms[demo.RECIPE] = (group, make_form(recipe.load(demo.RECIPE)))
             start = gr.Button("Start", variant="primary", elem_id="start")
             test = gr.Button(
                 "Start with a learning rate found by a test", size="sm", elem_id="start-by-test"
@@ -245,7 +99,9 @@ def build(
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
     proposing = [
-        inputs[f.name] for name, (_, inputs) in forms.items() for f in _naming(recipe.load(name))
+        inputs[f.name]
+        for name, (_, inputs) in forms.items()
+        for f in list_naming(recipe.load(name))
     ]
     return chooser, [
         *changing,
@@ -379,7 +235,7 @@ def _wire_form(
     }
     recipes = {name: recipe.load(name) for name in forms}
     hideable = {
-        name: [inputs[field] for field in _hideable(recipes[name])]
+        name: [inputs[field] for field in list_hideable(recipes[name])]
         for name, (_, inputs) in forms.items()
     }
     for name, (_, inputs) in forms.items():
@@ -397,12 +253,12 @@ def _wire_form(
             for (owner, field, _), value in zip(every, values, strict=True)
             if owner == name
         ]
-        return _read_form(*zip(*own, strict=True))
+        return read_form(*zip(*own, strict=True))
 
     def choose(chosen: str, *values: object) -> list[object]:
         shown: list[object] = [gr.update(visible=name == chosen) for name in forms]
         for name, made in recipes.items():
-            shown += _show_used(made, read(name, values))
+            shown += show_used(made, read(name, values))
         return shown
 
     def read_used(name: str, values: Sequence[object]) -> dict[str, object]:
@@ -451,7 +307,7 @@ def _show_used_when_left(
             triggers += [component.submit, component.blur]
     gr.on(
         triggers,
-        lambda *values: _show_used(made, _read_form(inputs, values)),
+        lambda *values: show_used(made, read_form(inputs, values)),
         list(inputs.values()),
         hideable,
         # While one is under way, of those that come only the last matters.
@@ -548,5 +404,5 @@ def _standing(moment: Moment, names: list[str], actions: Actions) -> list[object
         _show_older(runs),
         run_views.report(run),
         *(gr.update(interactive=can[name] and actions.lab.training) for name in BUTTONS),
-        *(update for name in names for update in _proposed(recipe.load(name), actions.lab.runs)),
+        *(update for name in names for update in propose(recipe.load(name), actions.lab.runs)),
     ]

@@ -191,6 +191,19 @@ def test_an_example_photo_is_answered(page):
     assert shown_digit(page) == "5"
 
 
+def test_what_is_answered_is_what_is_seen(page):
+    page.get_by_role("tab", name="Digits & fashion").click()
+    page.get_by_role("tab", name="Photo").click()
+    page.locator("#photo input[type=file]").set_input_files(
+        EXAMPLES / "digits" / "three_on_paper.jpg"
+    )
+    until(page, "document.querySelector('#label-digits').innerText.includes('%')")
+    page.get_by_role("tab", name="Draw").click()  # at a blank sheet
+    until(page, "!document.querySelector('#label-digits').innerText.includes('%')")
+    page.get_by_role("tab", name="Photo").click()
+    until(page, "document.querySelector('#label-digits').innerText.includes('%')")
+
+
 def test_a_broken_picture_gets_a_sentence(page, tmp_path):
     page.get_by_role("tab", name="Digits & fashion").click()
     page.get_by_role("tab", name="Photo").click()

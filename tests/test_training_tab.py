@@ -7,6 +7,7 @@ import gradio as gr
 import pytest
 from serving import fresh_app
 
+from demos import form as form_of_settings
 from demos import training_tab
 from training import recipe
 from training.runs import job
@@ -163,7 +164,7 @@ def test_a_number_is_refused_in_our_words_and_not_rounded(form, runs):
 
 def test_what_is_built_in_is_called_so(form, runs):
     made = form("digits")
-    _, start = training_tab._proposed(training_tab.recipe.load("digits"), runs)  # after the data
+    _, start = form_of_settings.propose(recipe.load("digits"), runs)  # after the data
     shown = start["choices"]
     assert ("Built-in (digits)", "embedded") in shown
     assert ("Built-in (fashion)", "embedded-fashion") in shown
@@ -182,6 +183,6 @@ def test_where_training_is_off_it_says_why_and_how_to_get_it(on_space):
 def test_every_rare_setting_stands_under_what_it_is_about(name):
     fields = dataclasses.fields(recipe.load(name).config)
     rare = [f.name for f in fields if f.metadata["rare"] and not f.metadata["local"]]
-    grouped = training_tab._group(rare)
+    grouped = form_of_settings.group(rare)
     assert "Others" not in grouped
     assert sorted(each for names in grouped.values() for each in names) == sorted(rare)

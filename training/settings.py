@@ -17,17 +17,6 @@ When = Callable[[Any], bool]
 
 OWN = ("folder", "own")  # sources of a person's own data
 
-# The rare settings as a form shows them, by what they are about.
-GROUPS = {
-    "This run": "name swap limit holdout folds early_stopping best seed",
-    "Optimisation": "learning_rate batch_size optimizer schedule warmup weight_decay layer_decay "
-    "label_smoothing class_weights dropout accumulate",
-    "Network": "arch image_size train_size progressive shape mirror seconds words keep lora_rank "
-    "encoder teacher teacher_share",
-    "Examples": "augmentation crop mixup cutmix spec_augment spelling naming each scenes clips",
-    "Hardware": "bf16 compile store",
-}
-
 
 class Sourced(Protocol):
     """What all configs have in common."""
