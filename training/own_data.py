@@ -8,6 +8,7 @@ python -m training datasets rename pets animals
 python -m training datasets export animals animals.zip
 python -m training datasets push animals me/animals          to the Hub, private
 python -m training datasets remove animals
+python -m training datasets remove ethz/food101              what was downloaded of it
 """
 
 import argparse
@@ -27,6 +28,7 @@ from training.data.own.inspect import look_into
 from training.data.own.records import KINDS, find_home
 from training.data.own.use import list_learned
 from training.data.problems import name_some
+from training.data.ranged import kept
 from training.judge.records import ReportError
 from training.judge.report import read_report
 from training.publish.pack import pack_data_set
@@ -49,10 +51,10 @@ def add_commands(datasets: argparse.ArgumentParser, add_runs: Callable[[Any], ob
     adding.add_argument(
         "--kind", default="", choices=KINDS, help="what they hold, where they leave it open"
     )
-    kinds.add_parser("list", help="the data sets that there are")
+    kinds.add_parser("list", help="the data sets that there are, and what of the Hub's is kept")
     for action, text in (
         ("check", "what is wrong with a data set"),
-        ("remove", "delete a data set"),
+        ("remove", "delete a data set, or (owner/name) what is kept of one of the Hub"),
         ("rename", "give a data set another name"),
         ("export", "write a data set into a zip"),
         ("push", "push a data set to the Hub"),
@@ -87,8 +89,13 @@ def run(given: dict[str, Any], runs: Path) -> None:
         print(describe_added(added))
     elif action == "list":
         print(describe_all(runs))
+        for name, size in kept.list_downloads().items():
+            print(f"{name} (Hub): {size / 1e6:.1f} MB on this disk")
     elif action == "check":
         print(describe_check(data_set.find(runs, given["name"])))
+    elif action == "remove" and "/" in given["name"]:
+        freed = kept.remove(given["name"])
+        print(f"Removed {given['name']}, which frees {freed / 1e6:.1f} MB.")
     elif action == "remove":
         data_set.remove(runs, given["name"])
         print(f"Removed {given['name']}.")
