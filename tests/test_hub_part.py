@@ -14,6 +14,7 @@ from training import __main__ as command
 from training.__main__ import DONE, SETTINGS
 from training.data import hub
 from training.data.hub_examples import load_from_hub
+from training.data.hub_preview import preview
 from training.data.hub_rows import Choice
 from training.data.pictures import KIND
 from training.data.ranged import kept
@@ -417,3 +418,65 @@ def test_splits_are_chosen_by_name_or_by_share(monkeypatch):
     for wrong in ("c", "1.5", "train", "0"):
         with pytest.raises(SettingsError, match="it must be another split .* or a share of it"):
             take(splits=("train", "test"), test=wrong)
+
+
+# -- before Start ----------------------------------------------------------------------------------
+def test_a_preview_shows_classes_counts_and_five_examples_and_keeps_nothing(meals, reached, capsys):
+    meals()
+    seen = preview(NAME)
+    assert seen.splits == {"train": 1200, "test": 200} and seen.columns == ["image", "label"]
+    assert (seen.things, seen.column, seen.label) == ("pictures", "image", "label")
+    assert seen.classes == dict.fromkeys(CLASSES, EACH) and not seen.notes
+    assert len({each.said for each in seen.samples}) == 5 and all(e.content for e in seen.samples)
+    assert reached.sent < 0.1 * seen.bytes and is_empty()
+    assert command.main(["datasets", "preview", NAME]) == DONE
+    told = capsys.readouterr().out
+    assert "pictures in image, classes in label" in told and "  dish00: 60\n" in told
+    assert "Splits: train 1,200, test 200." in told
+
+
+def test_a_preview_tells_what_has_to_be_chosen(meals):
+    import datasets
+
+    made = datasets.ClassLabel(names=["a", "b"])
+    table = make_table([0, 1] * 30, said=made)
+    both = table.append_column("supplier", table.column("label"))
+    both = both.cast(datasets.Features({**features(made), "supplier": made}).arrow_schema)
+    meals(tables=[both], tested=0)
+    seen = preview(NAME)
+    assert not seen.label and len(seen.samples) == 5
+    assert "several columns that may be meant: label, supplier" in seen.notes[0]
+    assert preview(NAME, "", Choice(label="label")).classes == {"a": 30, "b": 30}
+
+
+def test_without_a_hub_a_preview_says_so(reached, monkeypatch):
+    monkeypatch.setattr(hub, "is_reachable", lambda: False)
+    with pytest.raises(SettingsError, match="The Hub does not answer, so me/x cannot be looked at"):
+        preview("me/x")
+
+
+def test_the_page_shows_a_preview_of_the_hubs_data_alone_and_runs_nothing_of_it(meals):
+    import datasets
+    import gradio as gr
+    from PIL import Image
+
+    from demos.hub_preview import look_at_data
+
+    file = io.BytesIO()
+    Image.new("RGB", (300, 200), (200, 30, 30)).save(file, "PNG")
+    names = ["<script>alert(1)</script>", '"onload="x']
+    made = features(datasets.ClassLabel(names=names))
+    rows = [{"bytes": file.getvalue() + bytes([i]), "path": None} for i in range(40)]
+    rows[3] = {"bytes": b"no picture", "path": None}
+    table = pa.table({"image": rows, "label": [0, 1] * 20}).cast(made.arrow_schema)
+    meals(tables=[table], tested=0)
+    shown = look_at_data("food", {"source": "hub", "dataset": NAME}, True)
+    assert "<script" not in shown and '"onload' not in shown and "&lt;script&gt;" in shown
+    assert shown.count("data:image/jpeg;base64,") >= 4 and "2 classes" in shown
+    for settings in ({"source": "sample"}, {"source": "hub", "dataset": "../x"}):
+        with pytest.raises(gr.Error):
+            look_at_data("food", settings, True)
+    with pytest.raises(gr.Error, match="choose the source hub"):
+        look_at_data("digits", {"source": "hub", "dataset": "mnist"}, True)
+    with pytest.raises(gr.Error):
+        look_at_data("food", {"source": "hub", "dataset": NAME}, False)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from training.recipe import SettingsError
 from training.wording import quote
@@ -46,7 +45,7 @@ def find_label(
         fit = [*named, *others]
         return _choose(name, fit, wanted or usual, "label_column", things, columns)
     if len(named) > 1:
-        several = [column for column in named if len(pc.unique(read(column))) > 1]
+        several = [column for column in named if len(read(column).unique()) > 1]
         return _choose(name, several or named[:1], "", "label_column", things, columns)
     fit = named or [column for column in others if _tells_apart(read(column))]
     return _choose(name, fit, "", "label_column", things, columns)
@@ -89,7 +88,7 @@ def _may_be_label(feature: Any) -> bool:
 
 def _tells_apart(column: pa.ChunkedArray) -> bool:
     """Whether there are several values, and several rows of most of them."""
-    distinct = len(pc.unique(column.drop_null()))
+    distinct = len(column.drop_null().unique())
     return 1 < distinct <= len(column) / EACH
 
 
@@ -97,18 +96,18 @@ def list_classes(feature: Any, column: pa.ChunkedArray) -> list[str]:
     """Their names, or, where nobody gave any, the values in order."""
     if names := getattr(feature, "names", None):
         return list(names)
-    values = sorted(pc.unique(column.drop_null()).to_pylist())
+    values = sorted(column.drop_null().unique().to_pylist())
     return [name for name in dict.fromkeys(map(_name, values)) if name]
 
 
 def code_labels(feature: Any, column: pa.ChunkedArray, classes: list[str]) -> np.ndarray:
     """(N,) int64: which of the classes each row is of, -1 where it is of none of them."""
     if getattr(feature, "names", None):
-        return pc.fill_null(column, -1).to_numpy().astype(np.int64)
+        return column.fill_null(-1).to_numpy().astype(np.int64)
     numbers = {name: number for number, name in enumerate(classes)}
     coded = column.combine_chunks().dictionary_encode()
     table = np.array([numbers.get(_name(v), -1) for v in coded.dictionary.to_pylist()] + [-1])
-    return table[pc.fill_null(coded.indices, len(table) - 1).to_numpy().astype(np.int64)]
+    return table[coded.indices.fill_null(len(table) - 1).to_numpy().astype(np.int64)]
 
 
 def _name(value: Any) -> str:

@@ -309,7 +309,7 @@ class _Part:
         import datasets
 
         table = self._open(self.train)
-        read = _remember(table)
+        read = remember(table)
         features = datasets.Features.from_arrow_schema(table.schema)
         columns = _find_columns(self.dataset, features, read, self.choice, self.sought)
         labels = self._code(columns, read, table.rows)
@@ -364,7 +364,7 @@ class _Part:
         if not self.held:
             return None, (0, 0)
         table = self._open(self.held)
-        labels = self._code(columns, _remember(table), table.rows)
+        labels = self._code(columns, remember(table), table.rows)
         told = (table.rows, table.bytes)
         if not (labels >= 0).any():
             return None, told
@@ -385,8 +385,8 @@ class _Part:
         return taken
 
 
-def _remember(table: RemoteTable) -> Read:
-    """Its columns, each fetched once."""
+def remember(table: RemoteTable) -> Read:
+    """A remote table's columns, each fetched once."""
     read: dict[str, pa.ChunkedArray] = {}
 
     def get(column: str) -> pa.ChunkedArray:
