@@ -26,6 +26,7 @@ LARGE = 100_000  # bytes of a file that comes apart from the commit
 class Repo:
     private: bool
     files: dict[str, bytes] = field(default_factory=dict)
+    gated: bool = False  # whether its files are kept from those who have not asked
 
     @property
     def sha(self) -> str:
@@ -47,6 +48,7 @@ class SmallHub:
     refuse: dict[str, int] = field(default_factory=dict)  # part of a path: status
     cut: str = ""  # part of a path at which the line breaks
     cut_after: int = 0  # bytes of files after which it breaks, if any
+    cut_once: bool = False
     ranges: bool = True  # whether parts of files can be had
     sent: int = 0  # bytes of files
     asked: list[str] = field(default_factory=list)
@@ -129,6 +131,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.missing("RepoNotFound")
             if file[3] not in repo.files:
                 return self.missing("EntryNotFound", X_Repo_Commit=repo.sha)
+            if repo.gated:
+                return self.answer(403, X_Error_Code="GatedRepo", X_Error_Message="ask first")
             return self.send_file(repo, repo.files[file[3]])
         return self.answer(404)
 
@@ -144,6 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.hub.sent += len(content)
             if self.hub.cut_after and self.hub.sent > self.hub.cut_after:
+                self.hub.cut_after = 0 if self.hub.cut_once else self.hub.cut_after
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()

@@ -233,7 +233,7 @@ def is_empty() -> bool:
 def test_a_line_that_breaks_leaves_nothing_half_and_says_so(meals, reached, monkeypatch):
     from training.data.ranged import remote
 
-    monkeypatch.setattr(remote, "TRIES", 0)
+    monkeypatch.setattr(remote, "WAITS", (0.01,))
     meals()
     reached.cut_after = 200_000
     with pytest.raises(SettingsError, match=f"{NAME} could not be loaded from the Hub"):
@@ -244,6 +244,25 @@ def test_a_line_that_breaks_leaves_nothing_half_and_says_so(meals, reached, monk
         hub, "find_files", lambda *_: hub.Files("1", {"train": ["train-0.parquet"]}, False)
     )
     with pytest.raises(SettingsError, match="The line to the Hub broke while me/meals was down"):
+        fetch()
+    assert is_empty()
+
+
+def test_a_line_that_breaks_once_goes_on_from_there(meals, reached, monkeypatch):
+    from training.data.ranged import remote
+
+    monkeypatch.setattr(remote, "WAITS", (0.01,))
+    meals()
+    reached.cut_after, reached.cut_once = 200_000, True
+    data = fetch()
+    assert not reached.cut_after and len(data.train) >= 100
+    assert reached.sent <= 3 * count_bytes(data)
+
+
+def test_one_that_is_gated_says_where_to_ask(meals, reached):
+    meals()
+    reached.repos[f"dataset/{NAME}"].gated = True
+    with pytest.raises(SettingsError, match=f"gated: ask for access at http.*/datasets/{NAME}"):
         fetch()
     assert is_empty()
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 TOGETHER = 12  # requests at a time
 PATIENCE = 10.0  # seconds without a byte after which a line is broken
-TRIES = 2  # further ones, of a request that a broken line ended
+WAITS = (1.0, 3.0)  # seconds before a request is made again that a broken line ended
 LOOK = 0.5  # seconds between two looks at whether a stop is asked for
 PIECE = 1 << 16  # bytes
 
@@ -33,16 +33,34 @@ class Line:
         self.lock = threading.Lock()
 
     def fetch(self, url: str, span: Span) -> bytes:
-        """Raises RangeError, and what huggingface_hub raises."""
+        """Where the line breaks, it goes on from there. Raises RangeError, and what
+        huggingface_hub raises."""
+        start, end = span
+        content = bytearray()
+        for seconds in (*WAITS, None):
+            try:
+                self._append(url, (start + len(content), end), content)
+                break
+            except RangeError:
+                raise
+            except Exception as error:  # of a library's own library, or of the Hub
+                if seconds is None or _is_final(error):
+                    raise
+                if self.ended.wait(seconds):
+                    raise RangeError("it was given up") from error
+        return bytes(content)
+
+    def _append(self, url: str, span: Span, content: bytearray) -> None:
         from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
         start, end = span
         if end <= start:
-            return b""
+            return
         headers = {**build_hf_headers(), "Range": f"bytes={start}-{end - 1}"}
-        content = bytearray()
+        before = len(content)
+        # Its own tries cannot go on in the midst of a reply.
         with http_stream_backoff(
-            "GET", url, headers=headers, timeout=PATIENCE, max_retries=TRIES, follow_redirects=True
+            "GET", url, headers=headers, timeout=PATIENCE, max_retries=0, follow_redirects=True
         ) as reply:
             hf_raise_for_status(reply)
             if reply.status_code != 206:  # all of it would come
@@ -53,9 +71,8 @@ class Line:
                 content += piece
                 with self.lock:
                     self.fetched += len(piece)
-        if len(content) != end - start:
-            raise RangeError("a part of it came short")
-        return bytes(content)
+        if len(content) - before != end - start:
+            raise RangeError("not the part came that was asked for")
 
     def do(self, act: Callable[[Job], Made], jobs: Iterable[Job]) -> list[Made]:
         """What `act` makes of each, several at a time, in their order. Where one fails, or `watch`
@@ -75,6 +92,12 @@ class Line:
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether it is an answer, which would be the same again."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return 400 <= status < 500 and status != 429  # too many requests
 
 
 class RemoteFile:
