@@ -166,7 +166,7 @@ def test_the_test_part_is_limited_too_and_how_many_it_is_of_is_said(meals, monke
     data = fetch()
     assert len(data.test) == 40 and set(data.test.strata) == set(range(20))
     assert data.about == f"the 40 of 200 test pictures of {NAME}"
-    assert data.notes and "of the 1,400 examples" in data.notes[0] and "MB of" in data.notes[0]
+    assert data.notes and "Of the 1,400 examples" in data.notes[0] and "MB of" in data.notes[0]
 
 
 def test_without_a_test_part_one_is_parted_off_what_was_fetched(meals):

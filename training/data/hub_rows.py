@@ -325,7 +325,7 @@ class _Part:
         few = len(tables["train"]) + (len(test) if test is not None else 0)
         every = sum(totals.values())
         note = (
-            f"of the {every:,} examples of {self.dataset} {few:,} were downloaded "
+            f"Of the {every:,} examples of {self.dataset} {few:,} were downloaded "
             f"({self.line.fetched / 1e6:,.1f} MB of {size / 1e6:,.0f} MB)"
         )
         found = {
