@@ -20,6 +20,7 @@ BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to 
 # The rare settings as they are shown, by what they are about.
 GROUPS = {
     "This run": "name swap limit holdout folds early_stopping best seed",
+    "Columns and splits": "subset column label_column caption_column train_split test_split",
     "Optimisation": "learning_rate batch_size optimizer schedule warmup weight_decay layer_decay "
     "label_smoothing class_weights dropout accumulate",
     "Network": "arch image_size train_size progressive shape mirror seconds words keep lora_rank "

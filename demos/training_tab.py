@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demos import own_tab, page, run_views, take_away
+from demos import hub_preview, own_tab, page, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
 from demos.form import list_hideable, list_naming, make_form, propose, read_form, show_used
@@ -85,6 +85,8 @@ def build(
             )
             measure = gr.Button("How long will it take?", size="sm", elem_id="estimate")
             estimate = gr.HTML(elem_id="estimated")
+            look = gr.Button("Preview the data set", size="sm", elem_id="preview-data")
+            seen = gr.HTML(elem_id="previewed")
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
     table, older = _lay_out_history(actions.lab.runs, selected)
@@ -95,7 +97,7 @@ def build(
     taking = take_away.build(take_away.TakeAway(actions.lab), selected)
     with above:
         changing = own_tab.build(actions, own, chooser, selected)
-    _wire_form(actions, chooser, forms, start, test, selected, (measure, estimate))
+    _wire_form(actions, chooser, forms, start, test, selected, [(measure, estimate), (look, seen)])
     buttons = [view[name] for name in BUTTONS]
     _wire_buttons(actions, view, selected, tabs)
     proposing = [
@@ -226,8 +228,10 @@ def _wire_form(
     start: gr.Button,
     test: gr.Button,
     selected: gr.Textbox,
-    measuring: tuple[gr.Button, gr.HTML],
+    asking: list[tuple[gr.Button, gr.HTML]],
 ) -> None:
+    """`asking`: how long it takes, and what a data set of the Hub holds: a button, and where the
+    answer stands."""
     quiet: page.Listening = {
         "api_visibility": "private",
         "show_progress": "hidden",
@@ -273,6 +277,9 @@ def _wire_form(
     def tell_cost(name: str, *values: object) -> str:
         return page.notice(str(actions.estimate(name, read_used(name, values))))
 
+    def look_before_start(name: str, *values: object) -> str:
+        return hub_preview.look_at_data(name, read_used(name, values), actions.lab.training)
+
     def begin_by_test(name: str, *values: object) -> str:
         made = recipes[name].config
         draft = recipe.parse_draft(made, read(name, values))
@@ -290,7 +297,8 @@ def _wire_form(
     chooser.change(choose, inputs, [*groups, *itertools.chain(*hideable.values())], **quiet)
     start.click(begin, inputs, selected, api_visibility="private")
     test.click(begin_by_test, inputs, selected, api_visibility="private")
-    measuring[0].click(tell_cost, inputs, measuring[1], api_visibility="private")
+    for (button, answer), tell in zip(asking, (tell_cost, look_before_start), strict=True):
+        button.click(tell, inputs, answer, api_visibility="private")
 
 
 def _show_used_when_left(

@@ -26,6 +26,7 @@ LARGE = 100_000  # bytes of a file that comes apart from the commit
 class Repo:
     private: bool
     files: dict[str, bytes] = field(default_factory=dict)
+    gated: bool = False  # whether its files are kept from those who have not asked
 
     @property
     def sha(self) -> str:
@@ -46,6 +47,10 @@ class SmallHub:
     large: dict[str, bytes] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)  # part of a path: status
     cut: str = ""  # part of a path at which the line breaks
+    cut_after: int = 0  # bytes of files after which it breaks, if any
+    cut_once: bool = False
+    ranges: bool = True  # whether parts of files can be had
+    sent: int = 0  # bytes of files
     asked: list[str] = field(default_factory=list)
 
 
@@ -126,10 +131,31 @@ class Handler(BaseHTTPRequestHandler):
                 return self.missing("RepoNotFound")
             if file[3] not in repo.files:
                 return self.missing("EntryNotFound", X_Repo_Commit=repo.sha)
-            content = repo.files[file[3]]
-            tag = f'"{hashlib.sha256(content).hexdigest()}"'
-            return self.answer(200, content, ETag=tag, X_Repo_Commit=repo.sha)
+            if repo.gated:
+                return self.answer(403, X_Error_Code="GatedRepo", X_Error_Message="ask first")
+            return self.send_file(repo, repo.files[file[3]])
         return self.answer(404)
+
+    def send_file(self, repo: Repo, content: bytes) -> None:
+        """Whole, or the part that was asked for."""
+        about = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X_Repo_Commit": repo.sha}
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        status = 200
+        if asked and self.hub.ranges:
+            low, high = int(asked[1]), min(int(asked[2]), len(content) - 1)
+            status, about["Content_Range"] = 206, f"bytes {low}-{high}/{len(content)}"
+            content = content[low : high + 1]
+        if self.command == "GET":
+            self.hub.sent += len(content)
+            if self.hub.cut_after and self.hub.sent > self.hub.cut_after:
+                self.hub.cut_after = 0 if self.hub.cut_once else self.hub.cut_after
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.close_connection = True
+                return self.connection.close()
+        return self.answer(status, content, **about)
 
     def missing(self, code: str, **more: str) -> None:
         self.answer(404, {"error": code}, X_Error_Code=code, X_Error_Message=code, **more)

@@ -276,7 +276,7 @@ def test_a_run_that_is_done_shows_the_steps_of_its_training(runs, workshop):
         (["--epochs", "three"], "epochs is 'three': it must be a whole number."),
         (["--epochs", "0"], "epochs is 0: it must be from 1 to 500."),
         (["--learning-rate", "nan"], "learning_rate is 'nan': it must be a number, or "),
-        (["--dataset", "cifar"], "dataset is 'cifar': it must be one of mnist, fashion_mnist."),
+        (["--dataset", "cifar"], "dataset must be one of mnist, fashion_mnist; or with source own"),
         (
             ["--source", "folder"],
             "source 'folder' and --folder go together: --source folder --folder PATH.",

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from learning import bars, folder_of
 
-from training.data.examples import Data, hold_out, read_column, split_off_test
+from training.data.examples import Data, hold_out, split_off_test
 from training.data.folders import list_class_folders
+from training.data.hub_examples import read_column
 from training.data.splits import bucket, split, stratify
 from training.media.pictures import is_picture
 from training.media.sounds import is_sound

@@ -257,6 +257,39 @@ class TestWithAHub:
         assert run.metrics["after"]["n"] == 1010 and run.metrics["before"] is None
         assert "- google/vit-base" in (run.checkpoint / "README.md").read_text()
 
+    def test_a_short_fine_tune_fetches_of_every_class_little_more_than_it_takes(
+        self, in_process, monkeypatch, tmp_path
+    ):
+        import datasets
+        from huggingface_hub import constants
+
+        from training.data.hub_rows import Choice
+        from training.recipes.food import data as food_data
+
+        monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+        fetched = []
+        choice = Choice(limit=2000, holdout=0.05, watch=fetched.append)
+        data = food_data.load("ethz/food101", "hub", choice=choice)
+        assert len(data.train) >= 2000 and set(data.train.labels) == set(range(101))
+        taken = sum(path.stat().st_size for path in tmp_path.rglob("*.arrow"))
+        assert fetched[-1] <= 3 * taken and "59 MB" in data.notes[0]
+        again = food_data.load("ethz/food101", "hub", choice=choice)
+        assert (again.train.keys == data.train.keys).all() and again.revision == data.revision
+
+    def test_columns_and_subsets_are_found_or_their_candidates_named(self, in_process):
+        from training.data.hub_rows import Choice
+        from training.recipes.food import data as food_data
+
+        assert food_data.load("me/string-labels", "hub").classes == ["green", "red"]
+        with pytest.raises(recipe.SettingsError, match="supplier, label. Choose one as label_colu"):
+            food_data.load("me/two-label-columns", "hub")
+        chosen = food_data.load("me/two-label-columns", "hub", choice=Choice(label="label"))
+        assert chosen.classes == ["green", "red"]
+        with pytest.raises(recipe.SettingsError, match="several subsets: full, mini. Choose one"):
+            food_data.load("me/two-configs", "hub")
+        assert food_data.load("me/two-configs", "hub", subset="mini").name == "me/two-configs mini"
+
     def test_a_classifier_of_the_hub_with_as_many_classes_is_scored_before(
         self, in_process, runs, quick_picture
     ):

@@ -8,6 +8,8 @@ python -m training datasets rename pets animals
 python -m training datasets export animals animals.zip
 python -m training datasets push animals me/animals          to the Hub, private
 python -m training datasets remove animals
+python -m training datasets preview ethz/food101             what one of the Hub holds
+python -m training datasets remove ethz/food101              what was downloaded of it
 """
 
 import argparse
@@ -19,6 +21,8 @@ from typing import Any
 
 from training.data.checks import labels
 from training.data.checks.findings import Finding, list_findings, name_items
+from training.data.hub_preview import Preview, preview
+from training.data.hub_rows import Choice
 from training.data.own import data_set
 from training.data.own.bring import Added, add
 from training.data.own.corrections import list_confirmed, list_named
@@ -27,6 +31,7 @@ from training.data.own.inspect import look_into
 from training.data.own.records import KINDS, find_home
 from training.data.own.use import list_learned
 from training.data.problems import name_some
+from training.data.ranged import kept
 from training.judge.records import ReportError
 from training.judge.report import read_report
 from training.publish.pack import pack_data_set
@@ -36,6 +41,7 @@ from training.wording import counted
 
 EVERY = 0.2  # seconds between two lines of progress
 SHOWN = 10  # problems that are named
+CLASSES = 30  # that are listed of a data set of the Hub
 THINGS = {"pictures": "picture", "sounds": "sound", "captions": "captioned picture"}
 
 
@@ -49,10 +55,10 @@ def add_commands(datasets: argparse.ArgumentParser, add_runs: Callable[[Any], ob
     adding.add_argument(
         "--kind", default="", choices=KINDS, help="what they hold, where they leave it open"
     )
-    kinds.add_parser("list", help="the data sets that there are")
+    kinds.add_parser("list", help="the data sets that there are, and what of the Hub's is kept")
     for action, text in (
         ("check", "what is wrong with a data set"),
-        ("remove", "delete a data set"),
+        ("remove", "delete a data set, or (owner/name) what is kept of one of the Hub"),
         ("rename", "give a data set another name"),
         ("export", "write a data set into a zip"),
         ("push", "push a data set to the Hub"),
@@ -65,6 +71,10 @@ def add_commands(datasets: argparse.ArgumentParser, add_runs: Callable[[Any], ob
             made.add_argument("file", type=Path, metavar="FILE.zip")
         if action == "push":
             add_place(made)
+    seen = kinds.add_parser("preview", help="what a data set of the Hub holds")
+    seen.add_argument("name", metavar="OWNER/NAME", help="on the Hub")
+    for flag, text in (("--subset", "subset (config)"), ("--label-column", "column of classes")):
+        seen.add_argument(flag, default="", metavar="NAME", help=text)
     for made in kinds.choices.values():
         add_runs(made)
 
@@ -87,8 +97,16 @@ def run(given: dict[str, Any], runs: Path) -> None:
         print(describe_added(added))
     elif action == "list":
         print(describe_all(runs))
+        for name, size in kept.list_downloads().items():
+            print(f"{name} (Hub): {size / 1e6:.1f} MB on this disk")
+    elif action == "preview":
+        choice = Choice(label=given["label_column"])
+        print(describe_preview(preview(given["name"], given["subset"], choice)))
     elif action == "check":
         print(describe_check(data_set.find(runs, given["name"])))
+    elif action == "remove" and "/" in given["name"]:
+        freed = kept.remove(given["name"])
+        print(f"Removed {given['name']}, which frees {freed / 1e6:.1f} MB.")
     elif action == "remove":
         data_set.remove(runs, given["name"])
         print(f"Removed {given['name']}.")
@@ -164,6 +182,28 @@ def find_doubted(found: DataSet) -> list[Finding]:
     }
     far = [each["item"] for each in list_doubts(found, "outliers")]
     return [*labels.tell_wrong_labels(taken), *labels.tell_outliers(far)]
+
+
+def describe_preview(seen: Preview) -> str:
+    """What it holds, in lines."""
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in seen.splits.items())
+    held = f" in {seen.column}" + f", classes in {seen.label}" * bool(seen.label)
+    lines = [
+        f"{seen.name} (revision {seen.revision[:8]}, {seen.bytes / 1e6:,.0f} MB): {seen.things}"
+        f"{held}.",
+        f"Splits: {splits}. Columns: {', '.join(seen.columns)}.",
+        *seen.notes,
+    ]
+    if seen.classes:
+        shown = [f"  {name}: {count:,}" for name, count in seen.classes.items()]
+        more = [f"  and {len(shown) - CLASSES} more"] if len(shown) > CLASSES else []
+        lines += [f"{counted(len(shown), 'class', 'classes')}:", *shown[:CLASSES], *more]
+    lines.append("Examples:")
+    lines += [
+        f"  {each.said or seen.things[:-1]} ({len(each.content) / 1e3:,.0f} kB)"
+        for each in seen.samples
+    ]
+    return "\n".join(lines)
 
 
 def describe_pushed(address: str, public: bool) -> str:

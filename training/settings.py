@@ -149,6 +149,39 @@ def hub_data(default: str, holds: str) -> str:
     )
 
 
+def of_hub(help: str, label: str = "") -> str:
+    """What of a data set of the Hub; empty: found by itself where only one fits."""
+    return setting("", help, rare=True, lasting=True, label=label, when=from_hub)
+
+
+def hub_subset() -> str:
+    return of_hub("Subset (config) of the Hub data set. Empty: the only one, or its default.")
+
+
+def hub_column(holds: str) -> str:
+    return of_hub(f"Column of the Hub data set with {holds}. Empty: the only one.")
+
+
+def hub_label() -> str:
+    return of_hub(
+        "Column of the Hub data set with the classes: named ones, texts or whole numbers. Empty: "
+        "the only one."
+    )
+
+
+def hub_train_split() -> str:
+    text = "Split of the Hub data set to learn from. Empty: train, or the only one."
+    return of_hub(text, "Training split")
+
+
+def hub_test_split() -> str:
+    return of_hub(
+        "Split of the Hub data set to be tested on, or a share of the training split, such as "
+        "0.2. Empty: test or validation, else 0.2.",
+        "Test split or share",
+    )
+
+
 def folder() -> str:
     return setting(
         "",
@@ -195,7 +228,8 @@ def folds() -> int:
 def limit() -> int:
     return setting(
         0,
-        "Train on at most this many examples, drawn at random; classes keep their shares. 0 = all.",
+        "Train on at most this many examples, drawn at random; classes keep their shares. Of a Hub "
+        "data set in Parquet files little more is downloaded. 0 = all.",
         low=0,
         high=10_000_000,
         rare=True,

@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from timing import ROOT, measure, print_machine  # first: it finds the project
 
-from training.data.examples import Examples, load_from_hub
+from training.data.examples import Examples
+from training.data.hub_examples import load_from_hub
 from training.learn import backbone, probe
 from training.learn.probe import Question
 from training.runs.run import Run

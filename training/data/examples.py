@@ -10,23 +10,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from training.data import hub
 from training.data.folders import Folder, keep_usable, list_class_folders, name_file
 from training.data.problems import Problem, count_problems
 from training.data.splits import bucket, split
 from training.device import cores
-from training.recipe import SettingsError
-
-if TYPE_CHECKING:  # a data set of the Hub brings it
-    import datasets
-    import pyarrow
 
 LEAST = 5  # examples of a class in a person's own folder
-TESTS = ("test", "validation", "valid", "val")
 
 PLURAL = {"holds": "hold", "shows": "show"}  # what examples do with their content
 
@@ -154,9 +147,10 @@ def split_off_test(
     revision: str,
     problems: list[str],
     synthetic: bool = False,
+    share: float = 0.2,
 ) -> Data[Thing]:
-    """A fifth of each class is the test part."""
-    test = split(examples.keys, examples.strata, 0, 0.2, at_least_one=True)
+    """A share of each class is the test part, a fifth where nobody chose."""
+    test = split(examples.keys, examples.strata, 0, share, at_least_one=True)
     about = f"{test.sum():,} held-out {kind_name} of {name}"
     return Data(
         examples[~test],
@@ -170,102 +164,6 @@ def split_off_test(
         parted=False,
         things=kind_name,
     )
-
-
-# -- the Hub ---------------------------------------------------------------------------------------
-def load_from_hub(dataset: str, kind: Kind[Thing], config: str | None = None) -> Data[Thing]:
-    """The train split and the first of `TESTS`; without one, a part of train. Raises
-    SettingsError."""
-    parts = list_splits(dataset, config)
-    train, classes, revision = _read_split(dataset, "train", kind, config)
-    name = f"{dataset} {config}" if config else dataset
-    held = next((part for part in TESTS if part in parts), None)
-    if held:
-        test, _, _ = _read_split(dataset, held, kind, config)
-        # Some data sets keep the answers of their test part to themselves.
-        if len(test) and (test.strata >= 0).all():
-            about = f"the {len(test):,} {held} {kind.name} of {name}"
-            return Data(train, test, classes, name, about, revision, things=kind.name)
-    return split_off_test(train, classes, kind.name, name, revision, [])
-
-
-def list_splits(dataset: str, config: str | None = None) -> list[str]:
-    """Of a data set of the Hub that can be trained on. Raises SettingsError."""
-    parts = hub.list_splits(dataset, config)
-    if "train" not in parts:
-        raise SettingsError(
-            f"{dataset} has no split named train, only {', '.join(parts)}: it cannot be trained on."
-        )
-    return parts
-
-
-def _read_split(
-    dataset: str, part: str, kind: Kind[Thing], config: str | None
-) -> tuple[Examples[Thing], list[str], str]:
-    """The examples, the names of their classes, and the data set's revision."""
-    import datasets
-
-    rows, revision = hub.load_dataset(dataset, part, config)
-    wanted = getattr(datasets, kind.feature)
-    column = next((n for n, f in rows.features.items() if isinstance(f, wanted)), None)
-    label = next((n for n, f in rows.features.items() if isinstance(f, datasets.ClassLabel)), None)
-    if column is None or label is None:
-        raise SettingsError(
-            f"{dataset} holds no {kind.name} with named classes; its columns are "
-            f"{', '.join(rows.column_names)}."
-        )
-    table = read_table(rows)
-    labels = table.column(label).to_numpy().astype(np.int64)
-    content, keys = read_column(table, column, dataset)
-    texts = None
-    if kind.text in table.column_names:
-        texts = [text or "" for text in table.column(kind.text).to_pylist()]
-    examples = Examples(
-        lambda i: kind.decode(content(i), ""), np.arange(len(labels)), labels, keys, texts
-    )
-    return examples, list(rows.features[label].names), revision
-
-
-def read_table(rows: "datasets.Dataset") -> "pyarrow.Table":
-    """All of a data set."""
-    return cast("pyarrow.Table", rows.with_format("arrow")[:])
-
-
-def read_column(
-    table: "pyarrow.Table", column: str, dataset: str
-) -> tuple[Callable[[int], bytes], np.ndarray]:
-    """What an arrow table's column of pictures or sounds holds in a row, and each row's key. Raises
-    SettingsError where a row holds nothing that is the data set's own."""
-    held = table.column(column).combine_chunks()
-    encoded = held.field("bytes")
-    paths = held.field("path")
-    folder = hub.find_own_folder(dataset).resolve()
-
-    def content(i: int) -> bytes:
-        found = encoded[i].as_py()
-        return found if found is not None else _read_own(folder, paths[i].as_py(), i, dataset)
-
-    keys = [
-        bucket(encoded[i].as_buffer() if encoded[i].is_valid else content(i))
-        for i in range(len(encoded))
-    ]
-    return content, np.array(keys)
-
-
-def _read_own(folder: Path, name: str | None, row: int, dataset: str) -> bytes:
-    """A file that a data set keeps beside its tables, in this folder. A table is written by a
-    stranger: what it names elsewhere on this machine is not opened. Raises SettingsError."""
-    cause = None
-    try:
-        path = (folder / (name or "")).resolve()  # as it is without links and ..
-        if name and path.is_relative_to(folder) and path.is_file():
-            return path.read_bytes()
-    except (OSError, ValueError) as error:  # no name of a file at all
-        cause = error
-    raise SettingsError(
-        f"{dataset} cannot be used: row {row + 1:,} holds no content, and names no file of the "
-        "data set itself."
-    ) from cause
 
 
 # -- a folder of one's own -------------------------------------------------------------------------

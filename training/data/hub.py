@@ -15,6 +15,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from training.recipe import SettingsError
 from training.runs.checkpoint import list_weights
 from training.runs.records import is_disk_full
+from training.wording import quote
 
 if TYPE_CHECKING:  # it takes a second to import, which only the Hub's data needs
     import datasets
@@ -88,6 +90,41 @@ def load_dataset(
     except Exception as error:  # many kinds, of three libraries; every one means: not loaded
         raise _not_loaded(name, online, error) from error
     return rows, revision or "cached"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a data set is stored in. `splits`: the files of each, by their paths in it, where all
+    of them are Parquet; `prepared`: whether the whole of it is in this machine's cache."""
+
+    revision: str
+    splits: dict[str, list[str]]
+    prepared: bool
+
+
+def find_files(name: str, config: str | None = None) -> Files | None:
+    """None where the Hub does not answer. Raises SettingsError."""
+    _check_name(name)
+    if not is_reachable():
+        return None
+    import datasets
+    from huggingface_hub import HfApi
+
+    try:
+        revision = str(HfApi().dataset_info(name).sha)
+        builder = datasets.load_dataset_builder(name, config, revision=revision)
+    except Exception as error:  # many kinds, of three libraries; every one means: not loaded
+        _check_config(name, config, True)
+        raise _not_loaded(name, True, error) from error
+    begin = f"hf://datasets/{name}@{revision}/"
+    splits = {
+        str(split): [str(file).removeprefix(begin) for file in files]
+        for split, files in (builder.config.data_files or {}).items()
+    }
+    paths = [path for files in splits.values() for path in files]
+    ranged = all(path.endswith(".parquet") and "://" not in path for path in paths)
+    prepared = (Path(builder.cache_dir) / "dataset_info.json").exists()
+    return Files(revision, splits if ranged else {}, prepared)
 
 
 def find_own_folder(name: str) -> Path:
@@ -195,7 +232,26 @@ def list_splits(name: str, config: str | None = None) -> list[str]:
         with _from_cache_alone(not online):
             return datasets.get_dataset_split_names(name, config)
     except Exception as error:  # many kinds, of three libraries
+        _check_config(name, config, online)
         raise _not_loaded(name, online, error) from error
+
+
+def _check_config(name: str, config: str | None, online: bool) -> None:
+    """Raises SettingsError where a data set has several parts and it is open which one is meant, or
+    has not the one that is."""
+    import datasets
+
+    try:
+        with _from_cache_alone(not online):
+            parts = datasets.get_dataset_config_names(name)
+    except Exception:  # many kinds, of three libraries; what is wrong then is something else
+        return
+    if config not in parts and (config or len(parts) > 1):
+        said = f"no subset named {quote(config)}, but" if config else "several subsets:"
+        raise SettingsError(
+            f"{name} has {said} {', '.join(parts[:30])}. Choose one as subset, such as --subset "
+            f"{parts[0]}."
+        )
 
 
 def list_configs(name: str) -> list[str]:
@@ -256,8 +312,15 @@ def _not_loaded(name: str, online: bool, error: Exception) -> SettingsError:
             "connection, or choose the source 'sample' and start 'embedded' (built-in), which need "
             "none."
         )
+    if _is_gated(error):
+        from huggingface_hub import constants
+
+        return SettingsError(
+            f"{name} is gated: ask for access at {constants.ENDPOINT}/datasets/{name} (or, of a "
+            f"model, {constants.ENDPOINT}/{name}), sign in with `hf auth login`, and try again."
+        )
     return SettingsError(
-        f"{name} could not be loaded from the Hub: {str(error).splitlines()[0][:200]}"
+        f"{name} could not be loaded from the Hub: {(str(error).splitlines() or [''])[0][:200]}"
     )
 
 
@@ -302,3 +365,22 @@ def explain(typed: str, error: Exception) -> SettingsError:
         f"The line to the Hub broke ({type(error).__name__}): check the connection, and try "
         f"{typed} again. Files that have arrived whole are kept."
     )
+
+
+def explain_broken(name: str, error: Exception) -> SettingsError:
+    """What a person is told where what was being fetched did not arrive."""
+    if not is_reachable():
+        return SettingsError(
+            f"The line to the Hub broke while {name} was downloaded. Nothing of it is left; try "
+            "again when the Hub answers."
+        )
+    return _not_loaded(name, True, error)
+
+
+def _is_gated(error: BaseException | None) -> bool:
+    """Whether it, or what it came of, is the Hub's refusal until its owner agrees."""
+    from huggingface_hub.errors import GatedRepoError
+
+    while error is not None and not isinstance(error, GatedRepoError):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -38,6 +38,10 @@ class Config:
         lasting=True,
     )
     dataset: str = settings.hub_data(MINDS, "sounds and their classes")
+    column: str = settings.hub_column("the sounds")
+    label_column: str = settings.hub_label()
+    train_split: str = settings.hub_train_split()
+    test_split: str = settings.hub_test_split()
     language: str = setting(
         "en-US",
         "Subset of the Hub data set, where it has several (source hub); of MInDS-14 the language, "

@@ -15,13 +15,17 @@ import numpy as np
 import psutil
 
 from training.data import hub
-from training.data.examples import Data, Examples, Kind, load_from_folder, load_from_hub
+from training.data.examples import Data, Examples, Kind, load_from_folder
+from training.data.hub_examples import load_from_hub
+from training.data.hub_rows import NOTHING_CHOSEN, Choice, make_choice
 from training.data.own.load import load_own
 from training.data.problems import Problem
 from training.data.splits import bucket
 from training.device import cores
 from training.media.sounds import SoundError, from_bytes, is_sound, load_sound
 from training.recipe import SettingsError
+from training.recipes.audio_intent.config import Config
+from training.runs.run import Run
 
 if TYPE_CHECKING:  # it needs a program that synthesises speech, which only its source needs
     from training.samples.speech import Clip
@@ -29,6 +33,7 @@ if TYPE_CHECKING:  # it needs a program that synthesises speech, which only its 
 RATE = 16_000
 SAMPLE = "calls to a bank, synthesised speech"
 USUAL_PART = "en-US"  # of MInDS-14, and the setting's default
+INTENT = "intent_class"  # of MInDS-14, beside the language
 TESTED = 700  # clips that a checkpoint of spoken calls is scored on
 # the length limit: as long as this share of the clips are, in seconds at most
 USUAL = 0.95
@@ -128,19 +133,34 @@ def describe_lengths(whole: np.ndarray, seconds: float) -> str:
     )
 
 
-def load(dataset: str, source: str, folder: str = "", language: str = "", count: int = 0) -> Data:
-    """Everything but the test part is train; `hold_out` parts it again. Raises SettingsError."""
+def load(
+    dataset: str,
+    source: str,
+    folder: str = "",
+    language: str = "",
+    count: int = 0,
+    choice: Choice = NOTHING_CHOSEN,
+) -> Data:
+    """Everything but the test part is train; `hold_out` parts it again. `language`, `choice`: of a
+    data set of the Hub. Raises SettingsError, Stopped."""
     if source == "own":
         return load_own(Path(folder), KIND)
     if source == "folder":
         return load_from_folder(Path(folder), KIND)
     if source == "hub":
-        return load_from_hub(dataset, KIND, _choose_part(dataset, language))
+        return load_from_hub(dataset, KIND, _choose_part(dataset, language), choice, INTENT)
     return _speak(count) if source == "espeak" else _load_sample()
 
 
 # A run asks for its data more than once: to train, and to be examined.
 load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def load_for(config: Config, run: Run | None = None) -> Data:
+    """What a config names; `run` is told how far that is. Raises SettingsError, Stopped."""
+    choice = make_choice(config, run)
+    named = (config.dataset, config.source, config.folder, config.language, config.clips)
+    return load_once(*named, choice)
 
 
 def _choose_part(dataset: str, language: str) -> str | None:

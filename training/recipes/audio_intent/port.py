@@ -12,9 +12,7 @@ from training.recipes.audio_intent.model import FLOOR, open_network
 
 def open_portable(path: Path, config: Config) -> Portable:
     """With held-out examples of the config's data. Raises SettingsError, CheckpointError."""
-    found = data.load_once(
-        config.dataset, config.source, config.folder, config.language, config.clips
-    )
+    found = data.load_for(config)
     model, preprocessor = open_network(path)
     seconds = float(getattr(model.config, "seconds", MOST))
     heard = Heard(choose_held_out(found), seconds)

@@ -30,9 +30,7 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     from training.learn import folds
     from training.recipes.audio_intent import data, score
 
-    found = data.load_once(
-        config.dataset, config.source, config.folder, config.language, config.clips
-    )
+    found = data.load_for(config)
     return examine(score.make_exam(config, folds.pool(found, config)), path, folder)
 
 

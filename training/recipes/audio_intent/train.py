@@ -44,12 +44,7 @@ def train(config: Config, run: Run) -> Report:
     frozen = config.method == "frozen"
     # A head is so small that casting would be the most of its work.
     accelerator = finetune.start_accelerator(not frozen and finetune.wants_half(config.bf16))
-    data = finetune.open_data(
-        lambda: audio_data.load_once(
-            config.dataset, config.source, config.folder, config.language, config.clips
-        ),
-        run,
-    )
+    data = finetune.open_data(lambda: audio_data.load_for(config, run), run)
     data = folds.pool(data, config)
     part, validation = finetune.choose_examples(data, config)
     start = backbone.find_start(config, run.path.parent, run.slot)

@@ -39,6 +39,13 @@ class Config:
         lasting=True,
     )
     dataset: str = settings.hub_data(FLICKR, "pictures and their captions")
+    subset: str = settings.hub_subset()
+    column: str = settings.hub_column("the pictures")
+    caption_column: str = settings.of_hub(
+        "Column of the Hub data set with the captions. Empty: all that are called like captions."
+    )
+    train_split: str = settings.hub_train_split()
+    test_split: str = settings.hub_test_split()
     folder: str = settings.folder()
     scenes: int = setting(
         0,

@@ -11,24 +11,25 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from training.data import hub
 from training.data.captions import COLUMN, flatten, read_captions, tidy
 from training.data.examples import (
     Data,
     compute_revision,
     find_distinct,
     keep_splits,
-    list_splits,
-    read_column,
-    read_table,
     split_off_test,
 )
+from training.data.hub_examples import describe_test, read_column
+from training.data.hub_rows import NOTHING_CHOSEN, Choice, Rows, Sought, make_choice
+from training.data.hub_rows import load as load_rows
 from training.data.own.data_set import DataSet
 from training.data.pictures import KIND, Pictures
 from training.data.problems import explain
 from training.data.splits import bucket
 from training.media.pictures import load_picture
 from training.recipe import SettingsError
+from training.recipes.captioning.config import Config
+from training.runs.run import Run
 from training.wording import counted, sentence
 
 SAMPLE = "480 scenes drawn by this project's code"
@@ -36,20 +37,37 @@ TESTS = ("validation", "valid", "val", "test")
 LEAST = 10  # pictures of a person's own folder
 
 
-def load(dataset: str, source: str, folder: str = "") -> Data[Image.Image]:
-    """Everything but the test part is train; `hold_out` parts it again; `texts` are lists. Raises
-    SettingsError."""
+def load(
+    dataset: str,
+    source: str,
+    folder: str = "",
+    subset: str = "",
+    captions: str = "",
+    choice: Choice = NOTHING_CHOSEN,
+) -> Data[Image.Image]:
+    """Everything but the test part is train; `hold_out` parts it again; `texts` are lists.
+    `subset`, `captions` (a column), `choice`: of a data set of the Hub. Raises SettingsError,
+    Stopped."""
     if source == "own":
         own = DataSet(Path(folder))
         name = f"the data set {own.name}"
         return load_from_folder(own.data, name, own.revision, own.find_again)
     if source == "folder":
         return load_from_folder(Path(folder), f"the folder {Path(folder).name}")
-    return load_from_hub(dataset) if source == "hub" else _draw_sample()
+    if source == "hub":
+        return load_from_hub(dataset, subset, captions, choice)
+    return _draw_sample()
 
 
 # A run asks for its data more than once: to train, and to be examined.
 load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def load_for(config: Config, run: Run | None = None) -> Data[Image.Image]:
+    """What a config names; `run` is told how far that is. Raises SettingsError, Stopped."""
+    choice = make_choice(config, run)
+    named = (config.dataset, config.source, config.folder, config.subset, config.caption_column)
+    return load_once(*named, choice)
 
 
 def _make_pictures(
@@ -103,40 +121,36 @@ def add_scenes(data: Data[Image.Image], count: int) -> Data[Image.Image]:
 
 
 # -- the Hub ---------------------------------------------------------------------------------------
-def load_from_hub(dataset: str) -> Data[Image.Image]:
-    """The train split and the first of TESTS; without one, a part of train. Raises
-    SettingsError."""
-    splits = list_splits(dataset)
-    train, revision = _read_split(dataset, "train")
-    held = next((split for split in TESTS if split in splits), None)
-    if held is None:
-        return split_off_test(train, [], KIND.name, dataset, revision, [])
-    test, _ = _read_split(dataset, held)
-    about = f"the {len(test):,} {held} pictures of {dataset}"
-    return Data(train, test, [], dataset, about, revision)
+def load_from_hub(
+    dataset: str, subset: str = "", captions: str = "", choice: Choice = NOTHING_CHOSEN
+) -> Data[Image.Image]:
+    """The train split and the first of TESTS; without one, a part of train; `choice`: what a
+    person chose in place of that. Raises SettingsError, Stopped."""
 
+    def pick(names: list[str]) -> list[str]:
+        return [name for name in names if (name == captions if captions else COLUMN.match(name))]
 
-def _read_split(dataset: str, split: str) -> tuple[Pictures, str]:
-    import datasets
-
-    rows, revision = hub.load_dataset(dataset, split)
-    column = next(
-        (name for name, f in rows.features.items() if isinstance(f, datasets.Image)), None
-    )
-    captions = [name for name in rows.column_names if COLUMN.match(name)]
-    if column is None or not captions:
-        raise SettingsError(
-            f"{dataset} holds no pictures with captions; its columns are "
-            f"{', '.join(rows.column_names)}."
+    things = f"pictures with captions{f' in a column {captions}' * bool(captions)}"
+    sought = Sought(KIND.feature, things, TESTS, classed=False, pick_others=pick)
+    found = load_rows(dataset, subset or None, choice, sought)
+    train = _read_rows(found.train, found.column, dataset)
+    if found.test is None:
+        made = split_off_test(
+            train, [], KIND.name, dataset, found.revision, [], share=found.share or 0.2
         )
-    table = read_table(rows)
-    content, keys = read_column(table, column, dataset)
-    columns = [table.column(name).to_pylist() for name in captions]
-    texts = [
-        [text for text in map(tidy, flatten(row)) if text] for row in zip(*columns, strict=True)
-    ]
+        return dataclasses.replace(made, notes=found.notes)
+    test = _read_rows(found.test, found.column, dataset)
+    about = describe_test(found, len(test), KIND.name, dataset)
+    return Data(train, test, [], dataset, about, found.revision, notes=found.notes)
+
+
+def _read_rows(rows: Rows, column: str, dataset: str) -> Pictures:
+    content, keys = read_column(rows.table, column, dataset)
+    named = [name for name in rows.table.column_names if name != column]
+    said = [rows.table.column(name).to_pylist() for name in named]
+    texts = [[text for text in map(tidy, flatten(row)) if text] for row in zip(*said, strict=True)]
     pictures = _make_pictures(lambda i: load_picture(content(i)), keys, texts)
-    return pictures[np.flatnonzero([bool(t) for t in texts])], revision
+    return pictures[np.flatnonzero([bool(t) for t in texts])]
 
 
 # -- a folder of one's own -------------------------------------------------------------------------

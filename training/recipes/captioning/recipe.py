@@ -29,7 +29,7 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     from training.judge.exam import examine
     from training.recipes.captioning import data, score
 
-    found = data.load_once(config.dataset, config.source, config.folder)
+    found = data.load_for(config)
     return examine(score.make_exam(config, found), path, folder)
 
 

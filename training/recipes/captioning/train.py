@@ -53,9 +53,7 @@ def train(config: Config, run: Run) -> Report:
     """From the data to the published checkpoint and its report. Raises SettingsError,
     CheckpointError, Stopped."""
     accelerator = finetune.start_accelerator(finetune.wants_half(config.bf16))
-    data = finetune.open_data(
-        lambda: caption_data.load_once(config.dataset, config.source, config.folder), run
-    )
+    data = finetune.open_data(lambda: caption_data.load_for(config, run), run)
     if config.scenes:
         data = caption_data.add_scenes(data, config.scenes)
     part, validation = finetune.choose_examples(data, config)

@@ -15,9 +15,9 @@ from training.data.examples import (
     Examples,
     Kind,
     load_from_folder,
-    load_from_hub,
     split_off_test,
 )
+from training.data.hub_examples import load_from_hub
 from training.data.own.load import load_own
 from training.data.splits import bucket
 from training.media.pictures import PictureError, is_picture, load_picture

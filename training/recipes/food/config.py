@@ -34,6 +34,11 @@ class Config:
         lasting=True,
     )
     dataset: str = settings.hub_data(FOOD, "pictures and their classes")
+    subset: str = settings.hub_subset()
+    column: str = settings.hub_column("the pictures")
+    label_column: str = settings.hub_label()
+    train_split: str = settings.hub_train_split()
+    test_split: str = settings.hub_test_split()
     folder: str = settings.folder()
     start: str = settings.start(BACKBONE, BUILT_IN, "ImageNet")
     method: str = setting(

@@ -17,7 +17,7 @@ INPUT = "pixel_values"
 
 def open_portable(path: Path, config: Config) -> Portable:
     """With held-out examples of the config's data. Raises SettingsError, CheckpointError."""
-    found = data.load_once(config.dataset, config.source, config.folder)
+    found = data.load_for(config)
     model, seen = open_network(path)
     held_out = choose_held_out(found)
     pixels = read_pixels(held_out, np.arange(len(held_out)), seen)

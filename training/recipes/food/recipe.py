@@ -30,7 +30,7 @@ def evaluate(path: Path, config: Config, folder: Path) -> Report:
     from training.learn import folds
     from training.recipes.food import data, score
 
-    found = folds.pool(data.load_once(config.dataset, config.source, config.folder), config)
+    found = folds.pool(data.load_for(config), config)
     return examine(score.make_exam(config, found), path, folder)
 
 
