@@ -96,7 +96,11 @@ def _lay_out(own: OwnData) -> Form:
     with gr.Accordion("Your own data", open=False, elem_id="own-data"):
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                files = page.uploads("Zip, pictures or sounds", "own-files")
+                files = page.uploads("Zip, folder, pictures or sounds", "own-files")
+                folder = gr.Button("Choose a folder", size="sm", elem_id="own-folder")
+                folder.click(
+                    None, None, None, js="() => window.chooseFolder()", api_visibility="private"
+                )
             with gr.Column(scale=3, min_width=300):
                 with gr.Row():
                     name = gr.Textbox(

@@ -48,6 +48,8 @@
       if (event.target.tagName === 'IMG') event.target.style.visibility = seen;
     }, true);
 
+  FOLDERS
+
   // A browser knows a photo or a recording by its ending, and of what phones write many endings are
   // unknown to it: Gradio then says "Only image/* allowed". So each file is handed over as what its
   // input asks for; what it really is, the answer says.

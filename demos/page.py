@@ -43,6 +43,7 @@ CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 JS = (
     (Path(__file__).parent / "page.js")
     .read_text("utf-8")
+    .replace("FOLDERS", (Path(__file__).parent / "folder.js").read_text("utf-8").strip())
     .replace("PICTURES", ",".join(pictures.ENDINGS))
     .replace("SOUNDS", ",".join(sounds.ENDINGS))
 )

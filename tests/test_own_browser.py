@@ -10,7 +10,7 @@ from meals import colours
 from serving import served_app
 from test_browser import CHROMIUM, PATIENCE, app, browser, page, shot, until
 
-from training.data.own import bring
+from training.data.own import bring, data_set
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -91,6 +91,21 @@ def test_an_answer_that_is_wrong_is_taught(page, tmp_path):
     page.locator("#teach-right-food input").press("Enter")
     page.locator("#teach-add-food").click()
     until(page, "document.querySelector('#teach-told-food').innerText.includes('as scarlet')")
+
+
+def test_a_folder_is_chosen_and_its_subfolders_are_the_classes(page, app, tmp_path):
+    folder = colours(tmp_path / "Käfer and birds", 2, 6)
+    open_own(page)
+    with page.expect_file_chooser() as choosing:
+        page.locator("#own-folder").click()
+    choosing.value.set_files(folder)
+    until(page, "document.querySelector('#own-name :is(input, textarea)').value")
+    page.locator("#own-add").click()
+    page.wait_for_selector("#own-told .notice.good")
+    found = data_set.find(app.runs, "Käfer and birds")
+    assert found.classes == ["colour0", "colour1"] and len(found.list_items()) == 12
+    brought = {path.read_bytes() for path in folder.rglob("*.png")}
+    assert {item.path.read_bytes() for item in found.list_items()} == brought
 
 
 def test_a_refused_upload_says_why_and_keeps_nothing(page, tmp_path):
