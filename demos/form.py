@@ -90,6 +90,16 @@ def make_form(made: Recipe) -> dict[str, Component]:
             with gr.Row():
                 for name in names:
                     inputs[name] = _make_field(rare[name], local, made.name)
+        reset = gr.Button("Back to the usual settings", size="sm", elem_id=f"reset-{made.name}")
+    usual: list[Any] = [component.value for component in inputs.values()]
+    reset.click(
+        lambda: usual,
+        None,
+        list(inputs.values()),
+        api_visibility="private",
+        show_progress="hidden",
+        queue=False,
+    )
     used = recipe.find_used(made.config())
     for name in list_hideable(made):
         inputs[name].visible = name in used

@@ -186,3 +186,14 @@ def test_every_rare_setting_stands_under_what_it_is_about(name):
     grouped = form_of_settings.group(rare)
     assert "Others" not in grouped
     assert sorted(each for names in grouped.values() for each in names) == sorted(rare)
+
+
+def test_the_usual_settings_come_back(form):
+    made = form("food")
+    made.change("epochs", 7)
+    made.change("method", "frozen")
+    back = made.blocks["reset-food"]
+    (clicked,) = (fn for fn in made.page.fns.values() if (back._id, "click") in fn.targets)
+    usual = dict(zip((block.elem_id for block in clicked.outputs), clicked.fn(), strict=True))
+    assert usual["set-food-epochs"] == 3 and usual["set-food-method"] == "full"
+    assert usual["set-food-teacher"] == [] and usual["set-food-start"] == "auto"
