@@ -41,6 +41,16 @@
   }).observe(document.body, {childList: true, subtree: true});
   nameAll();
 
+  // How long a run has been at it, from the first second on.
+  const tellTimes = () => {
+    for (const told of document.querySelectorAll('[data-since]')) {
+      const seconds = Math.max(0, Math.round(Date.now() / 1000 - told.dataset.since));
+      const minutes = Math.floor(seconds / 60);
+      told.textContent = 'for ' + (minutes ? `${minutes} min ` : '') + `${seconds % 60} s`;
+    }
+  };
+  setInterval(tellTimes, 1000);
+
   // A picture that the browser cannot show leaves no torn icon in its place: the answer says what is
   // wrong with it.
   for (const [what, seen] of [['error', 'hidden'], ['load', '']])

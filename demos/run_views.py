@@ -106,6 +106,8 @@ def status(run: Run | None, training: bool = True) -> str:
         f"step {step:,} of {total:,}" if total else "",
         f"epoch {epoch} of {run.config.get('epochs', '?')}" if (epoch := now.get("epoch")) else "",
         page.progress(run) if state in ("running", "stopping") else "",
+        # Counted by the browser: there is something to see from the first second on.
+        f'<span data-since="{run.created:.0f}"></span>' if state not in OVER else "",
         _tell_validation(run),
         f"took {duration(seconds)}" if (seconds := now.get("seconds")) else "",
         ESCALATIONS.get(run.escalation, ""),

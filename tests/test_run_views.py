@@ -63,6 +63,13 @@ def test_the_curves_of_a_run_that_goes_on_begin_where_it_all_began(runs, run):
     assert run_views.list_events(circle) == []
 
 
+def test_how_long_it_is_at_work_is_counted_from_the_first_second(run):
+    run.set_status("running")
+    assert f'data-since="{run.created:.0f}"' in run_views.status(run)
+    run.set_status("done")
+    assert "data-since" not in run_views.status(run)
+
+
 def test_the_last_validation_score_is_told_where_there_is_no_curve_yet(run):
     assert "validation" not in run_views.status(run)
     run.log(step=1, total=1, score=0.394)
