@@ -25,6 +25,7 @@ from training.wording import quote, shorten
 RECIPES = Path(__file__).parent / "recipes"
 LONGEST = 200  # characters of a text
 LONGEST_LIST = 4000  # likewise, of one that names several checkpoints, or a path
+NAMED = {"checkpoint": "a run", "data": "a data set of yours"}  # by what a setting names
 METAVARS = {str: "TEXT", int: "N", float: "X"}  # of a setting's type, in the command's help
 Default = TypeVar("Default", str, int, float)
 
@@ -179,11 +180,11 @@ def parse(config: type[ConfigT], values: Mapping[str, object], local: bool = Tru
             raise SettingsError(
                 f"{name} names a path of this machine, which only the command line may do."
             )
-        names_start = fields[name].metadata["offers"] is not None
-        if not local and names_start and any(map(is_path, str(value).split(","))):
+        names_one = fields[name].metadata["offers"] is not None
+        if not local and names_one and any(map(is_path, str(value).split(","))):
             raise SettingsError(
                 f"{name} names a folder of this machine, which only the command line may do: "
-                "choose a run, or owner/name of the Hub."
+                f"choose {NAMED[fields[name].metadata['names']]}, or owner/name of the Hub."
             )
     result = config(**{name: _check(fields[name], value) for name, value in values.items()})
     check = getattr(result, "check", None)
