@@ -188,7 +188,7 @@ BAD = [
     (
         "digits",
         {"dataset": "imagenet"},
-        "dataset is 'imagenet': it must be one of mnist, fashion_mnist.",
+        "dataset must be one of mnist, fashion_mnist; or with source own, the name of a data set that you added.",
     ),
     ("digits", {"start": "scratch", "method": "frozen"}, "method 'frozen' needs a trained start"),
     (
@@ -259,7 +259,7 @@ def test_settings_that_cannot_be_used_are_refused_in_a_sentence_and_make_no_run(
         (
             "list_checkpoints",
             ["cars"],
-            "There is no slot 'cars'. The slots are: captions, food, audio, digits, fashion.",
+            "There is no slot 'cars'. The slots are: food, digits, fashion, audio, captions.",
         ),
         ("list_checkpoints", [["digits"]], "There is no slot ['digits']."),
         ("swap", ["cars", "x"], "There is no slot 'cars'."),
