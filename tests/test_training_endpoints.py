@@ -188,7 +188,8 @@ BAD = [
     (
         "digits",
         {"dataset": "imagenet"},
-        "dataset must be one of mnist, fashion_mnist; or with source own, the name of a data set that you added.",
+        "dataset must be one of mnist, fashion_mnist; or with source own, the name of a data set "
+        "that you added.",
     ),
     ("digits", {"start": "scratch", "method": "frozen"}, "method 'frozen' needs a trained start"),
     (
