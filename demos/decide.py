@@ -99,7 +99,16 @@ class Decide:
         ]
 
     def clear(self) -> list[object]:
-        return [gr.Column(visible=False), *[gr.skip()] * (len(self.outputs) - 1)]
+        return [
+            gr.Column(visible=False),
+            gr.Gallery(value=None),
+            "",
+            "",
+            gr.Dropdown(choices=[], value=None),
+            gr.Textbox(value=""),
+            gr.Button(visible=False),
+            gr.Button(visible=True),
+        ]
 
     # -- what is done ------------------------------------------------------------------------------
     def wire(self, key: Component, find: Find, told: gr.HTML) -> list[Dependency]:
