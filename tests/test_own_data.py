@@ -306,7 +306,7 @@ def test_a_run_goes_on_with_the_revision_that_it_began_with_only(runs, pets, lea
     [
         ("food", {"dataset": "dogs"}, "There is no data set 'dogs'. There are: pets."),
         ("food", {}, "needs the name of a data set"),
-        ("food", {"dataset": "../pets"}, "needs the name of a data set"),
+        ("food", {"dataset": "../pets"}, "names a folder of this machine"),
         ("audio_intent", {"dataset": "pets"}, "'pets' holds pictures, and this learns from sounds"),
         ("captioning", {"dataset": "pets"}, "and this learns from captions"),
         ("food", {"dataset": "pets", "folder": "x"}, "only the command line"),
