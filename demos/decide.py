@@ -85,7 +85,7 @@ class Decide:
 
     def fill(self, found: DataSet, seen: list[Suspect]) -> list[object]:
         """Values of the outputs."""
-        pictures = [_draw(found, each) for each in seen]
+        pictures = [_draw(found.kind, each) for each in seen]
         with_captions = found.kind == "captions"
         return [
             gr.Column(visible=bool(pictures)),
@@ -163,12 +163,11 @@ class Decide:
         return page.notice(html.escape(own_view.describe_correction(made)), "good")
 
 
-def _draw(found: DataSet, each: Suspect) -> tuple[Image.Image, str]:
-    path = found.find_items(each["id"])[0].path
+def _draw(kind: str, each: Suspect) -> tuple[Image.Image, str]:
     words = in_words(each["label"]) or each["name"]
     if each["said"]:
         words += f" → {in_words(each['said'])}?"
-    return own_view.draw_thumbnail(path, found.kind, THUMB), words
+    return own_view.draw_thumbnail(each["path"], kind, THUMB), words
 
 
 def _show_large(item: Item, kind: str, each: Suspect) -> str:

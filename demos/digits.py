@@ -5,7 +5,6 @@ The handler is plain and needs no page and no server:
     classify(lab.slots["digits"], load_picture("seven.png"))
 """
 
-import hashlib
 import html
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from demos.serving.loading import load_checked
 from demos.serving.model_slot import ModelSlot, SwapError
 from demos.serving.offers import Offer
 from demos.serving.pictures import open_classifier
-from demos.serving.uploads import claim_folder, write_whole
+from demos.serving.uploads import claim_folder
 from demos.slot_view import SlotView
 from demos.tab_words import Words
 from training.data.hub_model import DIGITS, PICTURES
@@ -179,9 +178,7 @@ def keep_asked(source: str | None, drawn: page.Drawn | None, path: str | None) -
     shown = drawn["composite"] if drawn else None
     if not isinstance(shown, bytes):
         return shown
-    kept = claim_folder() / hashlib.sha256(shown).hexdigest() / "drawing.png"
-    write_whole(kept, shown)
-    return str(kept)
+    return page.keep_content(shown, "drawing.png", claim_folder())
 
 
 def build(lab: Lab) -> tuple[gr.Button | None, Part]:

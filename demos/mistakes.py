@@ -7,6 +7,7 @@ from gradio.components import Component
 
 from demos import own_view, run_views
 from demos.actions import Actions
+from demos.clock import Part
 from demos.decide import Decide, quiet
 from demos.own_data import OwnData
 from demos.own_view import Suspect
@@ -38,6 +39,16 @@ class Mistakes:
         for event in self.decide.wire(selected, self._find, self.told):
             event.success(self._refresh, selected, [*self.decide.outputs, self.again], **quiet)
         self.again.click(self._train, selected, selected, **quiet)
+
+    @property
+    def part(self) -> Part:
+        """Drawn when another run is looked at, or when it ends: what a person picked among them
+        stays while other runs come and go."""
+        return Part(
+            lambda moment: repr(moment.run and (moment.run.id, moment.run.state)),
+            lambda moment: self.show(moment.run),
+            self.outputs,
+        )
 
     def show(self, run: Run | None) -> list[object]:
         """Values of the outputs."""

@@ -18,7 +18,7 @@ from training.data.checks.findings import list_findings
 from training.data.own import bring, corrections, data_set
 from training.data.own.data_set import DataSet, Tell, tell_nobody
 from training.data.own.inspect import look_into
-from training.own_data import find_doubted
+from training.own_data import find_doubted, list_doubts
 from training.recipe import SettingsError
 
 KEPT = 8  # checks that are kept for who asks again
@@ -112,7 +112,7 @@ class OwnData:
                 self._checked.pop(next(iter(self._checked)), None)
             self._checked[key] = self._check(found, revision, tell)
         checked = self._checked[key]
-        doubted = [asdict(each) for each in find_doubted(found)]
+        doubted = [asdict(each) for each in find_doubted(list_doubts(found))]
         named = {item.id: f"{item.label}/{item.name}".lstrip("/") for item in found.list_items()}
         files = {item: named[item] for each in doubted for item in each["items"]}
         return {

@@ -392,7 +392,7 @@ def _list_shown(found: DataSet, checked: dict) -> list[Suspect]:
     suspects = own_view.list_suspects(found, checked)
     if found.kind == "captions" and not suspects:
         suspects = [
-            Suspect(id=each.id, name=each.name, label="", said="", why="")
+            Suspect(id=each.id, path=each.path, name=each.name, label="", said="", why="")
             for each in found.list_items()
         ]
     return suspects[: own_view.SUSPECTS]

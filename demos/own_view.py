@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from training.data.own.corrections import list_named
-from training.data.own.data_set import HASHED, DataSet, Item
+from training.data.own.data_set import DataSet, Item, read_id
 from training.data.own.records import Correction
 from training.media.pictures import PictureError, flatten, load_picture
 from training.own_data import list_doubts, read_facts
@@ -168,7 +168,7 @@ def draw_wave(path: Path, sheet: Image.Image) -> Image.Image:
 
 # -- what should be looked at ----------------------------------------------------------------------
 class Suspect(dict[str, Any]):
-    """{id, name, label, said, why}, of an item that is suspected of something."""
+    """{id, path, name, label, said, why}, of an item that is suspected of something."""
 
 
 def list_suspects(found: DataSet, checked: dict[str, Any]) -> list[Suspect]:
@@ -176,7 +176,7 @@ def list_suspects(found: DataSet, checked: dict[str, Any]) -> list[Suspect]:
     single items. What a person has decided about is not asked again."""
     items = {item.id: item for item in found.list_items()}
     settled = list_named(found)
-    sure = {each["item"]: each.get("confidence") for each in list_doubts(found, "suspects")}
+    sure = {each["item"]: each.get("confidence") for each in list_doubts(found)["suspects"]}
     suspects: dict[str, Suspect] = {}
     for finding in checked["findings"]:
         # Of what shows the same the first stays.
@@ -191,7 +191,9 @@ def list_suspects(found: DataSet, checked: dict[str, Any]) -> list[Suspect]:
                 why = f"a model that had not seen it says {in_words(said)}"
                 if isinstance(share := sure.get(each), int | float):
                     why += f" ({share:.0%})"
-            suspects[each] = Suspect(id=each, name=item.name, label=item.label, said=said, why=why)
+            suspects[each] = Suspect(
+                id=each, path=item.path, name=item.name, label=item.label, said=said, why=why
+            )
     return list(suspects.values())
 
 
@@ -202,8 +204,7 @@ def list_mistakes(run: Run, found: DataSet) -> list[Suspect]:
     items = {item.id: item for item in found.list_items()}
     listed: list[Suspect] = []
     for each in _list_shown(facts):
-        match = HASHED.fullmatch(str(each.get("file", "")))
-        item = items.get(match["hash"]) if match else None
+        item = items.get(read_id(str(each.get("file"))))
         if item is None or (item.label and item.label != each.get("truth")):
             continue
         said = str(each.get("said", ""))
@@ -213,6 +214,7 @@ def list_mistakes(run: Run, found: DataSet) -> list[Suspect]:
         listed.append(
             Suspect(
                 id=item.id,
+                path=item.path,
                 name=item.name,
                 label=item.label,
                 said=said if item.label else "",

@@ -125,7 +125,12 @@ def _keep_inline(uri: str, folder: Path) -> str:
     """The path of what a `data:` URI holds. Raises gr.Error, and OSError on a full disk."""
     content = read_inline(uri)
     kind = mimetypes.guess_extension(uri.removeprefix("data:").partition(",")[0].split(";")[0])
-    path = folder / hashlib.sha256(content).hexdigest() / f"file{kind or ''}"
+    return keep_content(content, f"file{kind or ''}", folder)
+
+
+def keep_content(content: bytes, name: str, folder: Path) -> str:
+    """The path of a file that holds it, in a folder that is named by it. Raises OSError."""
+    path = folder / hashlib.sha256(content).hexdigest() / name
     write_whole(path, content)
     return str(path)
 

@@ -115,15 +115,10 @@ def build(
         ),
         Part(
             lambda moment: _standing_sign(moment, actions),
-            lambda moment: [
-                *_standing(moment, list(forms), actions),
-                *(mistakes.show(moment.run) if mistakes else []),
-            ],
-            [
-                *(view["queue"], table, older, report, *buttons, *proposing),
-                *(mistakes.outputs if mistakes else []),
-            ],
+            lambda moment: _standing(moment, list(forms), actions),
+            [view["queue"], table, older, report, *buttons, *proposing],
         ),
+        *([mistakes.part] if mistakes else []),
     ]
 
 

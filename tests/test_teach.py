@@ -69,9 +69,9 @@ def test_labels_that_a_run_doubts_come_until_a_person_has_decided(own, tmp_path)
     suspects = [{**suspect, "confidence": 0.9}, {"file": 3}, "nonsense"]
     run.report.mkdir(exist_ok=True)
     write_json(run.report / "metrics.json", {"suspects": suspects, "step": 1, "total": 1})
-    (doubt,) = list_doubts(found, "suspects")
+    (doubt,) = list_doubts(found)["suspects"]
     assert doubt["item"] == doubted.id
-    (finding,) = find_doubted(found)
+    (finding,) = find_doubted(list_doubts(found))
     assert finding.suggested == {doubted.id: "colour1"}
     assert "1 example is taken for another class" in describe_check(found)
     first = list_suspects(found, own.check("mine"))[0]

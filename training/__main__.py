@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -216,27 +217,25 @@ def estimate_run(given: dict[str, Any]) -> int:
 def keep_data(given: dict[str, Any]) -> int:
     """`python -m training datasets`; the exit code."""
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
-    try:
+
+    def act() -> None:
         own_data.sweep(runs)
         own_data.run(given, runs)
-    except recipe.SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return SETTINGS
-    except OSError as error:
-        print(f"error: {job.explain(error)}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("Cancelled: nothing was kept.", file=sys.stderr)
-        return STOPPED
-    return DONE
+
+    return _answer(act)
 
 
 def take(name: str, given: dict[str, Any]) -> int:
     """`python -m training export` and `push`; the exit code."""
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
     act = take_away.export if name == take_away.EXPORT else take_away.push_checkpoint
+    return _answer(lambda: act(given, runs))
+
+
+def _answer(act: Callable[[], object]) -> int:
+    """Does it; a refusal is one line, and nothing half is left of what is cancelled."""
     try:
-        act(given, runs)
+        act()
     except (recipe.SettingsError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return SETTINGS

@@ -15,7 +15,7 @@ python -m training datasets remove ethz/food101              what was downloaded
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from training.data.hub_rows import Choice
 from training.data.own import data_set
 from training.data.own.bring import Added, add
 from training.data.own.corrections import list_confirmed, list_named
-from training.data.own.data_set import HASHED, DataSet, Tell
+from training.data.own.data_set import DataSet, Tell, read_id
 from training.data.own.inspect import look_into
 from training.data.own.records import KINDS, find_home
 from training.data.own.use import list_learned
@@ -156,31 +156,33 @@ def read_facts(run: Run) -> dict[str, Any]:
     return dict(report.facts) if report else {}
 
 
-def list_doubts(found: DataSet, fact: str) -> list[dict[str, Any]]:
-    """`suspects` or `outliers` of the newest run on a data set that tells them: {file, label, ...,
-    item}, of those that are in it yet, labelled as they were, and not decided about. A report is a
-    file, and may hold anything."""
-    told = (read_facts(run).get(fact) for run in list_learned(found.runs, found.name))
-    newest = next((each for each in told if isinstance(each, list)), [])
+def list_doubts(found: DataSet) -> dict[str, list[dict[str, Any]]]:
+    """What the newest run that doubts anything of a data set tells: its `suspects` and `outliers`,
+    {file, label, ..., item}, of those that are in it yet, labelled as they were, and not decided
+    about. A report is a file, and may hold anything."""
+    told = (read_facts(run) for run in list_learned(found.runs, found.name))
+    newest = next((facts for facts in told if isinstance(facts.get("suspects"), list)), {})
     items = {item.id: item for item in found.list_items()}
     settled = list_named(found)
-    doubts = []
-    for each in newest:
-        match = HASHED.fullmatch(str(each.get("file", ""))) if isinstance(each, dict) else None
-        item = items.get(match["hash"]) if match else None
-        if item and item.id not in settled and item.label == each.get("label"):
-            doubts.append({**each, "item": item.id})
+    doubts: dict[str, list[dict[str, Any]]] = {}
+    for fact in ("suspects", "outliers"):
+        listed = newest.get(fact)
+        doubts[fact] = []
+        for each in listed if isinstance(listed, list) else []:
+            item = items.get(read_id(str(each.get("file")))) if isinstance(each, dict) else None
+            if item and item.id not in settled and item.label == each.get("label"):
+                doubts[fact].append({**each, "item": item.id})
     return doubts
 
 
-def find_doubted(found: DataSet) -> list[Finding]:
+def find_doubted(doubts: Mapping[str, list[dict[str, Any]]]) -> list[Finding]:
     """Labels that a run's folds took for wrong, and what differs from all else."""
     taken = {
         each["item"]: each["said"]
-        for each in list_doubts(found, "suspects")
+        for each in doubts["suspects"]
         if isinstance(each.get("said"), str)
     }
-    far = [each["item"] for each in list_doubts(found, "outliers")]
+    far = [each["item"] for each in doubts["outliers"]]
     return [*labels.tell_wrong_labels(taken), *labels.tell_outliers(far)]
 
 
@@ -254,7 +256,7 @@ def describe_check(found: data_set.DataSet, tell: Tell | None = None) -> str:
     shown = found.preview()
     lines = [f"{found.name}: {counted(len(seen.sights), 'item')} ({found.kind})"]
     lines += [f"  {label}: {sum(counts.values()):,}" for label, counts in shown.classes.items()]
-    findings = [*find_doubted(found), *list_findings(seen, list_confirmed(found))]
+    findings = [*find_doubted(list_doubts(found)), *list_findings(seen, list_confirmed(found))]
     for each in findings:
         lines.append(f"- {each.sentence}")
         if names := name_items(seen, each.items):

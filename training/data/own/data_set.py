@@ -259,6 +259,12 @@ def _name_item(path: Path, split: str, label: str, captions: tuple[str, ...]) ->
     return Item(found["hash"], path, name, split, label, captions)
 
 
+def read_id(name: str) -> str:
+    """Of the item in a file of this name; empty where the name tells none."""
+    found = HASHED.fullmatch(name)
+    return found["hash"] if found else ""
+
+
 def hash_file(path: Path) -> str:
     """16 letters that are a function of the content."""
     with path.open("rb") as file:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from training.device import device, move
-from training.learn.backbone import Start
 from training.learn.cost import (
     MEASURED,
     Cost,
@@ -19,17 +18,14 @@ from training.learn.cost import (
 from training.media.pictures import load_picture
 from training.recipes.digits.config import Config
 from training.recipes.digits.picture import to_28x28
-from training.recipes.digits.train import build_network
-from training.runs import checkpoint
+from training.recipes.digits.train import build_network, find_start
 
 
 def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -> Cost:
     """Raises SettingsError, CheckpointError."""
-    start = Start("scratch")
-    if config.start != "scratch":
-        found = checkpoint.check_usable(checkpoint.find(runs, config.start, "digits"))
-        start = Start(found.id, found)
-    model = build_network(config, start, np.zeros((1, 28, 28), np.uint8), classes)
+    model = build_network(
+        config, find_start(config, runs), np.zeros((1, 28, 28), np.uint8), classes
+    )
     move(model)
     pixels = torch.rand(MEASURED, 1, 28, 28, device=device())
 

@@ -50,7 +50,7 @@ def train(config: Config, run: Run) -> Report:
             f"{len(part)} training pictures are left; at least {accelerator.num_processes} are "
             "needed."
         )
-    start = find_start(config, run)
+    start = find_start(config, run.path.parent)
     model = build_network(config, start, images, data.classes)
     finetune.describe_data(model.config, _name_data(config), data)
     frozen = config.method == "frozen"
@@ -152,11 +152,11 @@ def _examine(
     return report
 
 
-def find_start(config: Config, run: Run) -> Start:
+def find_start(config: Config, runs: Path) -> Start:
     """Raises SettingsError, CheckpointError."""
     if config.start == "scratch":
         return Start("scratch")
-    found = checkpoint.check_usable(checkpoint.find(run.path.parent, config.start, "digits"))
+    found = checkpoint.check_usable(checkpoint.find(runs, config.start, "digits"))
     return Start(found.id, found)
 
 
