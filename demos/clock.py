@@ -20,14 +20,22 @@ from training.runs.index import open_index
 from training.runs.run import Run
 
 SECONDS = 1.0
-ASK = """async (...given) => {
+# The page itself keeps the signs: a component's value is there a moment after its answer, and a tick
+# in that moment was told all over again, which took away what a button had just shown.
+ASK = """async (chosen) => {
   if (window.looking) return [];
   window.looking = true;
   try {
     const answer = await fetch(window.gradio_config.root + '/gradio_api/run/look', {method: 'POST',
-      headers: {'Content-Type': 'application/json'}, body: JSON.stringify({data: given})});
-    const unchanged = v => v?.__type__ === 'update' && Object.keys(v).length === 1;
-    return answer.ok ? (await answer.json()).data.map(v => unchanged(v) ? undefined : v) : [];
+      headers: {'Content-Type': 'application/json'},
+      body: JSON.stringify({data: [chosen, window.signs || '']})});
+    if (!answer.ok) return [];
+    const [signs, ...values] = (await answer.json()).data;
+    window.signs = signs;
+    // Gradio says so of a gr.HTML by an update of its props, of none of them
+    const unchanged = v => v?.__type__ === 'update'
+      && Object.keys(v).every(k => k === '__type__' || (k === 'props' && unchanged(v.props)));
+    return values.map(v => unchanged(v) ? undefined : v);
   } catch { return []; }  // the server is away: what is shown stays, and the next tick asks again
   finally { window.looking = false; }
 }"""
@@ -82,13 +90,13 @@ def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None],
 
 def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -> None:
     """Looks at each tick, when the page opens, and when another run is `selected`."""
-    seen = make_hidden()
-    outputs = [seen, *(component for part in parts for component in part.outputs)]
+    outputs = [component for part in parts for component in part.outputs]
     with gr.Row(visible=False):
+        signs = gr.Textbox()
         gr.Button().click(
             make_look(lab, parts),
-            [selected, seen],
-            outputs,
+            [selected, signs],
+            [signs, *outputs],
             api_name="look",
             api_visibility="undocumented",
             queue=False,
@@ -96,7 +104,7 @@ def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -
     gr.on(
         [blocks.load, gr.Timer(SECONDS).tick, selected.change],
         None,
-        [selected, seen],
+        selected,
         outputs,
         js=ASK,
         api_visibility="private",

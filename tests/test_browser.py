@@ -22,6 +22,7 @@ from PIL import Image
 from voice_files import film
 
 from demos import run_views
+from demos.clock import ASK
 from training.runs.run import ENDED, Run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -122,6 +123,19 @@ def until(page, expression: str) -> None:
     """Waits until it is true in the page, asking four times a second: asking at each frame keeps a
     core busy."""
     page.wait_for_function(expression, polling=250)
+
+
+def test_a_tick_right_after_another_is_told_nothing_again(page):
+    first, second = page.evaluate(
+        f"""async () => {{
+          const ask = {ASK};
+          while (window.looking) await new Promise(done => setTimeout(done, 20));
+          delete window.signs;
+          return [await ask(''), await ask('')];
+        }}"""
+    )
+    assert None not in first, "all of it"
+    assert second == [None] * len(first)
 
 
 def draw_seven(page) -> None:
