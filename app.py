@@ -156,6 +156,7 @@ def build(lab: "Lab") -> "gr.Blocks":
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
         selected = clock.make_hidden()  # the id of the run that a person looks at
+        clock.keep(blocks, selected)
         buttons = []
         changing = []
         with gr.Tabs() as tabs:
@@ -165,8 +166,11 @@ def build(lab: "Lab") -> "gr.Blocks":
                 buttons.append((tune, demo.RECIPE))
                 changing.append(part)
             trained = [demo for demo in demos if demo.RECIPE]  # a tab may have nothing to train
-            with gr.Tab("Train", id="train"):
-                chooser, live = training_tab.build(actions, own, trained, tabs, selected)
+            with gr.Tab("Train", id="train") as opened:
+                choosers = page.find_choosers(blocks, list(lab.slots))
+                chooser, live = training_tab.build(
+                    actions, own, trained, blocks, opened, tabs, selected, choosers
+                )
         for tune, recipe in buttons:
             if tune is not None:
                 tune.click(

@@ -17,7 +17,7 @@ from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from training import recipe
 from training.data.own import data_set, use
-from training.estimate import NOT_OWN, Estimate, ask_aside
+from training.estimate import Estimate, ask_aside
 from training.recipe import SettingsError
 from training.runs import checkpoint, job
 from training.runs.checkpoint import CheckpointError
@@ -25,6 +25,7 @@ from training.runs.run import OVER, Run, lock
 from training.wording import quote
 
 KEPT = 32  # estimates
+SAME = ("epochs", "name", "swap", "seed", "early_stopping")  # of which no pass takes another time
 
 
 class Actions:
@@ -62,21 +63,25 @@ class Actions:
         return run.id
 
     def estimate(self, recipe_name: str, settings: Mapping[str, object]) -> Estimate:
-        """About how long a run on own data would take; measured once for the same data."""
+        """About how long a run on own data or the sample would take; measured once for the same
+        data, however many epochs."""
         page.refuse_unless(self.lab.training)
         if not isinstance(settings, dict):
             raise gr.Error('The settings must be a JSON object, such as {"epochs": 2}.')
         try:
             config = recipe.parse(recipe.load(recipe_name).config, settings, local=False)
-            if getattr(config, "source", "") != "own":
-                raise SettingsError(NOT_OWN)
-            named = data_set.find(self.lab.runs, getattr(config, "dataset", ""))
-            key = repr((recipe_name, sorted(settings.items()), named.revision))
+            revision = ""
+            if getattr(config, "source", "") == "own":
+                named = data_set.find(self.lab.runs, getattr(config, "dataset", ""))
+                revision = named.revision
+            epochs = getattr(config, "epochs", 0)
+            asked = {name: value for name, value in settings.items() if name not in SAME}
+            key = repr((recipe_name, sorted(asked.items()), revision))
             if key not in self._estimates:
                 while len(self._estimates) >= KEPT:
                     self._estimates.pop(next(iter(self._estimates)), None)
                 self._estimates[key] = ask_aside(recipe_name, settings, self.lab.runs)
-            return self._estimates[key]
+            return self._estimates[key].with_epochs(epochs)
         except SettingsError as error:
             raise gr.Error(str(error)) from error
 

@@ -20,8 +20,8 @@ from training.runs.index import open_index
 from training.runs.run import Run
 
 SECONDS = 1.0
-# The page itself keeps the signs: a component's value is there a moment after its answer, and a tick
-# in that moment was told all over again, which took away what a button had just shown.
+# The page itself keeps the signs: a component's value is there a moment after its answer, and a
+# tick in that moment was told all over again, which took away what a button had just shown.
 ASK = """async (chosen) => {
   if (window.looking) return [];
   window.looking = true;
@@ -109,6 +109,24 @@ def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -
         js=ASK,
         api_visibility="private",
         show_progress="hidden",
+    )
+
+
+def keep(blocks: gr.Blocks, selected: gr.Textbox) -> None:
+    """After a reload the same run is looked at: the browser's tab keeps which."""
+    selected.change(
+        None,
+        selected,
+        None,
+        js="(id) => { sessionStorage.setItem('run', id || ''); }",
+        api_visibility="private",
+    )
+    blocks.load(
+        None,
+        None,
+        selected,
+        js="() => sessionStorage.getItem('run') || ''",
+        api_visibility="private",
     )
 
 

@@ -76,7 +76,8 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Comp
     return gr.Textbox(default, max_lines=1, **common)
 
 
-def make_form(made: Recipe) -> dict[str, Component]:
+def make_form(made: Recipe) -> tuple[dict[str, Component], gr.Accordion]:
+    """Its components by their settings, and what holds the rare ones."""
     fields = [f for f in dataclasses.fields(made.config) if not f.metadata["local"]]
     local = {f.name for f in dataclasses.fields(made.config) if f.metadata["local"]}
     inputs: dict[str, Component] = {}
@@ -84,7 +85,7 @@ def make_form(made: Recipe) -> dict[str, Component]:
         for f in (f for f in fields if not f.metadata["rare"]):
             inputs[f.name] = _make_field(f, local, made.name)
     rare = {f.name: f for f in fields if f.metadata["rare"]}
-    with gr.Accordion(ADVANCED, open=False, elem_id=f"more-{made.name}"):
+    with gr.Accordion(ADVANCED, open=False, elem_id=f"more-{made.name}") as advanced:
         for title, names in group(rare).items():
             gr.HTML(f"<h4>{title}</h4>")
             with gr.Row():
@@ -103,7 +104,20 @@ def make_form(made: Recipe) -> dict[str, Component]:
     used = recipe.find_used(made.config())
     for name in list_hideable(made):
         inputs[name].visible = name in used
-    return inputs
+    return inputs, advanced
+
+
+def tell_changed(made: Recipe, settings: Mapping[str, object]) -> dict[str, object]:
+    """The name of what holds the rare settings: which of them are not as usual, and count."""
+    draft = recipe.parse_draft(made.config, settings)
+    used = recipe.find_used(draft)
+    changed = [
+        f.metadata["label"] or f.name.replace("_", " ")
+        for f in dataclasses.fields(made.config)
+        if f.metadata["rare"] and f.name in used and getattr(draft, f.name) != f.default
+    ]
+    named = f"{ADVANCED}: changed {', '.join(changed).lower()}" if changed else ADVANCED
+    return gr.update(label=named)
 
 
 def group(rare: Iterable[str]) -> dict[str, list[str]]:

@@ -58,6 +58,19 @@
       if (event.target.tagName === 'IMG') event.target.style.visibility = seen;
     }, true);
 
+  // After a reload the same tab is open. (The page's own list of tabs is the first one.)
+  const tabs = () => [...(document.querySelector('[role="tablist"]')?.children || [])];
+  const open = sessionStorage.getItem('tab');
+  const opening = setInterval(() => {
+    if (!tabs().length) return;
+    clearInterval(opening);
+    tabs().find(each => open && each.dataset.tabId === open)?.click();
+    document.addEventListener('click', ({target}) => {
+      const tab = target.closest('[role="tab"]');
+      if (tabs().includes(tab)) sessionStorage.setItem('tab', tab.dataset.tabId);
+    }, true);
+  }, 100);
+
   FOLDERS
 
   // A browser knows a photo or a recording by its ending, and of what phones write many endings are

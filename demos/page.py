@@ -278,6 +278,16 @@ def chooser(chosen: tuple[str, str], label: str, elem_id: str | None = None) -> 
     return Chooser([chosen], value=chosen[1], label=label, interactive=True, elem_id=elem_id)
 
 
+def find_choosers(blocks: gr.Blocks, slots: list[str]) -> dict[str, gr.Dropdown]:
+    """The tabs' lists of models, by their slot."""
+    wanted = {f"chooser-{slot}": slot for slot in slots}
+    return {
+        wanted[each.elem_id]: each
+        for each in blocks.blocks.values()
+        if isinstance(each, gr.Dropdown) and each.elem_id in wanted
+    }
+
+
 UNLIKE = "This looks like nothing I know."
 
 
@@ -392,7 +402,8 @@ def progress(run: Run) -> str:
     step = status.get("step", 0)
     total = status.get("total", 0)
     if status.get("stage", "training") != "training" or not total:
-        return status.get("stage") or "starting"
+        stage = status.get("stage") or job.STARTING
+        return "starting: the libraries are loaded" if stage == job.STARTING else stage
     left = seconds_left(run)
     return f"{step / total:.0%}" + (f", {duration(left)} left" if left is not None else "")
 

@@ -85,7 +85,18 @@ def _metric(run: Run | None) -> Metric:
 
 
 def score_title(run: Run | None) -> str:
-    return "Validation score" + ", %" * _metric(run).share
+    what = "Score after each fold" if _is_folded(run) else "Validation score"
+    return what + ", %" * _metric(run).share
+
+
+def name_steps(run: Run | None) -> str:
+    """What the scores stand over."""
+    return "Fold" if _is_folded(run) else "Step"
+
+
+def _is_folded(run: Run | None) -> bool:
+    """Whether its scores are those of a probe, judged fold by fold."""
+    return run is not None and run.settings.get("method") == "frozen"
 
 
 def status(run: Run | None, training: bool = True) -> str:
@@ -103,27 +114,28 @@ def status(run: Run | None, training: bool = True) -> str:
     total = now.get("total", 0)
     done = 1.0 if state == "done" else step / total if total else 0.0
     facts = [
-        f"step {step:,} of {total:,}" if total else "",
+        f"step {step:,} of {total:,}" if total > 1 else "",
         f"epoch {epoch} of {run.config.get('epochs', '?')}" if (epoch := now.get("epoch")) else "",
         page.progress(run) if state in ("running", "stopping") else "",
         # Counted by the browser: there is something to see from the first second on.
         f'<span data-since="{run.created:.0f}"></span>' if state not in OVER else "",
-        _tell_validation(run),
+        _tell_validation(run) if state not in OVER else "",
         f"took {duration(seconds)}" if (seconds := now.get("seconds")) else "",
-        ESCALATIONS.get(run.escalation, ""),
+        ESCALATIONS.get(run.escalation, "") if state not in OVER else "",
         f"continues {origin}" if (origin := run.settings.get("continues")) else "",
     ]
     reason = sentence(now.get("reason") or (now.get("note", "") if state not in ENDED else ""))
     notice = page.notice(
         html.escape(reason), "bad" if state in ("failed", "lost", "damaged") else "note"
     )
+    bar = (  # of a run that is done it would tell nothing
+        '<div class="bar" role="progressbar" aria-label="Progress" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{done * 100:.0f}"><i style="width:{done:.1%}"></i>'
+        "</div>"
+    ) * (state != "done")
     return (
         f'<div class="run"><h3>{html.escape(checkpoint.of_run(run).name)}</h3><span class="state '
-        f'{state}">{STATES.get(state, state)}'
-        f'</span><div class="bar" role="progressbar" aria-label="Progress" '
-        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{done * 100:.0f}"><i '
-        f'style="width:{done:.1%}"></i>'
-        "</div><div "
+        f'{state}">{STATES.get(state, state)}</span>{bar}<div '
         f'class="facts">{"".join(f"<span>{f}</span>" for f in facts if f)}</div>{notice}</div>'
     )
 
@@ -429,13 +441,21 @@ def _bold(text: str) -> str:
 def can(run: Run | None) -> dict[str, bool]:
     """Which buttons make sense for a run."""
     if run is None:
-        return dict.fromkeys(("stop", "go_on", "use", "delete"), False)
+        return dict.fromkeys(
+            ("stop", "use", "try_it", "mistakes", "share", "go_on", "delete"), False
+        )
     state = run.state
+    report = _report(run)
+    usable = run.has_checkpoint and state in OVER and bool(run.slot)
     return {
-        "stop": state in ("queued", "running"),
-        "delete": state in OVER,
+        "stop": state in ("queued", "running", "stopping"),
+        "use": usable,
+        "try_it": usable,
+        "mistakes": report is not None
+        and any(isinstance(each, Gallery) and each.items for each in report.sections),
+        "share": run.has_checkpoint and state in OVER,
         "go_on": state in ENDED and bool(run.saved),
-        "use": run.has_checkpoint and state in OVER and bool(run.slot),
+        "delete": state in OVER,
     }
 
 

@@ -4,31 +4,22 @@ The page keeps nothing but which run is looked at: all it shows is read from `ru
 the same after a reload, on a second page, and after the app was killed and started again.
 """
 
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
-from demos import hub_preview, own_tab, page, run_views, take_away
+from demos import own_tab, page, result, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
-from demos.form import list_hideable, list_naming, make_form, propose, read_form, show_used
 from demos.mistakes import Mistakes
 from demos.own_data import OwnData
-from training import recipe
+from demos.train_form import TrainForm
 from training.data.own import data_set
-from training.recipe import Recipe
 from training.runs import job
 from training.runs.index import open_index
-from training.settings import FIND
 from training.wording import counted
-
-# A recipe's: what holds it, and its components by their settings.
-Form = tuple[gr.Column, dict[str, Component]]
 
 
 # -- the tab ---------------------------------------------------------------------------------------
@@ -46,49 +37,47 @@ To fine-tune from the page, start the app without `--training off` and for yours
 
 BUTTONS = {
     "stop": "Stop",
-    "go_on": "Continue",
     "use": "Use this model",
+    "try_it": "Try it now",
+    "mistakes": "See mistakes",
+    "share": "Share",
+    "go_on": "Continue",
     "back": "Roll back",
     "delete": "Delete",
 }
+LOOKS = {"stop": "stop", "use": "primary"}
+# A button leads to the first of these places that is there.
+SHOW = """() => [%s].map(each => document.querySelector(each)).find(each => each?.offsetParent)
+  ?.scrollIntoView({behavior: 'smooth', block: '%s'})"""
+SHOW_STATUS = SHOW % ("'#status'", "nearest")
+SHOW_MISTAKES = SHOW % ("'#mistake-problems', '#report .mistakes'", "start")
+SHOW_SHARE = SHOW % ("'#take-away'", "center")
+# The tab that has just been turned to asks its model about what is there.
+ASK_AGAIN = """() => setTimeout(() => [...document.querySelectorAll('button[id^="ask"]')]
+  .find(each => each.offsetParent)?.click(), 300)"""
 
 
 def build(
     actions: Actions,
     own: OwnData,
     demos: list[ModuleType],
+    blocks: gr.Blocks,
+    opened: gr.Tab,
     tabs: gr.Tabs,
     selected: gr.Textbox,
+    choosers: dict[str, gr.Dropdown],
 ) -> tuple[gr.Dropdown, list[Part]]:
-    """Lays the tab out; `selected` holds the id of the run that is looked at. Returns the recipe
-    chooser, and what changes by itself."""
+    """Lays the tab out, which is `opened`; `selected` holds the id of the run that is looked at,
+    `choosers` are the other tabs' lists of models by their slot. Returns the recipe chooser, and
+    what changes by itself."""
     if not actions.lab.training:
         gr.Markdown(how_to_train(actions.lab.why_not, actions.lab.on_space))
-    forms: dict[str, Form] = {}
     above = gr.Column()
     with gr.Row():
         with gr.Column(scale=2, min_width=300, visible=actions.lab.training):
-            titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
-            chooser = gr.Dropdown(
-                titles,
-                value=titles[0][1],
-                label="Model to fine-tune",
-                interactive=True,
-                elem_id="recipe",
-            )
-            for demo in demos:
-                with gr.Column(visible=demo is demos[0]) as group:
-                    forms[demo.RECIPE] = (group, make_form(recipe.load(demo.RECIPE)))
-            start = gr.Button("Start", variant="primary", elem_id="start")
-            test = gr.Button(
-                "Start with a learning rate found by a test", size="sm", elem_id="start-by-test"
-            )
-            measure = gr.Button("How long will it take?", size="sm", elem_id="estimate")
-            estimate = gr.HTML(elem_id="estimated")
-            look = gr.Button("Preview the data set", size="sm", elem_id="preview-data")
-            seen = gr.HTML(elem_id="previewed")
+            form = TrainForm(actions, demos)
         with gr.Column(scale=3, min_width=300):
-            view = _live_view(actions.lab.training)
+            view = _live_view()
     table, older = _lay_out_history(actions.lab.runs, selected)
     report = gr.HTML(elem_id="report")
     mistakes = Mistakes(actions, own) if actions.lab.training else None
@@ -96,16 +85,12 @@ def build(
         mistakes.wire(selected)
     taking = take_away.build(take_away.TakeAway(actions.lab), selected)
     with above:
-        changing = own_tab.build(actions, own, chooser, selected)
-    _wire_form(actions, chooser, forms, start, test, selected, [(measure, estimate), (look, seen)])
+        changing = own_tab.build(actions, own, form.chooser, selected)
+    form.wire(opened, selected, SHOW_STATUS)
+    form.keep(blocks)
     buttons = [view[name] for name in BUTTONS]
-    _wire_buttons(actions, view, selected, tabs)
-    proposing = [
-        inputs[f.name]
-        for name, (_, inputs) in forms.items()
-        for f in list_naming(recipe.load(name))
-    ]
-    return chooser, [
+    _wire_buttons(actions, view, selected, tabs, choosers)
+    return form.chooser, [
         *changing,
         taking,
         Part(
@@ -115,8 +100,8 @@ def build(
         ),
         Part(
             lambda moment: _standing_sign(moment, actions),
-            lambda moment: _standing(moment, list(forms), actions),
-            [view["queue"], table, older, report, *buttons, *proposing],
+            lambda moment: _standing(moment, form),
+            [view["queue"], table, older, view["result"], report, *buttons, *form.naming],
         ),
         *([mistakes.part] if mistakes else []),
     ]
@@ -167,18 +152,20 @@ def _chosen(event: gr.SelectData) -> str:
     return event.row_value[-1]
 
 
-def _live_view(training: bool) -> dict[str, Any]:
-    view: dict[str, Any] = {"status": gr.HTML(elem_id="status")}
+def _live_view() -> dict[str, Any]:
+    view: dict[str, Any] = {
+        "status": gr.HTML(elem_id="status"),
+        "result": gr.HTML(elem_id="result"),
+    }
     with gr.Row():
         for name, text in BUTTONS.items():
             view[name] = gr.Button(
                 text,
                 size="sm",
-                visible=training,
-                interactive=False,
+                visible=False,
                 min_width=80,
                 elem_id=name,
-                variant="stop" if name == "stop" else "secondary",
+                variant=LOOKS.get(name, "secondary"),
             )
     with gr.Row():
         view["loss"] = gr.LinePlot(
@@ -216,113 +203,12 @@ def _live_view(training: bool) -> dict[str, Any]:
     return view
 
 
-def _wire_form(
-    actions: Actions,
-    chooser: gr.Dropdown,
-    forms: dict[str, Form],
-    start: gr.Button,
-    test: gr.Button,
-    selected: gr.Textbox,
-    asking: list[tuple[gr.Button, gr.HTML]],
-) -> None:
-    """`asking`: how long it takes, and what a data set of the Hub holds: a button, and where the
-    answer stands."""
-    quiet: page.Listening = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "queue": False,
-    }
-    recipes = {name: recipe.load(name) for name in forms}
-    hideable = {
-        name: [inputs[field] for field in list_hideable(recipes[name])]
-        for name, (_, inputs) in forms.items()
-    }
-    for name, (_, inputs) in forms.items():
-        _show_used_when_left(recipes[name], inputs, hideable[name])
-    every = [
-        (name, field, component)
-        for name, (_, inputs) in forms.items()
-        for field, component in inputs.items()
-    ]
-
-    def read(name: str, values: Sequence[object]) -> dict[str, object]:
-        """One recipe's settings of the values of all forms."""
-        own = [
-            (field, value)
-            for (owner, field, _), value in zip(every, values, strict=True)
-            if owner == name
-        ]
-        return read_form(*zip(*own, strict=True))
-
-    def choose(chosen: str, *values: object) -> list[object]:
-        shown: list[object] = [gr.update(visible=name == chosen) for name in forms]
-        for name, made in recipes.items():
-            shown += show_used(made, read(name, values))
-        return shown
-
-    def read_used(name: str, values: Sequence[object]) -> dict[str, object]:
-        """What is hidden was perhaps filled in before: it must neither count nor be refused."""
-        settings = read(name, values)
-        used = recipe.find_used(recipe.parse_draft(recipes[name].config, settings))
-        return {field: settings[field] for field in settings if field in used}
-
-    def begin(name: str, *values: object) -> str:
-        return actions.start(name, read_used(name, values))
-
-    def tell_cost(name: str, *values: object) -> str:
-        return page.notice(str(actions.estimate(name, read_used(name, values))))
-
-    def look_before_start(name: str, *values: object) -> str:
-        return hub_preview.look_at_data(name, read_used(name, values), actions.lab.training)
-
-    def begin_by_test(name: str, *values: object) -> str:
-        made = recipes[name].config
-        draft = recipe.parse_draft(made, read(name, values))
-        if "learning_rate" not in recipe.find_used(draft):
-            raise gr.Error("Method frozen solves for its head, which needs no learning rate.")
-        asked = [
-            FIND[0] if (owner, field) == (name, "learning_rate") else value
-            for (owner, field, _), value in zip(every, values, strict=True)
-        ]
-        return begin(name, *asked)
-
-    inputs = [chooser, *(component for _, _, component in every)]
-    groups = [group for group, _ in forms.values()]
-    # Also when a form is opened: `auto` says more once the app has looked for a GPU.
-    chooser.change(choose, inputs, [*groups, *itertools.chain(*hideable.values())], **quiet)
-    start.click(begin, inputs, selected, api_visibility="private")
-    test.click(begin_by_test, inputs, selected, api_visibility="private")
-    for (button, answer), tell in zip(asking, (tell_cost, look_before_start), strict=True):
-        button.click(tell, inputs, answer, api_visibility="private")
-
-
-def _show_used_when_left(
-    made: Recipe, inputs: dict[str, Component], hideable: list[Component]
-) -> None:
-    """Shows what counts whenever a setting was changed: a choice at once, a number or a text when
-    it is left, and not at every key. (A Dropdown tells of a choice twice by `input`.)"""
-    triggers = []
-    for component in inputs.values():
-        if isinstance(component, gr.Dropdown):
-            triggers.append(component.change)
-        else:
-            assert isinstance(component, gr.Number | gr.Textbox)  # as `_make_field` makes them
-            triggers += [component.submit, component.blur]
-    gr.on(
-        triggers,
-        lambda *values: show_used(made, read_form(inputs, values)),
-        list(inputs.values()),
-        hideable,
-        # While one is under way, of those that come only the last matters.
-        trigger_mode="always_last",
-        api_visibility="private",
-        show_progress="hidden",
-        queue=False,
-    )
-
-
 def _wire_buttons(
-    actions: Actions, view: dict[str, Any], selected: gr.Textbox, tabs: gr.Tabs
+    actions: Actions,
+    view: dict[str, Any],
+    selected: gr.Textbox,
+    tabs: gr.Tabs,
+    choosers: dict[str, gr.Dropdown],
 ) -> None:
     def shown(run_id: str | None) -> str:
         """The run that the page shows, also where nobody chose one."""
@@ -353,19 +239,28 @@ def _wire_buttons(
     def delete(run_id: str | None) -> None:
         actions.delete(shown(run_id))
 
+    def turn_to(run_id: str | None) -> list[object]:
+        """The tab where the run's model answers: by itself, where it is in use, else for whoever
+        asked alone."""
+        run = actions.find(shown(run_id))
+        slot = actions.lab.slots.get(run.slot)
+        value = "active" if slot and slot.active_id == run.id else run.id
+        return [
+            gr.Tabs(selected=run.recipe),
+            *(gr.update(value=value) if name == run.slot else gr.skip() for name in choosers),
+        ]
+
+    quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
     clicked = {
-        name: view[name].click(
-            act, selected, selected, api_visibility="private", show_progress="hidden"
-        )
+        name: view[name].click(act, selected, selected, **quiet)
         for name, act in dict(stop=stop, go_on=go_on, use=use, back=back, delete=delete).items()
     }
-    clicked["use"].success(
-        lambda run_id: gr.Tabs(selected=actions.find(run_id).recipe),
-        selected,
-        tabs,
-        api_visibility="private",
-        show_progress="hidden",
-    )
+    turned = [tabs, *choosers.values()]
+    for event in (clicked["use"].success, view["try_it"].click):
+        event(turn_to, selected, turned, **quiet).success(None, None, None, js=ASK_AGAIN)
+    clicked["go_on"].success(None, None, None, js=SHOW_STATUS)
+    view["mistakes"].click(None, None, None, js=SHOW_MISTAKES)
+    view["share"].click(None, None, None, js=SHOW_SHARE)
 
 
 def _progress_sign(moment: Moment) -> str:
@@ -384,7 +279,12 @@ def _progress(moment: Moment, training: bool) -> list[object]:
         run_views.status(run, training),
         # Not before there is a line: a plot that is drawn empty keeps no room for its numbers.
         gr.LinePlot(value=loss, visible=len(loss) > 0),
-        gr.LinePlot(value=score, title=run_views.score_title(run), visible=len(score) > 0),
+        gr.LinePlot(
+            value=score,
+            title=run_views.score_title(run),
+            x_title=run_views.name_steps(run),
+            visible=len(score) > 0,
+        ),
         run.log_tail() if run else "",
     ]
 
@@ -396,16 +296,23 @@ def _standing_sign(moment: Moment, actions: Actions) -> str:
     return repr([moment.run and moment.run.id, moment.signature, active, named])
 
 
-def _standing(moment: Moment, names: list[str], actions: Actions) -> list[object]:
+def _standing(moment: Moment, form: TrainForm) -> list[object]:
+    actions = form.actions
     runs = actions.lab.runs
     run = moment.run
     slot = actions.lab.slots.get(run.slot) if run else None
-    can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
+    can = run_views.can(run)
+    in_use = bool(slot and run and slot.active_id == run.id)
+    can |= {"use": can["use"] and not in_use}
+    can |= {"back": in_use and slot is not None and slot.previous is not None}
+    if not actions.lab.training:  # a look is free
+        can |= dict.fromkeys(("stop", "use", "share", "go_on", "back", "delete"), False)
     return [
         run_views.queue(job.queue(runs)),
         run_views.history(runs),
         _show_older(runs),
+        result.draw(run, slot.active_id if slot else ""),
         run_views.report(run),
-        *(gr.update(interactive=can[name] and actions.lab.training) for name in BUTTONS),
-        *(update for name in names for update in propose(recipe.load(name), actions.lab.runs)),
+        *(gr.update(visible=can[name]) for name in BUTTONS),
+        *form.propose(),
     ]

@@ -21,13 +21,16 @@ class Config:
     then: str = setting(
         "end",
         "What it does after its first step.",
-        choices=("end", "leave", "hang", "deaf", "fill", "forget"),
+        choices=("end", "leave", "hang", "deaf", "fill", "forget", "load"),
     )
     shelf: str = setting("", "A folder of this machine.", local=True)
 
 
 def train(config: Config, run: Run) -> Report:
     step = 0
+    if config.then == "load":
+        print("loading", flush=True)
+        time.sleep(60)
     for step in range(1, config.steps + 1):
         if run.should_stop() and config.then != "deaf":
             break

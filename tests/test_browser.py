@@ -375,6 +375,20 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_b
     assert "Done" in page.locator("#history").inner_text()
     shot(page, "report.png")
 
+    # The verdict, and its buttons: mistakes are come to, and it is tried by whoever asks alone.
+    said = page.locator("#result").inner_text()
+    assert "In use then: Built-in" in said or "Its start" in said
+    assert "This run" in said and "not in use" in said
+    page.locator("#mistakes").click()
+    until(page, "document.querySelector('#report .mistakes').getBoundingClientRect().top < 300")
+    page.locator("#try_it").click()
+    page.wait_for_selector("#canvas", state="visible")
+    run = Run.all(app.runs)[0]
+    until(
+        page,
+        f"document.querySelector('#chooser-fashion input').value.includes('{run.id[-4:]}')",
+    )
+
     # It learned from drawings, and the built-in one from photos: it waits for a click.
     page.get_by_role("tab", name="Digits & fashion").click()
     page.wait_for_selector("#banner-fashion .notice.note")
@@ -382,10 +396,28 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_b
     page.locator("#use").click()
     page.wait_for_selector("#canvas", state="visible")
     draw_seven(page)
-    run = Run.all(app.runs)[0]
     until(page, f"document.querySelector('#seen-fashion').innerText.includes('{run.id[-4:]}')")
     page.locator("#back-fashion").click()
     until(page, "document.querySelector('#seen-fashion').innerText.includes('Built-in')")
+
+
+def test_a_reload_keeps_the_tab_the_form_and_what_is_said_of_it(page):
+    open_train(page)
+    until(page, "document.querySelector('#data-card').innerText.includes('8 classes')")
+    page.locator("#set-food-epochs input").fill("7")
+    page.locator("#set-food-epochs input").blur()
+    page.locator("#more-food button").first.click()
+    page.locator("#set-food-seed input").fill("5")
+    page.locator("#set-food-seed input").blur()
+    until(page, "document.querySelector('#more-food').innerText.includes('changed seed')")
+    choose(page, "recipe", "Audio intent")
+    until(page, "document.querySelector('#data-card').innerText.includes('synthesised')")
+    page.reload()
+    until(page, "document.querySelector('#recipe input')?.value === 'Audio intent'")
+    choose(page, "recipe", "Food")
+    until(page, "document.querySelector('#set-food-epochs input')?.value === '7'")
+    until(page, "document.querySelector('#more-food').innerText.includes('changed seed')")
+    until(page, "document.querySelector('#estimated').innerText.includes('About')")
 
 
 def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
@@ -399,7 +431,7 @@ def test_a_run_is_stopped_from_the_page_and_can_be_continued(page, app):
     )
     page.locator("#stop").click()
     page.wait_for_selector("#status .state.stopped")
-    until(page, "!document.querySelector('#go_on').disabled")
+    page.wait_for_selector("#go_on")
     run = Run.all(app.runs)[-1]
     assert run.has_checkpoint
     for name, points in zip(("loss", "score"), run_views.curves(run), strict=True):

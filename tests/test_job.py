@@ -182,6 +182,17 @@ def test_a_worker_that_listens_to_signals_only_gets_one_and_publishes(runs, supe
     assert ended(run) == "done" and run.escalation == "SIGTERM" and run.has_checkpoint
 
 
+def test_a_stop_while_the_libraries_are_loaded_ends_it_within_seconds(runs):
+    run = queue_up(runs, steps=2, then="load")
+    job.pump(runs)
+    wait_for(lambda: "loading" in run.log_tail())
+    asked = time.time()
+    job.stop(run)
+    assert ended(run) == "stopped" and run.escalation == "SIGTERM"
+    assert run.status["reason"] == "Stopped before anything was saved."
+    assert time.time() - asked < 10  # of a load that takes a minute
+
+
 @pytest.mark.parametrize("how", ["frozen", "hanging"])
 def test_a_worker_that_shows_no_sign_of_life_is_ended_by_force(runs, supervise, how):
     run = queue_up(runs, **FOREVER, then="hang" if how == "hanging" else "end")

@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: cannot write to {runs}: {job.explain(error)}", file=sys.stderr)
         return FAILED
-    _obey_signals(run)
+    _obey_signals(run, bool(spawned))
     if not spawned and run.main and not job.wait_for_turn(run):
         print(f"{job.REMOVED} Nothing was trained.")
         return STOPPED
@@ -248,12 +248,16 @@ def _answer(act: Callable[[], object]) -> int:
     return DONE
 
 
-def _obey_signals(run: Run) -> None:
-    """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C ends at once."""
+def _obey_signals(run: Run, supervised: bool) -> None:
+    """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C ends at once, and so does
+    SIGTERM while the libraries are loaded, where a supervisor has the last word."""
 
     def ask(number: int, frame: FrameType | None) -> None:
         if run.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if number == signal.SIGTERM and supervised and not run.has_begun:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         run.interrupted = True
 
     signal.signal(signal.SIGINT, ask)

@@ -84,6 +84,8 @@ class Recipe(Generic[ConfigT, RunT, ReportT]):
     # A checkpoint's folder and the held-out examples of a config, for the export to ONNX: a
     # `training.publish.records.Portable`.
     port: Callable[[Path, ConfigT], Any] | None = None
+    # What comes with the app, of source sample: a `training.data.examples.Data`.
+    sample: Callable[[ConfigT], Any] | None = None
 
 
 def setting(

@@ -51,11 +51,10 @@ def decide(run: Run, active_id: str) -> tuple[str, str]:
     if gate.score is None:
         return "offered", "the model in use could not be scored"
     what = f"{metric.text(new.value)} against {metric.text(gate.score)} on {report.held_out}"
-    # Example by example; reports of earlier versions know the two scores alone.
-    low, high = gate.difference or (new.value - gate.score, new.value - gate.score)
-    if low <= 0 < high:
+    verdict = gate.judge(new)
+    if verdict == "tie":
         return "offered", f"a tie: {what}, which may be chance"
-    if low <= 0:
+    if verdict != "better":
         return "kept", f"not better: {what}"
     if _is_less_real(run, active_id):
         return "offered", (

@@ -112,6 +112,18 @@ class Gate:
     # said how an example is judged by itself.
     difference: tuple[float, float] | None = None
 
+    def judge(self, new: Score) -> str:
+        """Whether the new one is `better`, a `tie`, the `same` or `worse`; empty where this one was
+        not scored. Example by example; reports of earlier versions know the two scores alone."""
+        if self.score is None:
+            return ""
+        low, high = self.difference or (new.value - self.score, new.value - self.score)
+        if low <= 0 < high:
+            return "tie"
+        if low == high == 0:
+            return "same"
+        return "better" if low > 0 else "worse"
+
 
 # -- sections --------------------------------------------------------------------------------------
 @dataclass(frozen=True)

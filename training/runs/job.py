@@ -37,6 +37,7 @@ KILL_AFTER = 10.0
 POLL = 0.2
 MEMORY = "Lower the batch size, raise gradient accumulation, or train on fewer examples."
 REMOVED = "Removed from the queue."
+STARTING = "starting"  # the stage before a worker has said what it is at
 FULL = (
     "The disk is full. Delete runs that you no longer need, or make room elsewhere; then continue "
     "this run, or start it again."
@@ -288,7 +289,7 @@ def supervise(run: Run, term_after: float = TERM_AFTER, kill_after: float = KILL
     not."""
     signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
     try:
-        run.set_status("running", supervisor=process_identity(), stage="starting")
+        run.set_status("running", supervisor=process_identity(), stage=STARTING)
     except OSError as error:
         _write_at_last(run, "failed", explain(error))
         return
@@ -336,7 +337,10 @@ def _escalate(run: Run, worker: subprocess.Popen, term_after: float, kill_after:
     """The stop file, then SIGTERM, then SIGKILL only if it no longer shows any sign of life."""
     age = run.stop_age
     sent = run.escalation
-    if age > term_after and not sent:
+    status = run.status
+    # There is nothing yet that could be saved.
+    starting = status.get("stage") == STARTING and not status.get("step")
+    if age > (0 if starting else term_after) and not sent:
         run.escalate("SIGTERM")
         worker.terminate()
     elif (

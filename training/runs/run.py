@@ -281,6 +281,11 @@ class Run:
             self._beat = time.time()
             self.set_status("running", **self._step)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether this process has said what it is at: before that, libraries are loaded."""
+        return bool(self._step)
+
     # -- events and log ----------------------------------------------------------------------------
     def log(self, **event: Unpack[Facts]) -> None:
         """Appends one event; `step` and `total` are also the progress that the page shows."""

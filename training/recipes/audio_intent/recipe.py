@@ -12,6 +12,7 @@ from training.recipes.audio_intent.config import Config
 from training.runs.run import Run
 
 if TYPE_CHECKING:
+    from training.data.examples import Data
     from training.learn.cost import Cost
 
 
@@ -52,6 +53,12 @@ def port(path: Path, config: Config) -> Portable:
     return open_portable(path, config)
 
 
+def sample(config: Config) -> "Data":
+    from training.recipes.audio_intent import data
+
+    return data.load_for(config)
+
+
 RECIPE = Recipe(
     "audio_intent",
     "Audio intent",
@@ -65,4 +72,5 @@ RECIPE = Recipe(
     measure,
     use,
     port,
+    sample=sample,
 )

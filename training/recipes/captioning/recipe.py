@@ -12,6 +12,7 @@ from training.recipes.captioning.config import Config
 from training.runs.run import Run
 
 if TYPE_CHECKING:
+    from training.data.examples import Data
     from training.learn.cost import Cost
 
 
@@ -45,6 +46,12 @@ def use(path: Path) -> Usage:
     return describe_use(path)
 
 
+def sample(config: Config) -> "Data":
+    from training.recipes.captioning import data
+
+    return data.load_for(config)
+
+
 RECIPE = Recipe(
     "captioning",
     "Captioning",
@@ -57,4 +64,5 @@ RECIPE = Recipe(
     settings.describe,
     measure,
     use,
+    sample=sample,
 )

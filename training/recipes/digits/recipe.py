@@ -13,6 +13,7 @@ from training.runs.run import Run
 from training.wording import counted
 
 if TYPE_CHECKING:
+    from training.data.examples import Data
     from training.learn.cost import Cost
 
 
@@ -60,6 +61,12 @@ def port(path: Path, config: Config) -> Portable:
     return open_portable(path, config)
 
 
+def sample(config: Config) -> "Data":
+    from training.recipes.digits import data
+
+    return data.load_once(config.dataset, "sample")
+
+
 RECIPE = Recipe(
     "digits",
     "Digits & fashion",
@@ -73,4 +80,5 @@ RECIPE = Recipe(
     measure,
     use,
     port,
+    sample=sample,
 )

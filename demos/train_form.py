@@ -1,0 +1,229 @@
+"""The forms of the Train tab, one for each recipe, with what stands above Start and beside it:
+which data that is, and how long it will take."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import gradio as gr
+from gradio.blocks import Block
+from gradio.components import Component
+
+from demos import data_card, hub_preview, page
+from demos.actions import Actions
+from demos.form import (
+    list_hideable,
+    list_naming,
+    make_form,
+    propose,
+    read_form,
+    show_used,
+    tell_changed,
+)
+from training import recipe
+from training.recipe import Recipe
+from training.settings import FIND
+
+quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+measuring: page.Listening = {
+    "api_visibility": "private",
+    "show_progress": "minimal",
+    "trigger_mode": "always_last",
+}
+
+
+KEEP = """(...values) => {
+  sessionStorage.setItem(JSON.stringify(%(key)s), JSON.stringify(values));
+}"""
+BRING_BACK = """() => JSON.parse(sessionStorage.getItem(JSON.stringify(%(key)s)) || '[]')"""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A recipe's."""
+
+    made: Recipe
+    group: gr.Column  # what holds it
+    inputs: dict[str, Component]  # by their settings
+    advanced: gr.Accordion  # what holds the rare ones
+
+    @property
+    def follows(self) -> list[Block]:
+        """What its own settings change of it."""
+        return [*(self.inputs[name] for name in list_hideable(self.made)), self.advanced]
+
+    @property
+    def triggers(self) -> list[Any]:
+        """A setting was changed: a choice at once, a number or a text when it is left, and not at
+        every key. (A Dropdown tells of a choice twice by `input`.)"""
+        found = []
+        for component in self.inputs.values():
+            if isinstance(component, gr.Dropdown):
+                found.append(component.change)
+            else:
+                assert isinstance(component, gr.Number | gr.Textbox)  # as `make_form` makes them
+                found += [component.submit, component.blur]
+        return found
+
+
+class TrainForm:
+    """Laid out where it is made."""
+
+    def __init__(self, actions: Actions, demos: list[ModuleType]):
+        self.actions = actions
+        titles = [(demo.TITLE, demo.RECIPE) for demo in demos]
+        self.chooser = gr.Dropdown(
+            titles,
+            value=titles[0][1],
+            label="Model to fine-tune",
+            interactive=True,
+            elem_id="recipe",
+        )
+        self.forms: dict[str, Form] = {}
+        for demo in demos:
+            made = recipe.load(demo.RECIPE)
+            with gr.Column(visible=demo is demos[0]) as group:
+                self.forms[demo.RECIPE] = Form(made, group, *make_form(made))
+        self.card = gr.HTML(elem_id="data-card")
+        self.look = gr.Button(
+            "Preview the data set", size="sm", visible=False, elem_id="preview-data"
+        )
+        self.seen = gr.HTML(elem_id="previewed")
+        with gr.Row(equal_height=True):
+            self.start = gr.Button("Start", variant="primary", elem_id="start", min_width=130)
+            self.estimate = gr.HTML(elem_id="estimated", min_width=150)
+        self.test = gr.Button(
+            "Start with a learning rate found by a test", size="sm", elem_id="start-by-test"
+        )
+        self.every = [
+            (name, field, component)
+            for name, form in self.forms.items()
+            for field, component in form.inputs.items()
+        ]
+
+    @property
+    def naming(self) -> list[Component]:
+        """The settings that name checkpoints or data sets, which the clock fills."""
+        return [
+            form.inputs[field.name]
+            for form in self.forms.values()
+            for field in list_naming(form.made)
+        ]
+
+    def propose(self) -> list[object]:
+        """What `naming` offers now."""
+        runs = self.actions.lab.runs
+        return [update for form in self.forms.values() for update in propose(form.made, runs)]
+
+    def wire(self, opened: gr.Tab, selected: gr.Textbox, after: str) -> None:
+        """`opened`: the tab that holds it; `selected` gets the id of a run that is started; `after`
+        is JavaScript that then runs."""
+        inputs = [self.chooser, *(component for _, _, component in self.every)]
+        beside: list[Block] = [self.card, self.look, self.seen]
+        for form in self.forms.values():
+            self._follow(form, beside).then(self._tell_cost, inputs, self.estimate, **measuring)
+        groups = [form.group for form in self.forms.values()]
+        follows = [each for form in self.forms.values() for each in form.follows]
+        # Also when a form is opened: `auto` says more once the app has looked for a GPU.
+        gr.on(
+            [self.chooser.change, opened.select],
+            self._choose,
+            inputs,
+            [*groups, *follows, *beside],
+            **quiet,
+        ).then(self._tell_cost, inputs, self.estimate, **measuring)
+        for button, act in ((self.start, self._begin), (self.test, self._begin_by_test)):
+            button.click(act, inputs, selected, api_visibility="private").success(
+                None, None, None, js=after
+            )
+        self.look.click(self._look_at_data, inputs, self.seen, api_visibility="private")
+
+    def keep(self, blocks: gr.Blocks) -> None:
+        """What is filled in is there again after a reload: the browser's tab keeps it."""
+        for name, form in self.forms.items():
+            inputs = list(form.inputs.values())
+            js = KEEP % {"key": json.dumps([name, *form.inputs])}
+            gr.on(form.triggers, None, inputs, None, js=js, api_visibility="private")
+            bring = BRING_BACK % {"key": json.dumps([name, *form.inputs])}
+            blocks.load(None, None, inputs, js=bring, api_visibility="private")
+        blocks.load(
+            None, None, self.chooser, js=BRING_BACK % {"key": '"recipe"'}, api_visibility="private"
+        )
+        self.chooser.change(
+            None, self.chooser, None, js=KEEP % {"key": '"recipe"'}, api_visibility="private"
+        )
+
+    def _follow(self, form: Form, beside: list[Block]) -> "gr.events.Dependency":
+        """Shows what counts whenever a setting was changed."""
+        return gr.on(
+            form.triggers,
+            lambda *values: self._sum_up(form, read_form(form.inputs, values)),
+            list(form.inputs.values()),
+            [*form.follows, *beside],
+            # While one is under way, of those that come only the last matters.
+            trigger_mode="always_last",
+            **quiet,
+        )
+
+    # -- what is read of it ------------------------------------------------------------------------
+    def _read(self, name: str, values: Sequence[object]) -> dict[str, object]:
+        """One recipe's settings of the values of all forms."""
+        own = [
+            (field, value)
+            for (owner, field, _), value in zip(self.every, values, strict=True)
+            if owner == name
+        ]
+        return read_form(*zip(*own, strict=True))
+
+    def _read_used(self, name: str, values: Sequence[object]) -> dict[str, object]:
+        """What is hidden was perhaps filled in before: it must neither count nor be refused."""
+        settings = self._read(name, values)
+        used = recipe.find_used(recipe.parse_draft(self.forms[name].made.config, settings))
+        return {field: settings[field] for field in settings if field in used}
+
+    # -- what it shows -----------------------------------------------------------------------------
+    def _sum_up(self, form: Form, settings: dict[str, object]) -> list[object]:
+        """What depends on the settings of one form, then what stands above Start."""
+        draft = recipe.parse_draft(form.made.config, settings)
+        return [
+            *show_used(form.made, settings),
+            tell_changed(form.made, settings),
+            data_card.draw(form.made, settings, self.actions.lab.runs),
+            gr.update(visible=getattr(draft, "source", "") == "hub"),
+            "",
+        ]
+
+    def _choose(self, chosen: str, *values: object) -> list[object]:
+        shown: list[object] = [gr.update(visible=name == chosen) for name in self.forms]
+        above: list[object] = []
+        for name, form in self.forms.items():
+            *own, card, look, seen = self._sum_up(form, self._read(name, values))
+            shown += own
+            above = [card, look, seen] if name == chosen else above
+        return [*shown, *above]
+
+    def _tell_cost(self, name: str, *values: object) -> str:
+        try:
+            return str(self.actions.estimate(name, self._read_used(name, values)))
+        except gr.Error as error:  # what is missing yet, or that it cannot be measured
+            return str(error.message)
+
+    def _look_at_data(self, name: str, *values: object) -> str:
+        settings = self._read_used(name, values)
+        return hub_preview.look_at_data(name, settings, self.actions.lab.training)
+
+    # -- what it starts ----------------------------------------------------------------------------
+    def _begin(self, name: str, *values: object) -> str:
+        return self.actions.start(name, self._read_used(name, values))
+
+    def _begin_by_test(self, name: str, *values: object) -> str:
+        draft = recipe.parse_draft(self.forms[name].made.config, self._read(name, values))
+        if "learning_rate" not in recipe.find_used(draft):
+            raise gr.Error("Method frozen solves for its head, which needs no learning rate.")
+        asked = [
+            FIND[0] if (owner, field) == (name, "learning_rate") else value
+            for (owner, field, _), value in zip(self.every, values, strict=True)
+        ]
+        return self._begin(name, *asked)
