@@ -207,6 +207,7 @@ def _verdict(answer: Heard) -> str:
 
 
 ASKED = "What was meant?"
+ASKING = ("Ask your bank", "A recording")  # the built-in model's classes, and any others
 QUESTION = Question(EMPTY, lambda path: load_sound(path, RATE), SoundError)
 ABOUT = (
     "The built-in model was trained on <b>synthesised speech</b> alone and has never heard a "
@@ -234,7 +235,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     with gr.Row():
         with page.asking():
             recording = page.recording(
-                label="Ask your bank", elem_id="audio-recording", sources=["microphone", "upload"]
+                label=ASKING[0], elem_id="audio-recording", sources=["microphone", "upload"]
             )
             files = sorted(EXAMPLES.glob("*.mp3"))
             examples = gr.Examples(
@@ -243,7 +244,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 label="Examples (synthesised speech)",
                 example_labels=[WORDS[p.stem] for p in files],
             )
-            ask = gr.Button("What was meant?", variant="primary", elem_id="ask-audio")
+            ask = gr.Button("Ask again", size="sm", elem_id="ask-audio")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-audio")
             about = page.about(ABOUT)
         shown = Compare(
@@ -252,7 +253,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
             ask_on_page(slot),
             lambda name: page.verdict(UNSURE, label=ASKED, num_top_classes=TOP, elem_id=name),
         )
-    words = Words(shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset)
+    words = Words(
+        shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset, recording, ASKING
+    )
     changing = shown.wire(lab, recording, ask, words=words)
     teach.build(lab, [slot], [recording], "sounds")
     # components of their own: what they promise, whatever the page shows

@@ -443,8 +443,8 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 label="Examples (drawings)",
             )
             with gr.Row():
-                ask = gr.Button("Write a caption", variant="primary", elem_id="ask-captioning")
-                stop = gr.Button("Stop", elem_id="stop-captioning")
+                ask = gr.Button("Write it again", size="sm", elem_id="ask-captioning")
+                stop = gr.Button("Stop", size="sm", elem_id="stop-captioning")
             with gr.Accordion("Sampling", open=False):
                 sample = gr.Checkbox(label="Also write a caption by random sampling", value=False)
                 temperature = gr.Slider(

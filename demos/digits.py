@@ -198,7 +198,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                     gr.Examples(
                         sorted(str(p) for p in EXAMPLES.glob("*.[pj]*g")), photo, label="Examples"
                     )
-            ask = gr.Button("What is it?", variant="primary", elem_id="ask")
+            ask = gr.Button("Ask again", size="sm", elem_id="ask")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-digits")
             page.about(ABOUT)
         answers = []

@@ -174,6 +174,7 @@ ABOUT = (
     "fine-tune it on your own pictures."
 )
 ASKED = "Which dish?"
+ASKING = ("A photo of a dish", "A photo")  # the built-in model's classes, and any others
 QUESTION = Question(EMPTY, load_picture, PictureError)
 
 
@@ -196,7 +197,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
     with gr.Row():
         with page.asking():
             photo = page.photo(
-                label="A photo of a dish",
+                label=ASKING[0],
                 elem_id="food-photo",
                 height=320,
                 sources=["upload", "clipboard", "webcam"],
@@ -206,7 +207,7 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 photo,
                 label="Examples (drawings)",
             )
-            ask = gr.Button("What is it?", variant="primary", elem_id="ask-food")
+            ask = gr.Button("Ask again", size="sm", elem_id="ask-food")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-food")
             about = page.about(ABOUT)
         shown = Compare(
@@ -215,7 +216,9 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
             ask_on_page(slot),
             lambda name: page.verdict(UNSURE, label=ASKED, num_top_classes=TOP, elem_id=name),
         )
-    words = Words(shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset)
+    words = Words(
+        shown.bars, ASKED, about, page.write_about(ABOUT), examples.dataset, photo, ASKING
+    )
     changing = shown.wire(lab, photo, ask, words=words)
     teach.build(lab, [slot], [photo], "pictures")
     # components of their own: what they promise, whatever the page shows

@@ -31,10 +31,13 @@ class Words:
     about: gr.HTML | None = None
     text: str = ""  # HTML
     examples: gr.Dataset | None = None  # for the built-in model's classes
+    source: Component | None = None  # what a person brings
+    asking: tuple[str, str] = ("", "")  # its label: of the built-in model, and of any other
 
     @property
     def outputs(self) -> list[Component]:
-        return [each for each in (self.bars, self.about, self.examples) if each is not None]
+        shown = (self.bars, self.about, self.examples, self.source)
+        return [each for each in shown if each is not None]
 
     def show(self, slot: ModelSlot[Predictor]) -> list[object]:
         """For the checkpoint that is in use."""
@@ -52,6 +55,8 @@ class Words:
             shown.append(gr.update(value=text))
         if self.examples is not None:
             shown.append(self._show_examples(slot, own is not None))
+        if self.source is not None:
+            shown.append(gr.update(label=self.asking[own is not None]))
         return shown
 
     def _show_examples(self, slot: ModelSlot[Predictor], own: bool) -> dict[str, object]:

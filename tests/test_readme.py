@@ -1,5 +1,6 @@
 """The README is tested: its commands, its tree, its tabs, its figures, its pictures."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -49,15 +50,27 @@ def test_every_training_command_is_understood_by_the_parser():
 
 
 def test_the_table_of_options_is_that_of_the_app(capsys):
-    told = set(re.findall(r"^\| `(--[a-z]+)", README, re.M))
+    table = README.split("## Options")[1].split("\n## ")[0]
+    told = set(re.findall(r"^\| `(--[a-z]+)", table, re.M))
     try:
         app.options(["--help"])
     except SystemExit as end:
         assert end.code == 0
     known = set(re.findall(r"^  (--[a-z]+)", capsys.readouterr().out, re.M))
     assert told == known
-    for variable in re.findall(r"^\| `--[^|]*\| `([A-Z_]+)`", README, re.M):
+    for variable in re.findall(r"^\| `--[^|]*\| `([A-Z_]+)`", table, re.M):
         assert variable in (ROOT / "app.py").read_text("utf-8")
+
+
+def test_the_tables_of_the_command_name_settings_and_their_choices():
+    told = README.split("## The command")[1].split("\n## ")[0]
+    fields = [f for name in app.DEMOS for f in dataclasses.fields(recipe.load(name).config)]
+    named = {flag.replace("-", "_") for flag in re.findall(r"^\| `--([a-z-]+)", told, re.M)}
+    assert {"method", "source", "start"} < named <= {f.name for f in fields}
+    for column in ("source", "method"):
+        rows = told.split(f"| `--{column}` |")[1].split("\n\n")[0]
+        choices = {each for f in fields if f.name == column for each in f.metadata["choices"]}
+        assert {row.split()[0] for row in re.findall(r"^\| `([^`]+)`", rows, re.M)} <= choices
 
 
 def test_the_tree_is_the_top_level():

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from training.wording import quote, shorten
+from training.wording import fold, quote, shorten
 
 RECIPES = Path(__file__).parent / "recipes"
 LONGEST = 200  # characters of a text
@@ -269,6 +269,7 @@ class _Watched:
 
 def _check(f: dataclasses.Field, value: object) -> str | int | float:
     meta = f.metadata
+    name = name_setting(f)
     kind = _kind(f)
     word = meta["word"]
     if word and value in word:
@@ -280,16 +281,16 @@ def _check(f: dataclasses.Field, value: object) -> str | int | float:
         if number is None or (kind is int and number != int(number)):
             want = "a whole number" if kind is int else "a number"
             want += f', or "{word[0]}"' if word else ""
-            raise SettingsError(f"{f.name} is {quote(value)}: it must be {want}.")
+            raise SettingsError(f"{name} is {quote(value)}: it must be {want}.")
         checked = int(number) if kind is int else number
         low = meta["low"]
         high = meta["high"]
         if (low is not None and checked < low) or (high is not None and checked > high):
             allowed = f"from {_plain(meta['low'])} to {_plain(meta['high'])}"
-            raise SettingsError(f"{f.name} is {shorten(_plain(checked))}: it must be {allowed}.")
+            raise SettingsError(f"{name} is {shorten(_plain(checked))}: it must be {allowed}.")
     if meta["choices"] and checked not in meta["choices"]:
         raise SettingsError(
-            f"{f.name} is {quote(checked)}: it must be one of {', '.join(meta['choices'])}."
+            f"{name} is {quote(checked)}: it must be one of {', '.join(meta['choices'])}."
         )
     return checked
 
@@ -297,19 +298,27 @@ def _check(f: dataclasses.Field, value: object) -> str | int | float:
 def _check_text(f: dataclasses.Field, value: object) -> str:
     """Of one line, and of a length that a page can show."""
     if not isinstance(value, str | int | float | None):
-        raise SettingsError(f"{f.name} must be a text.")
+        raise SettingsError(f"{name_setting(f)} must be a text.")
     text = "" if value is None else str(value).strip()
     longest = LONGEST_LIST if f.metadata["many"] or f.metadata["local"] else LONGEST
     if len(text) > longest:
         raise SettingsError(
-            f"{f.name} has {len(text):,} characters: it may have {longest:,} at most."
+            f"{name_setting(f)} has {len(text):,} characters: it may have {longest:,} at most."
         )
     # Halves of a character, and those that move the cursor or end a text.
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
         raise SettingsError(
-            f"{f.name} holds a character that cannot be shown, such as a line break: leave it out."
+            f"{name_setting(f)} holds a character that cannot be shown, such as a line break: "
+            "leave it out."
         )
     return text
+
+
+def name_setting(f: dataclasses.Field) -> str:
+    """Its name as the command takes it, and where the page calls it something else, that too:
+    `holdout (Validation share)`."""
+    label = f.metadata["label"]
+    return f"{f.name} ({label})" if label and fold(label) != fold(f.name) else f.name
 
 
 def _kind(f: dataclasses.Field) -> type:
