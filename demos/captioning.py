@@ -30,6 +30,7 @@ from demos.serving.model_slot import Held, ModelSlot, SwapError
 from demos.serving.offers import Offer
 from demos.serving.writers import Writer, WritingPredictor
 from demos.slot_view import NOTHING
+from demos.tab_words import Words
 from training.data.hub_model import CAPTIONS
 from training.media.pictures import PictureError, load_picture
 from training.recipes.captioning.config import BEAMS
@@ -452,9 +453,10 @@ def build(lab: Lab) -> tuple[gr.Button | None, Part]:
                 )
                 most = gr.Slider(5, LONGEST, 30, step=1, label="Maximum length (tokens)")
             tune = gr.Button("Fine-tune this model →", elem_id="tune-captioning")
-            page.about(ABOUT)
+            about = page.about(ABOUT)
         shown = Compare(slot, EMPTY, ask_on_page(slot))
-    changing = shown.wire(lab, photo, ask, stop, (sample, temperature, most))
+    words = Words(about=about, text=page.write_about(ABOUT))
+    changing = shown.wire(lab, photo, ask, stop, (sample, temperature, most), words)
     teach.build(lab, [slot], [photo], "captions")
     # components of their own: what they promise, whatever the page shows
     with gr.Row(visible=False):

@@ -56,6 +56,8 @@ class Listening(TypedDict, total=False):
     show_progress: Literal["full", "minimal", "hidden"]
     trigger_mode: Literal["once", "multiple", "always_last"]
     queue: bool
+    concurrency_limit: int
+    concurrency_id: str
 
 
 CALM = {

@@ -56,6 +56,7 @@ OUTCOMES = {
 }
 ESCALATIONS = {"SIGTERM": "asked again to stop", "SIGKILL": "did not stop, so it was killed"}
 NONE = "–"
+TRAINED, HELD_OUT = "Training", "Held out"  # the lines of the loss
 SMOOTH = 0.8  # of the loss curve: share of the value before
 CHAIN = 20  # runs that go on from each other, of which the curves tell
 SHOWN = 50  # runs on a page of the history
@@ -90,8 +91,13 @@ def score_title(run: Run | None) -> str:
 
 
 def name_steps(run: Run | None) -> str:
-    """What the scores stand over."""
-    return "Fold" if _is_folded(run) else "Step"
+    """What the curves stand over, and where in it the epochs are."""
+    if run is None or _is_folded(run):
+        return "Fold" if run else "Step"
+    total, epochs = run.status.get("total", 0), run.config.get("epochs", 0)
+    if isinstance(epochs, int) and epochs > 1 and total >= epochs:
+        return f"Step (an epoch is {total / epochs:,.0f})"
+    return "Step"
 
 
 def _is_folded(run: Run | None) -> bool:
@@ -169,10 +175,11 @@ def list_events(run: Run) -> list[Event]:
 
 
 def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Loss (smoothed) and held-out score, both over steps, at most some 300 points; a lone point is
-    no line yet."""
+    """Loss (of what is trained on, smoothed, and after each epoch of what is held out), and the
+    held-out score, over steps, at most some 300 points a line; a lone point is no line yet."""
     losses: list[dict[str, float]] = []
     held: list[dict[str, float]] = []
+    held_losses: list[dict[str, float]] = []
     smooth = None
     unit = 100 if _metric(run).share else 1
     for event in list_events(run) if run else ():
@@ -183,8 +190,12 @@ def curves(run: Run | None) -> tuple[pd.DataFrame, pd.DataFrame]:
             losses.append({"step": event["step"], "loss": round(smooth, 4)})
         elif "score" in event:
             held.append({"step": event["step"], "score": round(event["score"] * unit, 4)})
+            if "score_loss" in event:
+                held_losses.append({"step": event["step"], "loss": round(event["score_loss"], 4)})
     every = max(1, len(losses) // 300)
-    return _frame("loss", losses[::-1][::every][::-1]), _frame("score", held)
+    parts = {TRAINED: losses[::-1][::every][::-1], HELD_OUT: held_losses}
+    drawn = [_frame("loss", points).assign(part=part) for part, points in parts.items()]
+    return pd.concat(drawn, ignore_index=True), _frame("score", held)
 
 
 def _frame(name: str, points: list[dict[str, float]]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 never learned are not offered."""
 
 import html
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from training.runs.run import Run
 from training.wording import counted, fold, name_classes
 
 KNOWS = "The model in use knows <b>{}</b>, and nothing else."
+LEARNED = "The model in use learned last from <b>{}</b>. Do not rely on what it says about anybody."
+UNTOLD = "The model in use does not say what it learned from. Its card may."
 FROM_RUN = "Examples (from the data that this model was tested on)"
 NAMED = 12  # classes that are named
 
@@ -26,8 +29,8 @@ NAMED = 12  # classes that are named
 class Words:
     """What a tab says of its built-in model, and the components that say it."""
 
-    bars: Component  # a gr.Label
-    question: str  # "Which dish?"
+    bars: Component | None = None  # a gr.Label
+    question: str = ""  # "Which dish?"
     about: gr.HTML | None = None
     text: str = ""  # HTML
     examples: gr.Dataset | None = None  # for the built-in model's classes
@@ -43,6 +46,8 @@ class Words:
         """For the checkpoint that is in use."""
         own = list_own_classes(slot)
         question, text = self.question, self.text
+        if self.bars is None and slot.active_id not in ("", slot.embedded_id):
+            text = page.write_about(_tell_origin(slot))
         if own is not None:
             whose = "its" if published.ID.fullmatch(slot.active_id) else "your"
             question = f"Which of {whose} {counted(len(own), 'class', 'classes')}?"
@@ -50,7 +55,7 @@ class Words:
             rest = len(own) - NAMED
             named += f" and {rest:,} more" if rest > 0 else ""
             text = page.write_about(KNOWS.format(html.escape(named)))
-        shown: list[object] = [gr.update(label=question)]
+        shown: list[object] = [gr.update(label=question)] if self.bars is not None else []
         if self.about is not None:
             shown.append(gr.update(value=text))
         if self.examples is not None:
@@ -69,6 +74,17 @@ class Words:
         return gr.update(
             samples=[[str(path)] for path in files], label=FROM_RUN, visible=bool(files)
         )
+
+
+def _tell_origin(slot: ModelSlot[Predictor]) -> str:
+    """Of what is in use, where it has no classes to name: what it learned from."""
+    try:
+        path = checkpoint.find(slot.runs, slot.active_id, slot.name).path
+        told = json.loads((path / "config.json").read_text("utf-8"))
+    except (CheckpointError, OSError, ValueError):
+        told = {}
+    learned = told.get("trained_on") if isinstance(told, dict) else None
+    return LEARNED.format(html.escape(str(learned))) if learned else UNTOLD
 
 
 def list_examples(slot: ModelSlot[Predictor]) -> list[Path]:

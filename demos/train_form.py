@@ -5,11 +5,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
-from gradio.blocks import Block
+from gradio.blocks import BlockContext
 from gradio.components import Component
+from gradio.events import Dependency
 
 from demos import data_card, hub_preview, page
 from demos.actions import Actions
@@ -24,13 +25,20 @@ from demos.form import (
 )
 from training import recipe
 from training.recipe import Recipe
+from training.runs import job
 from training.settings import FIND
 
+Shown: TypeAlias = Component | BlockContext
 quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+# While one is under way, of those that come only the last matters.
+latest: page.Listening = {**quiet, "trigger_mode": "always_last"}
+BUSY = "How long it takes is measured when no run is at work."
 measuring: page.Listening = {
     "api_visibility": "private",
     "show_progress": "minimal",
     "trigger_mode": "always_last",
+    "concurrency_limit": 1,  # of all visits: a measurement beside another one is wrong
+    "concurrency_id": "measure",
 }
 
 
@@ -50,7 +58,7 @@ class Form:
     advanced: gr.Accordion  # what holds the rare ones
 
     @property
-    def follows(self) -> list[Block]:
+    def follows(self) -> list[Shown]:
         """What its own settings change of it."""
         return [*(self.inputs[name] for name in list_hideable(self.made)), self.advanced]
 
@@ -121,7 +129,7 @@ class TrainForm:
         """`opened`: the tab that holds it; `selected` gets the id of a run that is started; `after`
         is JavaScript that then runs."""
         inputs = [self.chooser, *(component for _, _, component in self.every)]
-        beside: list[Block] = [self.card, self.look, self.seen]
+        beside: list[Shown] = [self.card, self.look, self.seen]
         for form in self.forms.values():
             self._follow(form, beside).then(self._tell_cost, inputs, self.estimate, **measuring)
         groups = [form.group for form in self.forms.values()]
@@ -155,16 +163,14 @@ class TrainForm:
             None, self.chooser, None, js=KEEP % {"key": '"recipe"'}, api_visibility="private"
         )
 
-    def _follow(self, form: Form, beside: list[Block]) -> "gr.events.Dependency":
+    def _follow(self, form: Form, beside: list[Shown]) -> Dependency:
         """Shows what counts whenever a setting was changed."""
         return gr.on(
             form.triggers,
             lambda *values: self._sum_up(form, read_form(form.inputs, values)),
             list(form.inputs.values()),
             [*form.follows, *beside],
-            # While one is under way, of those that come only the last matters.
-            trigger_mode="always_last",
-            **quiet,
+            **latest,
         )
 
     # -- what is read of it ------------------------------------------------------------------------
@@ -205,6 +211,8 @@ class TrainForm:
         return [*shown, *above]
 
     def _tell_cost(self, name: str, *values: object) -> str:
+        if job.running(self.actions.lab.runs):
+            return BUSY
         try:
             return str(self.actions.estimate(name, self._read_used(name, values)))
         except gr.Error as error:  # what is missing yet, or that it cannot be measured

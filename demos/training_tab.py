@@ -6,7 +6,7 @@ the same after a reload, on a second page, and after the app was killed and star
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -45,7 +45,8 @@ BUTTONS = {
     "back": "Roll back",
     "delete": "Delete",
 }
-LOOKS = {"stop": "stop", "use": "primary"}
+PARTS = (run_views.TRAINED, run_views.HELD_OUT)
+LOOKS: dict[str, Literal["stop", "primary"]] = {"stop": "stop", "use": "primary"}
 # A button leads to the first of these places that is there.
 SHOW = """() => [%s].map(each => document.querySelector(each)).find(each => each?.offsetParent)
   ?.scrollIntoView({behavior: 'smooth', block: '%s'})"""
@@ -171,9 +172,12 @@ def _live_view() -> dict[str, Any]:
         view["loss"] = gr.LinePlot(
             x="step",
             y="loss",
+            color="part",
+            color_map=dict(zip(PARTS, ("#6366f1", "#ea580c"), strict=True)),
             x_title="Step",
             y_title="Loss",
-            title="Training loss",
+            color_title="",
+            title="Loss",
             height=200,
             elem_id="loss",
             min_width=220,
@@ -278,11 +282,11 @@ def _progress(moment: Moment, training: bool) -> list[object]:
     return [
         run_views.status(run, training),
         # Not before there is a line: a plot that is drawn empty keeps no room for its numbers.
-        gr.LinePlot(value=loss, visible=len(loss) > 0),
+        gr.LinePlot(value=loss, x_title=(over := run_views.name_steps(run)), visible=len(loss) > 0),
         gr.LinePlot(
             value=score,
             title=run_views.score_title(run),
-            x_title=run_views.name_steps(run),
+            x_title=over,
             visible=len(score) > 0,
         ),
         run.log_tail() if run else "",
