@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -90,7 +91,7 @@ def make_look(lab: Lab, parts: list[Part]) -> Callable[[str | None, str | None],
 
 def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -> None:
     """Looks at each tick, when the page opens, and when another run is `selected`."""
-    outputs = [component for part in parts for component in part.outputs]
+    outputs: list[Any] = [component for part in parts for component in part.outputs]
     with gr.Row(visible=False):
         signs = gr.Textbox()
         gr.Button().click(
