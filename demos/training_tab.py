@@ -6,14 +6,13 @@ the same after a reload, on a second page, and after the app was killed and star
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from demos import hub_preview, own_tab, page, run_views, take_away
+from demos import history, hub_preview, own_tab, page, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
 from demos.form import list_hideable, list_naming, make_form, propose, read_form, show_used
@@ -23,9 +22,7 @@ from training import recipe
 from training.data.own import data_set
 from training.recipe import Recipe
 from training.runs import job
-from training.runs.index import open_index
 from training.settings import FIND
-from training.wording import counted
 
 # A recipe's: what holds it, and its components by their settings.
 Form = tuple[gr.Column, dict[str, Component]]
@@ -49,7 +46,6 @@ BUTTONS = {
     "go_on": "Continue",
     "use": "Use this model",
     "back": "Roll back",
-    "delete": "Delete",
 }
 
 
@@ -89,7 +85,9 @@ def build(
             seen = gr.HTML(elem_id="previewed")
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
-    table, older = _lay_out_history(actions.lab.runs, selected)
+    past = history.build(
+        actions, selected, chooser, {name: inputs for name, (_, inputs) in forms.items()}
+    )
     report = gr.HTML(elem_id="report")
     mistakes = Mistakes(actions, own) if actions.lab.training else None
     if mistakes:
@@ -107,6 +105,7 @@ def build(
     ]
     return chooser, [
         *changing,
+        *past,
         taking,
         Part(
             _progress_sign,
@@ -116,55 +115,10 @@ def build(
         Part(
             lambda moment: _standing_sign(moment, actions),
             lambda moment: _standing(moment, list(forms), actions),
-            [view["queue"], table, older, report, *buttons, *proposing],
+            [view["queue"], report, *buttons, *proposing],
         ),
         *([mistakes.part] if mistakes else []),
     ]
-
-
-def _lay_out_history(runs: Path, selected: gr.Textbox) -> tuple[gr.Dataframe, gr.Accordion]:
-    """The newest runs, and what holds the older ones."""
-    gr.Markdown("### History")
-    table = _runs_table("history")
-    with gr.Accordion(open=False, visible=False, elem_id="older") as older:
-        number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
-        earlier = _runs_table("older-runs")
-    for shown in (table, earlier):
-        shown.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
-    gr.on(
-        [older.expand, number.change],
-        # The first page is the history itself.
-        lambda number: run_views.history(runs, max(1, int(number or 1))),
-        number,
-        earlier,
-        api_visibility="private",
-        show_progress="hidden",
-    )
-    return table, older
-
-
-def _runs_table(elem_id: str) -> gr.Dataframe:
-    return gr.Dataframe(
-        headers=run_views.COLUMNS,
-        interactive=False,
-        wrap=True,
-        elem_id=elem_id,
-        max_height=320,
-        show_label=False,
-        column_widths=[200, 90, 80, 80, 100, 90, 120, 350],
-    )
-
-
-def _show_older(runs: Path) -> dict[str, object]:
-    """How many runs there are beside those that the history shows at once."""
-    older = len(open_index(runs)) - run_views.SHOWN
-    pages = -(-older // run_views.SHOWN)
-    label = f"Older runs ({older:,}, on {counted(pages, 'page')})"
-    return gr.update(visible=older > 0, label=label)
-
-
-def _chosen(event: gr.SelectData) -> str:
-    return event.row_value[-1]
 
 
 def _live_view(training: bool) -> dict[str, Any]:
@@ -350,14 +304,11 @@ def _wire_buttons(
         gr.Info(f"{slot.title} now uses {actions.roll_back(slot.name)} again.")
         return shown(run_id)
 
-    def delete(run_id: str | None) -> None:
-        actions.delete(shown(run_id))
-
     clicked = {
         name: view[name].click(
             act, selected, selected, api_visibility="private", show_progress="hidden"
         )
-        for name, act in dict(stop=stop, go_on=go_on, use=use, back=back, delete=delete).items()
+        for name, act in dict(stop=stop, go_on=go_on, use=use, back=back).items()
     }
     clicked["use"].success(
         lambda run_id: gr.Tabs(selected=actions.find(run_id).recipe),
@@ -403,8 +354,6 @@ def _standing(moment: Moment, names: list[str], actions: Actions) -> list[object
     can = run_views.can(run) | {"back": slot is not None and slot.previous is not None}
     return [
         run_views.queue(job.queue(runs)),
-        run_views.history(runs),
-        _show_older(runs),
         run_views.report(run),
         *(gr.update(interactive=can[name] and actions.lab.training) for name in BUTTONS),
         *(update for name in names for update in propose(recipe.load(name), actions.lab.runs)),
