@@ -44,7 +44,7 @@ def put_aside(run: Run) -> bool:
     home = run.path.parent / HOME
     try:
         home.mkdir(exist_ok=True)
-        os.rename(run.path, home / f"{time.time():.0f}-{run.id}")
+        os.rename(run.path, home / f"{int(time.time())}-{run.id}")
     except OSError as error:
         if not is_disk_full(error):
             raise
@@ -80,8 +80,8 @@ def bring_back(runs: Path, run_id: str) -> Run:
 
 
 def sweep(runs: Path, kept: float = KEPT) -> None:
-    """Removes for good what was deleted so many seconds ago, and what a process left that ended
-    while it did so. Raises OSError."""
+    """Removes for good what was deleted so many seconds ago (0: all of it, whatever the clock says),
+    and what a process left that ended while it did so. Raises OSError."""
     if not _list_due(runs, kept):
         return
     with lock(runs):
@@ -98,5 +98,6 @@ def sweep(runs: Path, kept: float = KEPT) -> None:
 
 
 def _list_due(runs: Path, kept: float) -> list[Path]:
-    due = [each.path for each in list_aside(runs) if time.time() >= each.at + kept]
+    now = time.time()
+    due = [each.path for each in list_aside(runs) if not kept or now >= each.at + kept]
     return due + list((runs / HOME).glob(f"{GOING}*"))
