@@ -250,12 +250,15 @@ class Handlers:
         self.actions.free()
 
     def edit(self, selected: str | None) -> list[object]:
-        """Opens the editor on the run that is shown now, whichever is shown later."""
+        """Opens the editor on the run that is shown now, and stays with it whichever is shown
+        later: what a person types is theirs."""
         page.refuse_unless(self.lab.training)
         run = self._current(selected)
         about = run.about
         name = about.get("name") or str(run.config.get("name") or "")
-        return [gr.update(visible=True), run.id, name, about.get("notes", "")]
+        label = f"Name of {checkpoint.of_run(run).title}"
+        shown = gr.update(value=name, label=label)
+        return [gr.update(visible=True), run.id, shown, about.get("notes", "")]
 
     def save(self, edited: str, name: str, notes: str) -> dict[str, Any]:
         self.actions.rename(edited, name, notes)
@@ -349,14 +352,7 @@ def _wire_chosen(
         layout.editor,
         **quiet,
     )
-    gr.on(
-        [layout.cancel.click, selected.change],
-        lambda: gr.update(visible=False),
-        None,
-        layout.editor,
-        queue=False,
-        **quiet,
-    )
+    layout.cancel.click(lambda: gr.update(visible=False), None, layout.editor, queue=False, **quiet)
     every = [component for inputs in forms.values() for component in inputs.values()]
     layout.buttons["again"].click(handlers.fill, selected, [chooser, *every], **quiet).success(
         None, None, None, js=TO_FORM, api_visibility="private"

@@ -324,9 +324,8 @@ def _progress_sign(moment: Moment) -> str:
     if (run := moment.run) is None:
         return "no run"
     files = [run.path / "status.json", run.path / "events.jsonl", run.log_file]
-    return repr(
-        (run.id, run.state, run.escalation, [f.stat().st_mtime_ns for f in files if f.exists()])
-    )
+    times = [f.stat().st_mtime_ns for f in files if f.exists()]
+    return repr((run.id, run.state, run.escalation, run.about, times))
 
 
 def _progress(moment: Moment, training: bool) -> list[object]:

@@ -80,8 +80,8 @@ def bring_back(runs: Path, run_id: str) -> Run:
 
 
 def sweep(runs: Path, kept: float = KEPT) -> None:
-    """Removes for good what was deleted so many seconds ago (0: all of it, whatever the clock says),
-    and what a process left that ended while it did so. Raises OSError."""
+    """Removes for good what was deleted so many seconds ago (0: all of it, whatever the clock
+    says), and what a process left that ended while it did so. Raises OSError."""
     if not _list_due(runs, kept):
         return
     with lock(runs):
