@@ -113,7 +113,7 @@ def draw(lab: Lab, wish: Wish, number: int, chosen: str | None) -> str:
     parts = [draw_deleted(aside.list_aside(lab.runs))] * lab.training
     if not listing.all:
         how = " Start one above: it is listed here from then on." * lab.training
-        return "".join([*parts, f'<p class="empty">No run yet.{how}</p>'])
+        return "".join([*parts, f'<p class="empty nothing">No run yet.{how}</p>'])
     if not listing.entries:
         many = counted(listing.all, "run")
         text = f"None of {many} is like that: choose another model, state or data set."
