@@ -210,8 +210,8 @@ def fill_form(
         value = values.get(name, component.value)
         if name in values and fields[name].metadata["many"]:
             value = [part.strip() for part in str(value).split(",")]
-        shown = {"visible": name in used} if name in hideable else {}
-        updates.append(gr.update(value=value, **shown))
+        visible = name in used or name not in hideable
+        updates.append(gr.update(value=value, visible=visible))
     return updates, told
 
 

@@ -352,7 +352,7 @@ def _wire_chosen(
         layout.editor,
         **quiet,
     )
-    layout.cancel.click(lambda: gr.update(visible=False), None, layout.editor, queue=False, **quiet)
+    layout.cancel.click(lambda: gr.update(visible=False), None, layout.editor, **quiet)
     every = [component for inputs in forms.values() for component in inputs.values()]
     layout.buttons["again"].click(handlers.fill, selected, [chooser, *every], **quiet).success(
         None, None, None, js=TO_FORM, api_visibility="private"
