@@ -5,7 +5,8 @@ Every refusal is a gr.Error with a sentence; whatever changes something for ever
 whether training is on.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -19,13 +20,26 @@ from training import recipe
 from training.data.own import data_set, use
 from training.estimate import Estimate, ask_aside
 from training.recipe import SettingsError
-from training.runs import checkpoint, job
+from training.runs import about, aside, checkpoint, job
+from training.runs.aside import put_aside
 from training.runs.checkpoint import CheckpointError
+from training.runs.index import Entry, open_index
 from training.runs.run import OVER, Run, lock
 from training.wording import quote
 
 KEPT = 32  # estimates
 SAME = ("epochs", "name", "swap", "seed", "early_stopping")  # of which no pass takes another time
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """`what` could not be done, in a sentence, where the disk or the settings are the reason."""
+    try:
+        yield
+    except SettingsError as error:
+        raise gr.Error(str(error)) from error
+    except OSError as error:
+        raise gr.Error(f"{what} {job.explain(error)}") from error
 
 
 class Actions:
@@ -101,17 +115,55 @@ class Actions:
             "swap": run.swap,
         }
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str) -> bool:
+        """Whether it can be brought back for a while: not where the disk was full."""
         page.refuse_unless(self.lab.training)
         run = self.find(run_id)
-        with lock(self.lab.runs):
+        with lock(self.lab.runs), _explained(f"{run_id} could not be deleted."):
             if run.state not in OVER:
                 raise gr.Error(f"{run_id} is {run.state}: stop it before you delete it.")
             for slot in self.lab.slots.values():
                 # On disk too: another app on the same runs may have chosen it a moment ago.
                 if run_id in (slot.active_id, *checkpoint.active(self.lab.runs, slot.name)[-1:]):
                     raise gr.Error(f"{slot.title} uses this model now. Roll back, then delete it.")
-            run.delete()
+            if user := self._find_user(run_id):
+                raise gr.Error(
+                    f"{user.title} is {user.state} and starts from this model, or learns from it: "
+                    "stop it, or wait until it has ended."
+                )
+            return put_aside(run)
+
+    def _find_user(self, run_id: str) -> Entry | None:
+        """A run at work that names this one in its settings."""
+        found = open_index(self.lab.runs)
+        for entry in found.at_work():
+            for value in found.open(entry).config.values():
+                if run_id in map(str.strip, str(value).split(",")):
+                    return entry
+        return None
+
+    def bring_back(self, run_id: str) -> str:
+        """Takes a deletion back; returns the run's id."""
+        page.refuse_unless(self.lab.training)
+        with _explained("The run could not be brought back."):
+            return aside.bring_back(self.lab.runs, str(run_id)).id
+
+    def free(self) -> None:
+        """Removes for good what was deleted."""
+        page.refuse_unless(self.lab.training)
+        with _explained("What was deleted could not be removed."):
+            aside.sweep(self.lab.runs, kept=0.0)
+
+    def rename(self, run_id: str, name: object, notes: object = None) -> dict[str, str]:
+        """Gives a run a name, or takes it away, and notes; None leaves the notes as they are.
+        Returns {id, name, title, notes}."""
+        page.refuse_unless(self.lab.training)
+        run = self.find(run_id)
+        with lock(self.lab.runs), _explained("The name could not be kept."):
+            kept = run.about.get("notes", "") if notes is None else about.check_notes(notes)
+            run.set_about(about.check_name(name), kept)
+        title = checkpoint.of_run(run).title
+        return {"id": run.id, "name": run.about.get("name", ""), "title": title, "notes": kept}
 
     def slot(self, name: str) -> ModelSlot[Predictor]:
         slots = self.lab.slots
@@ -185,5 +237,17 @@ def endpoints(actions: Actions) -> None:
         """Makes a checkpoint the one that is used."""
         return actions.swap(slot, checkpoint)
 
-    for endpoint in (start_run, estimate_run, run_status, stop_run, list_checkpoints, swap):
+    def rename_run(run_id: str, name: str, notes: str | None = None) -> dict[str, Any]:
+        """Names a run (empty: as its settings describe it); its notes too where they are given."""
+        return actions.rename(run_id, name, notes)
+
+    for endpoint in (
+        start_run,
+        estimate_run,
+        run_status,
+        stop_run,
+        list_checkpoints,
+        swap,
+        rename_run,
+    ):
         api(endpoint, api_name=endpoint.__name__)

@@ -13,6 +13,7 @@ from training import recipe
 from training.data.own import data_set
 from training.recipe import Recipe
 from training.runs import checkpoint
+from training.wording import quote
 
 ADVANCED = "Advanced"
 BUILT_IN = "Built-in"  # the checkpoint that comes with the app: `embedded`, to the command
@@ -193,3 +194,53 @@ def _list_starts(made: Recipe, runs: Path) -> list[tuple[str, str]]:
                 )
             )
     return found
+
+
+# -- the settings of a run that was ----------------------------------------------------------------
+def fill_form(
+    made: Recipe, inputs: Mapping[str, Component], config: Mapping[str, object]
+) -> tuple[list[object], list[str]]:
+    """Updates of a form's components that show a run's settings, and a sentence for each that it
+    cannot show: that one is as usual. Its name is its own and is not filled in."""
+    fields = {f.name: f for f in dataclasses.fields(made.config)}
+    local = {name for name, f in fields.items() if f.metadata["local"]}
+    read = recipe.parse_draft(made.config, config)
+    values: dict[str, object] = {}
+    told = []
+    for name, given in config.items():
+        if name == "name" or (name in fields and given == fields[name].default):
+            continue
+        if given in local:  # a choice of a path, of which the path's own setting tells
+            continue
+        why = _explain_unshown(fields.get(name), given, getattr(read, name, None))
+        if why:
+            told.append(why)
+        elif name in inputs:
+            values[name] = given
+    used = recipe.find_used(recipe.parse_draft(made.config, values))
+    hideable = list_hideable(made)
+    updates = []
+    for name, component in inputs.items():
+        value = values.get(name, component.value)
+        if name in values and fields[name].metadata["many"]:
+            value = [part.strip() for part in str(value).split(",")]
+        visible = name in used or name not in hideable
+        updates.append(gr.update(value=value, visible=visible))
+    return updates, told
+
+
+def _explain_unshown(f: dataclasses.Field | None, given: object, read: object) -> str:
+    """Why the form cannot show a setting; empty where it can."""
+    if f is None:
+        return ""  # of another version, in which it did something
+    title = f.metadata["label"] or f.name.replace("_", " ").capitalize()
+    parts = str(given).split(",")
+    names_one = f.metadata["offers"] is not None
+    if f.metadata["local"] or (names_one and any(map(recipe.is_path, parts))):
+        return f"{title} was a path of this machine, which only the command line may name."
+    word = f.metadata["word"]
+    if word and given == word[1]:
+        return f"{title} was “{word[0]}”: start with the button that finds it by a test."
+    if given != read:
+        return f"{title} was {quote(given)}, which this version does not take."
+    return ""

@@ -7,7 +7,6 @@ import itertools
 import math
 import mimetypes
 import re
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -36,7 +35,6 @@ from training.runs.run import ENDED, OVER, Run
 from training.settings import name_start
 from training.wording import duration, sentence
 
-COLUMNS = ["Run", "State", "Before", "After", "Model", "Disk", "Started", "ID"]
 STATES = {
     "queued": "Queued",
     "running": "Running",
@@ -47,19 +45,11 @@ STATES = {
     "lost": "Interrupted",
     "damaged": "Damaged",
 }
-# What became of a run's checkpoint when it ended, unless it is in use now.
-OUTCOMES = {
-    "swapped": "Was in use",
-    "offered": "Ready",
-    "kept": "Not used",
-    "refused": "Could not be loaded",
-}
 ESCALATIONS = {"SIGTERM": "asked again to stop", "SIGKILL": "did not stop, so it was killed"}
 NONE = "–"
 TRAINED, HELD_OUT = "Training", "Held out"  # the lines of the loss
 SMOOTH = 0.8  # of the loss curve: share of the value before
 CHAIN = 20  # runs that go on from each other, of which the curves tell
-SHOWN = 50  # runs on a page of the history
 LISTED = 50  # problems of the data, at most
 
 
@@ -67,7 +57,7 @@ def score_text(score: Score | None) -> str:
     return score.text() if score else NONE
 
 
-def _report(run: Run) -> Report | None:
+def find_report(run: Run) -> Report | None:
     """None where there is none, or one that cannot be read."""
     try:
         return read_report(run)
@@ -81,7 +71,7 @@ def _metric(run: Run | None) -> Metric:
         return ACCURACY
     if run.recipe in recipe.names():
         return recipe.load(run.recipe).metric
-    report = _report(run)  # of another version's recipe
+    report = find_report(run)  # of another version's recipe
     return report.metric if report else ACCURACY
 
 
@@ -205,47 +195,6 @@ def _frame(name: str, points: list[dict[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(shown, columns=["step", name], dtype=float)
 
 
-def history(runs: Path, page: int = 0) -> pd.DataFrame:
-    """The newest runs first, `SHOWN` a page."""
-    found = open_index(runs)
-    entries = found.newest(SHOWN, page * SHOWN)
-    # Of each slot the last choice; of an empty one none.
-    in_use = {
-        active
-        for slot in {entry.slot for entry in entries}
-        for active in checkpoint.active(runs, slot)[-1:]
-    }
-    rows = [_row(found.open(entry), entry.id in in_use) for entry in entries]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _row(run: Run, in_use: bool) -> list[str]:
-    report = _report(run)
-    outcome = OUTCOMES.get((run.swap or {}).get("outcome", ""), "")
-    return [
-        checkpoint.of_run(run).name,
-        STATES.get(run.state, run.state),
-        score_text(report.before if report else None),
-        score_text(report.after if report else None),
-        "In use" if in_use else outcome,
-        _disk(run.size()),
-        _date(run.created),
-        run.id,
-    ]
-
-
-def _date(seconds: float) -> str:
-    try:
-        return time.strftime("%d %b %H:%M", time.localtime(seconds))
-    except (ValueError, OverflowError, OSError):  # no year that there is
-        return NONE
-
-
-def _disk(size: int) -> str:
-    megabytes = size / 2**20
-    return f"{megabytes:,.1f} MB" if megabytes >= 0.1 else "< 0.1 MB"
-
-
 # -- the report ------------------------------------------------------------------------------------
 def report(run: Run | None) -> str:
     """Before and after, what it means, and each section by its kind."""
@@ -294,7 +243,7 @@ def _before_and_after(found: Report, after: Score, start: str) -> str:
     if other := found.other:
         body.append([html.escape(other.data), _scored(other.before), _scored(other.after)])
     before = f"Before: {html.escape(start)}, its start" if start else "Before"
-    return _table([f"{html.escape(found.metric.title)} on", before, "After: this run"], body)
+    return draw_rows([f"{html.escape(found.metric.title)} on", before, "After: this run"], body)
 
 
 def _scored(score: Score | None) -> str:
@@ -351,10 +300,10 @@ def draw_table(table: Table) -> str:
         for row in table.rows
     ]
     shown = table.folded_after or len(rows)
-    text = _table(header, rows[:shown])
+    text = draw_rows(header, rows[:shown])
     if folded := rows[shown:]:
         summary = f"<summary>Show {len(folded)} more</summary>"
-        text += f"<details>{summary}{_table(header, folded)}</details>"
+        text += f"<details>{summary}{draw_rows(header, folded)}</details>"
     return text
 
 
@@ -426,12 +375,12 @@ def _inline(path: Path, alt: str, look: str = "shown") -> str:
     return f'<img class="{look}" alt="{words}" {what}>'
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def draw_rows(header: list[str], rows: list[list[str]]) -> str:
     """Of cells that are HTML already; wide ones scroll."""
     head = "".join(f"<th>{cell}</th>" for cell in header)
     body = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
     lines = "".join(f"<tr>{line}</tr>" for line in [head, *body])
-    return f"<div class='wide'><table>{lines}</table></div>"
+    return f"<div class='wide' tabindex='0'><table>{lines}</table></div>"
 
 
 def _meter(share: float) -> str:
@@ -452,11 +401,9 @@ def _bold(text: str) -> str:
 def can(run: Run | None) -> dict[str, bool]:
     """Which buttons make sense for a run."""
     if run is None:
-        return dict.fromkeys(
-            ("stop", "use", "try_it", "mistakes", "share", "go_on", "delete"), False
-        )
+        return dict.fromkeys(("stop", "use", "try_it", "mistakes", "share", "go_on"), False)
     state = run.state
-    report = _report(run)
+    report = find_report(run)
     usable = run.has_checkpoint and state in OVER and bool(run.slot)
     return {
         "stop": state in ("queued", "running", "stopping"),
@@ -466,7 +413,6 @@ def can(run: Run | None) -> dict[str, bool]:
         and any(isinstance(each, Gallery) and each.items for each in report.sections),
         "share": run.has_checkpoint and state in OVER,
         "go_on": state in ENDED and bool(run.saved),
-        "delete": state in OVER,
     }
 
 

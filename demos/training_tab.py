@@ -4,13 +4,12 @@ The page keeps nothing but which run is looked at: all it shows is read from `ru
 the same after a reload, on a second page, and after the app was killed and started again.
 """
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import gradio as gr
 
-from demos import own_tab, page, result, run_views, take_away
+from demos import history, own_tab, page, result, run_views, take_away
 from demos.actions import Actions
 from demos.clock import Moment, Part
 from demos.mistakes import Mistakes
@@ -18,8 +17,6 @@ from demos.own_data import OwnData
 from demos.train_form import TrainForm
 from training.data.own import data_set
 from training.runs import job
-from training.runs.index import open_index
-from training.wording import counted
 
 
 # -- the tab ---------------------------------------------------------------------------------------
@@ -43,7 +40,6 @@ BUTTONS = {
     "share": "Share",
     "go_on": "Continue",
     "back": "Roll back",
-    "delete": "Delete",
 }
 PARTS = (run_views.TRAINED, run_views.HELD_OUT)
 LOOKS: dict[str, Literal["stop", "primary"]] = {"stop": "stop", "use": "primary"}
@@ -79,7 +75,8 @@ def build(
             form = TrainForm(actions, demos)
         with gr.Column(scale=3, min_width=300):
             view = _live_view()
-    table, older = _lay_out_history(actions.lab.runs, selected)
+    inputs = {name: each.inputs for name, each in form.forms.items()}
+    past = history.build(actions, selected, form.chooser, inputs)
     report = gr.HTML(elem_id="report")
     mistakes = Mistakes(actions, own) if actions.lab.training else None
     if mistakes:
@@ -93,6 +90,7 @@ def build(
     _wire_buttons(actions, view, selected, tabs, choosers)
     return form.chooser, [
         *changing,
+        *past,
         taking,
         Part(
             _progress_sign,
@@ -102,55 +100,10 @@ def build(
         Part(
             lambda moment: _standing_sign(moment, actions),
             lambda moment: _standing(moment, form),
-            [view["queue"], table, older, view["result"], report, *buttons, *form.naming],
+            [view["queue"], view["result"], report, *buttons, *form.naming],
         ),
         *([mistakes.part] if mistakes else []),
     ]
-
-
-def _lay_out_history(runs: Path, selected: gr.Textbox) -> tuple[gr.Dataframe, gr.Accordion]:
-    """The newest runs, and what holds the older ones."""
-    gr.Markdown("### History")
-    table = _runs_table("history")
-    with gr.Accordion(open=False, visible=False, elem_id="older") as older:
-        number = gr.Number(1, label="Page", minimum=1, precision=0, min_width=80)
-        earlier = _runs_table("older-runs")
-    for shown in (table, earlier):
-        shown.select(_chosen, None, selected, api_visibility="private", show_progress="hidden")
-    gr.on(
-        [older.expand, number.change],
-        # The first page is the history itself.
-        lambda number: run_views.history(runs, max(1, int(number or 1))),
-        number,
-        earlier,
-        api_visibility="private",
-        show_progress="hidden",
-    )
-    return table, older
-
-
-def _runs_table(elem_id: str) -> gr.Dataframe:
-    return gr.Dataframe(
-        headers=run_views.COLUMNS,
-        interactive=False,
-        wrap=True,
-        elem_id=elem_id,
-        max_height=320,
-        show_label=False,
-        column_widths=[200, 90, 80, 80, 100, 90, 120, 350],
-    )
-
-
-def _show_older(runs: Path) -> dict[str, object]:
-    """How many runs there are beside those that the history shows at once."""
-    older = len(open_index(runs)) - run_views.SHOWN
-    pages = -(-older // run_views.SHOWN)
-    label = f"Older runs ({older:,}, on {counted(pages, 'page')})"
-    return gr.update(visible=older > 0, label=label)
-
-
-def _chosen(event: gr.SelectData) -> str:
-    return event.row_value[-1]
 
 
 def _live_view() -> dict[str, Any]:
@@ -240,9 +193,6 @@ def _wire_buttons(
         gr.Info(f"{slot.title} now uses {actions.roll_back(slot.name)} again.")
         return shown(run_id)
 
-    def delete(run_id: str | None) -> None:
-        actions.delete(shown(run_id))
-
     def turn_to(run_id: str | None) -> list[object]:
         """The tab where the run's model answers: by itself, where it is in use, else for whoever
         asked alone."""
@@ -257,7 +207,7 @@ def _wire_buttons(
     quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
     clicked = {
         name: view[name].click(act, selected, selected, **quiet)
-        for name, act in dict(stop=stop, go_on=go_on, use=use, back=back, delete=delete).items()
+        for name, act in dict(stop=stop, go_on=go_on, use=use, back=back).items()
     }
     turned = [tabs, *choosers.values()]
     for event in (clicked["use"].success, view["try_it"].click):
@@ -272,9 +222,8 @@ def _progress_sign(moment: Moment) -> str:
     if (run := moment.run) is None:
         return "no run"
     files = [run.path / "status.json", run.path / "events.jsonl", run.log_file]
-    return repr(
-        (run.id, run.state, run.escalation, [f.stat().st_mtime_ns for f in files if f.exists()])
-    )
+    times = [f.stat().st_mtime_ns for f in files if f.exists()]
+    return repr((run.id, run.state, run.escalation, run.about, times))
 
 
 def _progress(moment: Moment, training: bool) -> list[object]:
@@ -310,11 +259,9 @@ def _standing(moment: Moment, form: TrainForm) -> list[object]:
     can |= {"use": can["use"] and not in_use}
     can |= {"back": in_use and slot is not None and slot.previous is not None}
     if not actions.lab.training:  # a look is free
-        can |= dict.fromkeys(("stop", "use", "share", "go_on", "back", "delete"), False)
+        can |= dict.fromkeys(("stop", "use", "share", "go_on", "back"), False)
     return [
         run_views.queue(job.queue(runs)),
-        run_views.history(runs),
-        _show_older(runs),
         result.draw(run, slot.active_id if slot else ""),
         run_views.report(run),
         *(gr.update(visible=can[name]) for name in BUTTONS),

@@ -47,6 +47,7 @@ PROMISED = {
     "/check_dataset",
     "/correct_label",
     "/rename_dataset",
+    "/rename_run",
     "/remove_dataset",
     "/download_dataset",
     "/download_run",

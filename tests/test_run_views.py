@@ -20,7 +20,6 @@ from training.judge.records import (
     Text,
 )
 from training.judge.report import write_report
-from training.runs.checkpoint import set_active
 from training.runs.run import Run
 
 OLD = Path(__file__).parent / "old_runs"
@@ -215,55 +214,7 @@ def test_a_damaged_report_is_said_so_and_keeps_no_other_run_from_being_shown(run
     assert run_views.report(run) == ""
     (run.report / "metrics.json").write_text(text)
     assert "The report of this run is damaged: " in run_views.report(run)
-    assert run_views.history(run.path.parent)["After"].tolist() == ["–"]
-
-
-# -- history ---------------------------------------------------------------------------------------
-def test_the_history_says_what_became_of_each_checkpoint(runs):
-    made = {}
-    for outcome in ("kept", "offered", "swapped", "refused", "pending", "rolled back"):
-        made[outcome] = Run.create(runs, "digits", {}, slot="digits")
-        if outcome != "pending":
-            made[outcome].set_swap("swapped" if outcome == "rolled back" else outcome, "why")
-    set_active(runs, "digits", ["embedded-digits", made["swapped"].id])
-    shown = run_views.history(runs)
-    assert dict(zip(shown["ID"], shown["Model"], strict=True)) == {
-        made["kept"].id: "Not used",
-        made["offered"].id: "Ready",
-        made["swapped"].id: "In use",
-        made["refused"].id: "Could not be loaded",
-        made["pending"].id: "",
-        made["rolled back"].id: "Was in use",
-    }
-    set_active(runs, "digits", ["embedded-digits", made["kept"].id])
-    shown = run_views.history(runs)
-    assert shown["Model"].tolist().count("In use") == 1, "by a person's choice, too"
-
-
-def test_a_long_history_comes_in_pages(runs, monkeypatch):
-    monkeypatch.setattr(run_views, "SHOWN", 2)
-    made = [Run.create(runs, "digits", {}).id for _ in range(5)][::-1]
-    pages = [run_views.history(runs, page)["ID"].tolist() for page in range(4)]
-    assert pages == [made[:2], made[2:4], made[4:], []]
-
-
-def test_a_damaged_run_is_shown_and_can_be_deleted_and_no_more(runs):
-    whole, run = (Run.create(runs, "digits", {}, slot="digits") for _ in range(2))
-    (run.path / "config.json").write_text('{"created": 1e30, "config": [5]}')
-    shown = run_views.history(runs)
-    assert dict(zip(shown["ID"], shown["State"], strict=True)) == {
-        run.id: "Damaged",
-        whole.id: "Queued",
-    }
-    assert "config.json" in run_views.status(run) and "damaged" in run_views.status(run)
-    can = run_views.can(run)
-    assert [name for name in can if can[name]] == ["delete"]
-
-
-def test_runs_of_a_slot_in_which_nothing_is_are_in_the_history_too(runs):
-    run = Run.create(runs, "digits", {}, slot="a slot with nothing embedded")
-    run.set_swap("offered", "why")
-    assert run_views.history(run.path.parent)["Model"].tolist() == ["Ready"]
+    assert run_views.find_report(run) is None
 
 
 @pytest.mark.parametrize("state, words", run_views.STATES.items())
@@ -271,6 +222,12 @@ def test_a_state_is_written_in_words(run, state, words):
     run.set_status("running" if state == "stopping" else state, seconds=5400)
     if state == "stopping":
         run.request_stop()
-    assert run_views.history(run.path.parent)["State"].tolist() == [words]
     assert f'class="state {state}">{words}</span>' in run_views.status(run)
     assert "took 1.5 h" in run_views.status(run)
+
+
+def test_of_a_damaged_run_it_is_said_and_it_can_be_deleted_and_no_more(run):
+    (run.path / "config.json").write_text('{"created": 1e30, "config": [5]}')
+    assert "config.json" in run_views.status(run) and "damaged" in run_views.status(run)
+    can = run_views.can(run)
+    assert [name for name in can if can[name]] == ["delete"]

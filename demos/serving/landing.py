@@ -1,6 +1,7 @@
 """What happens to a run when it ends: the gate decides whether its checkpoint is swapped in.
 
-One thread of the app looks once a second: it starts what is queued and lands what has ended.
+One thread of the app looks once a second: it starts what is queued, lands what has ended, and
+removes what was deleted a while ago.
 Everything it acts on is on disk, so it makes no difference whether the app was up when the run
 ended.
 """
@@ -13,7 +14,7 @@ from demos.serving.model_slot import ModelSlot, SwapError
 from training.judge.records import Report, ReportError, Score
 from training.judge.report import read_report
 from training.recipe import SettingsError
-from training.runs import checkpoint, job
+from training.runs import aside, checkpoint, job
 from training.runs.checkpoint import CheckpointError
 from training.runs.index import open_index
 from training.runs.run import Run, lock
@@ -135,6 +136,7 @@ class Landing(threading.Thread):
         found = open_index(runs)
         for entry in found.pending():
             self._land(found.open(entry))
+        aside.sweep(runs)  # last: what cannot be removed keeps nothing from landing
 
     def _land(self, run: Run) -> None:
         """Whatever is wrong with one run, those behind it still land."""

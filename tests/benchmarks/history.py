@@ -1,5 +1,6 @@
 """What a long history of runs costs the page: to read it once, the first look, each tick after it,
-each look of the thread that lands runs, and a tick in which one run changed.
+each look of the thread that lands runs, a tick in which one run changed, the list as it is drawn
+then, and its last page with all runs of a recipe.
 
     python tests/benchmarks/history.py [COUNT ...]
 """
@@ -12,12 +13,14 @@ from pathlib import Path
 from timing import measure, median, print_machine  # first: it finds the project
 
 import app
+from demos import history_view
+from demos.history_view import Wish
 from demos.serving.landing import Landing
 from training.runs.index import Index
 from training.runs.run import Run
 
 TICKS = 30
-COLUMNS = ["read", "first look", "tick", "thread", "one changed"]
+COLUMNS = ["read", "first look", "tick", "thread", "one changed", "list", "last page"]
 
 
 def make_runs(runs: Path, count: int) -> list[Run]:
@@ -60,7 +63,9 @@ def measure_page(runs: Path, made: list[Run]) -> list[float]:
     thread = [measure(landing.look) for _ in range(TICKS)]
     made[len(made) // 2].set_swap("offered", "changed")
     changed = measure(lambda: look("", sign))
-    return [read, first, median(ticks), median(thread), changed]
+    listed = [measure(lambda: history_view.draw(lab, Wish(), 0, None)) for _ in range(5)]
+    last = measure(lambda: history_view.draw(lab, Wish("digits", "done"), len(made), None))
+    return [read, first, median(ticks), median(thread), changed, median(listed), last]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from training.runs import published
+from training.runs import about, published
 from training.runs.index import open_index
 from training.runs.records import (
     JsonValue,
@@ -29,7 +29,6 @@ from training.wording import quote
 EMBEDDED = Path(__file__).parents[2] / "demos" / "checkpoints"
 ACTIVE = "active.json"  # in runs/
 KNOWN = "known"  # .safetensors and .json of a checkpoint: what it knows (training/learn/known.py)
-LONGEST = 200  # characters of a name
 HISTORY = 10  # how many earlier choices Roll back can walk through
 
 
@@ -69,17 +68,7 @@ def has_embedded(slot: str) -> bool:
 
 
 def of_run(run: Run) -> Checkpoint:
-    from training import recipe
-
-    try:
-        made = recipe.load(run.recipe)
-        if run.state == "damaged":  # nothing is known of its settings
-            raise recipe.SettingsError(run.damage)
-        name = str(run.config.get("name") or "")
-        name = name or made.describe(recipe.parse(made.config, run.config))
-    except recipe.SettingsError:  # made by another version, whose recipes or settings were others
-        name = run.recipe
-    return Checkpoint(run.id, f"{name[:LONGEST]} · {run.id[-4:]}", run.checkpoint, "run")
+    return Checkpoint(run.id, about.describe(run.id, run.read()).title, run.checkpoint, "run")
 
 
 def of_hub(added: published.Added) -> Checkpoint:
@@ -95,7 +84,7 @@ def list_checkpoints(runs: Path, slot: str, most: int | None = None) -> Iterator
     found = open_index(runs)
     landed = (entry for entry in found.newest() if entry.has_checkpoint and entry.slot == slot)
     for entry in itertools.islice(landed, most):
-        yield of_run(found.open(entry))
+        yield Checkpoint(entry.id, entry.title, found.open(entry).checkpoint, "run")
 
 
 def find(runs: Path, checkpoint_id: str, slot: str = "") -> Checkpoint:

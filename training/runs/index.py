@@ -19,6 +19,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.runs import about
 from training.runs.records import Swap
 from training.runs.run import JOURNAL, Run
 
@@ -41,6 +42,12 @@ class Entry:
     terminal: bool  # whether a terminal waits with it
     has_checkpoint: bool
     swap: Swap | None
+    recipe: str
+    title: str
+    data: str  # what it learned from, in a few words
+    method: str  # "" where its recipe has none
+    seconds: float  # how long it took; 0 where it has not ended
+    notes: str  # a person's own
 
     @property
     def is_running(self) -> bool:
@@ -218,15 +225,23 @@ def take_times(*paths: Path) -> Times:
 
 def _read_entry(run: Run) -> Entry:
     found = run.read()
+    settings = found.settings
+    words = about.describe(run.id, found)
     return Entry(
         run.id,
-        found.settings["created"] if "created" in found.settings else run.named,
-        found.settings.get("slot", ""),
+        settings["created"] if "created" in settings else run.named,
+        settings.get("slot", ""),
         run.name_state(found.status),
         found.status.get("queued", 0.0),
         bool(found.status.get("terminal")),
         run.has_checkpoint,
         found.swap,
+        settings.get("recipe", run.id.split("-")[0]),
+        words.title,
+        words.data,
+        str(settings.get("config", {}).get("method", "")),
+        found.status.get("seconds", 0.0),
+        found.about.get("notes", ""),
     )
 
 

@@ -39,8 +39,8 @@ MEMORY = "Lower the batch size, raise gradient accumulation, or train on fewer e
 REMOVED = "Removed from the queue."
 STARTING = "starting"  # the stage before a worker has said what it is at
 FULL = (
-    "The disk is full. Delete runs that you no longer need, or make room elsewhere; then continue "
-    "this run, or start it again."
+    "The disk is full. Delete runs that you no longer need (and then free their space: what is "
+    "deleted stays for a while), or make room elsewhere; then continue this run, or start it again."
 )
 LOST = "Its processes ended unexpectedly. Was the machine restarted?"
 LITTLE = 1 << 20  # bytes: a disk with less is full

@@ -122,6 +122,13 @@ class Swap(TypedDict):
     at: float
 
 
+class About(TypedDict, total=False):
+    """about.json: what a person wrote about a run."""
+
+    name: str
+    notes: str
+
+
 # -- whether something is a record -----------------------------------------------------------------
 def fits(value: object, kind: Any, finite: bool = True) -> bool:
     """Whether what was stored has the type that a record's field is declared with. `finite`:

@@ -8,6 +8,7 @@ to serving.
         log.txt            all output of the job
         stop               its presence asks the job to stop at the next step
         swap.json          what became of the checkpoint in its slot
+        about.json         the name and the notes that a person gave it; most have none
         resume/            what continuing needs
         checkpoint/        published by one rename, last
         report/            metrics.json and pictures
@@ -36,6 +37,7 @@ from typing import Unpack, cast
 from filelock import FileLock
 
 from training.runs.records import (
+    About,
     Beat,
     Event,
     Facts,
@@ -77,6 +79,7 @@ class Contents:
     settings: Settings = field(default_factory=lambda: Settings())
     status: Status = field(default_factory=lambda: Status(state="damaged"))
     swap: Swap | None = None
+    about: About = field(default_factory=lambda: About())
 
 
 class Run:
@@ -122,7 +125,7 @@ class Run:
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        run._tell()
+        run.tell()
         return run
 
     @classmethod
@@ -150,8 +153,8 @@ class Run:
         return self.path.name
 
     def read(self) -> "Contents":
-        """What its three records say, each read once."""
-        found = Contents()
+        """What its records say, each read once."""
+        found = Contents(about=self.about)
         try:
             settings = read_record(self.path / "config.json", Settings)
             if settings is None:
@@ -258,12 +261,12 @@ class Run:
         if state in ENDED:
             (self.path / RESERVE).unlink(missing_ok=True)
         if old.get("state") != state or "worker" in more:
-            self._tell()
+            self.tell()
 
     def _write_status(self, status: Status) -> None:
         write_json(self.path / "status.json", status)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """That something changed which a list of runs shows."""
         # One that could not be told is found by the index's rounds.
         with contextlib.suppress(OSError), open(self.path.parent / JOURNAL, "a") as f:
@@ -342,7 +345,7 @@ class Run:
     def request_stop(self) -> None:
         if not self.stop_requested:  # asking twice does not make the first time later
             (self.path / "stop").touch()
-            self._tell()
+            self.tell()
 
     @property
     def stop_requested(self) -> bool:
@@ -388,7 +391,7 @@ class Run:
         """One rename, last: a checkpoint directory that exists is whole."""
         if self.main:
             os.rename(self.staging, self.checkpoint)
-            self._tell()
+            self.tell()
 
     def discard(self) -> None:
         """What was not published goes, also because the disk may be full and its status must be
@@ -434,7 +437,20 @@ class Run:
 
     def set_swap(self, outcome: str, why: str) -> None:
         write_json(self.path / "swap.json", {"outcome": outcome, "why": why, "at": time.time()})
-        self._tell()
+        self.tell()
+
+    @property
+    def about(self) -> About:
+        """What a person called it and noted. What they wrote says nothing of the run's state: where
+        it is damaged there is none."""
+        with contextlib.suppress(RecordError):
+            return read_record(self.path / "about.json", About) or {}
+        return {}
+
+    def set_about(self, name: str, notes: str) -> None:
+        """Raises OSError where it cannot be written."""
+        write_json(self.path / "about.json", {"name": name, "notes": notes})
+        self.tell()
 
     def size(self) -> int:
         """Bytes on disk."""
@@ -449,7 +465,7 @@ class Run:
         """Renamed out of sight first, so that a half-deleted run is never listed."""
         gone = self.path.with_name(f".deleted-{self.id}")
         os.rename(self.path, gone)
-        self._tell()
+        self.tell()
         if gone.is_symlink():  # of one that a person keeps elsewhere, the name goes
             gone.unlink()
         else:
