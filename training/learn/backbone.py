@@ -86,6 +86,7 @@ class Start:
     name: str
     checkpoint: Checkpoint | None = None
     revision: str = ""  # of a model of the Hub
+    zero_shot: bool = False  # a classifier that was made of sentences (training/learn/towers.py)
 
     @property
     def path(self) -> Path | None:
@@ -268,14 +269,30 @@ def _is_above_backbone(model: PreTrainedModel, key: str) -> bool:
     return not own or key.endswith("masked_spec_embed")
 
 
-def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel) -> float:
-    """The one asked for; where that is 0 or to be found, what is recommended for the method."""
+# What networks that answer already, zero-shot, are fine-tuned with: more, and they forget it
+# (Wortsman et al. 2022, arXiv 2109.01903; Zanella and Ben Ayed 2024, arXiv 2405.18541).
+GENTLE = {"full": 3e-5, "lora": 2e-4}
+
+
+def choose_learning_rate(
+    config: RateConfig, method: str, model: PreTrainedModel, zero_shot: bool = False
+) -> float:
+    """The one asked for; where that is 0 or to be found, what is recommended for the method, of a
+    start that answers `zero_shot` or of another."""
     if config.learning_rate > 0:
         return config.learning_rate
-    attends = any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
-    full = 1e-4 if attends else 5e-4
+    full = 1e-4 if _attends(model) else 5e-4
     rate = {"frozen": 5e-3, "lora": 1e-3, "scratch": 1e-3, "full": full}[method]
+    if zero_shot:
+        rate = GENTLE.get(method, rate)
     return 100 * rate if config.optimizer == "sgd" else rate
+
+
+def _attends(model: PreTrainedModel) -> bool:
+    """Whether it is a transformer. What timm's are, their config does not say."""
+    if is_timm(model.config):
+        return any(name.endswith(".attn") for name, _ in model.named_modules())
+    return any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
 
 
 # -- heads and features ----------------------------------------------------------------------------

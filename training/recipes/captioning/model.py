@@ -15,7 +15,6 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -29,11 +28,12 @@ from training.data import hub
 from training.learn import backbone
 from training.learn.architectures import ARCHS
 from training.learn.backbone import Start
+from training.media import words
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.captioning.config import BEAMS, NEW, WORDS, Config
 from training.runs import checkpoint
-from training.runs.checkpoint import Checkpoint, CheckpointError
+from training.runs.checkpoint import Checkpoint
 
 # Small parts: together at most 12 million weights, so that half precision is under 25 MB.
 ENCODER: dict[str, Any] = ARCHS["swin"]
@@ -73,13 +73,7 @@ class CaptionPreprocessor:
 
 def open_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """A checkpoint's tokenizer, with an end and a padding. Raises CheckpointError."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{checkpoint.call(path)} does not hold its words (tokenizer.json is missing or "
-            "damaged)"
-        ) from error
+    tokenizer = words.open_tokenizer(path, checkpoint.call(path))
     if tokenizer.eos_token_id is None:
         tokenizer.eos_token = END
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
