@@ -37,7 +37,10 @@ OF_ONE_SIZE = (
     "swinv2",
     "siglip",
     "clip",
+    "blip_vision_model",
 )
+# Of networks that write: tied to the embeddings, which others read.
+WORD_HEADS = ("lm_head", "predictions.decoder")
 HEADS = ("classifier", "projector", "layer_weights")  # what transformers' classifiers call them
 TIMM = "timm_wrapper"  # transformers' family for all of timm's networks
 
@@ -269,21 +272,21 @@ def _is_above_backbone(model: PreTrainedModel, key: str) -> bool:
     return not own or key.endswith("masked_spec_embed")
 
 
-# What networks that answer already, zero-shot, are fine-tuned with: more, and they forget it
+# What networks are fine-tuned with that answer already, CLIP and BLIP: more, and they forget it
 # (Wortsman et al. 2022, arXiv 2109.01903; Zanella and Ben Ayed 2024, arXiv 2405.18541).
 GENTLE = {"full": 3e-5, "lora": 2e-4}
 
 
 def choose_learning_rate(
-    config: RateConfig, method: str, model: PreTrainedModel, zero_shot: bool = False
+    config: RateConfig, method: str, model: PreTrainedModel, answers: bool = False
 ) -> float:
     """The one asked for; where that is 0 or to be found, what is recommended for the method, of a
-    start that answers `zero_shot` or of another."""
+    start that answers what is asked already, by much that it has seen, or of another."""
     if config.learning_rate > 0:
         return config.learning_rate
     full = 1e-4 if _attends(model) else 5e-4
     rate = {"frozen": 5e-3, "lora": 1e-3, "scratch": 1e-3, "full": full}[method]
-    if zero_shot:
+    if answers:
         rate = GENTLE.get(method, rate)
     return 100 * rate if config.optimizer == "sgd" else rate
 
@@ -340,7 +343,7 @@ def add_lora(model: PreTrainedModel, rank: int, heads: list[str] | None = None) 
         name
         for name, m in model.named_modules()
         if id(m) not in own
-        and not name.endswith("lm_head")
+        and not name.endswith(WORD_HEADS)
         and (isinstance(m, nn.Linear | Conv1D) or isinstance(m, nn.Conv2d) and m.groups == 1)
     ]
     lora = LoraConfig(
