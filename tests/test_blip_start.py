@@ -183,7 +183,11 @@ def test_the_estimate_measures_the_network_that_will_learn(hub, runs, tmp_path, 
             "tiny/git is no captioner of an encoder and a decoder",
         ),
         ("captioning", {"start": BLIP, "image_size": 64}, "leave image_size at 0"),
-        ("food", {"start": BLIP}, "tiny/blip cannot be used to tell pictures apart"),
+        (
+            "food",
+            {"start": BLIP},
+            "tiny/blip cannot be used to tell pictures apart (blip is another kind of network)",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(hub, runs, name, settings, told):

@@ -23,13 +23,14 @@ from transformers import (
 
 import app
 from demos import food, run_views
+from demos.heat_map import where_it_looked
 from demos.serving.hub_models import HubModels, Wishes
 from training import recipe
 from training.__main__ import SETTINGS
 from training.data.own import bring
 from training.data.pictures import Store
 from training.estimate import estimate
-from training.learn import towers
+from training.learn import towers, zero_shot
 from training.learn.backbone import Start
 from training.learn.known import open_known
 from training.recipe import SettingsError
@@ -181,6 +182,21 @@ def test_a_checkpoint_answers_in_the_tab_and_outside(hub, runs, tmp_path):
     found = food.classify(slot, Image.open(photo))
     assert found.checkpoint == run.id and len(found.confidences) == 3
     agree(runs, "food", run.id, photo, tmp_path)
+
+
+@pytest.mark.parametrize("make", tiny_models.ZERO_SHOT)
+def test_it_tells_where_it_looked_as_the_network_that_it_began_with(hub, runs, make):
+    start = find_start(Config(start=NAMES[make]), runs, "food", CLASSES)
+    network = open_network(start.path)[0].eval().requires_grad_(False)
+    pair = AutoModel.from_pretrained(hub.root / NAMES[make], attn_implementation="eager").eval()
+    width = 16 if make is tiny_models.clip else 32
+    before = zero_shot.ZeroShotNetwork(pair, torch.eye(width)).requires_grad_(False)
+    x = torch.randn(1, 3, 32, 32)
+    found = where_it_looked(network, x)
+    assert found.shape == (4, 4) and found.max() == pytest.approx(1)
+    if make is tiny_models.clip:  # by what was attended to, whatever the answer
+        assert np.allclose(found, where_it_looked(before, x), atol=1e-3)
+    assert not any(module._forward_hooks for module in network.modules())
 
 
 def test_a_model_that_was_added_in_a_tab_is_a_start_for_other_classes(hub, runs):

@@ -224,8 +224,11 @@ def make_network(
         raise
     except (OSError, ValueError, KeyError) as error:
         name = start.checkpoint.name if start.checkpoint else start.name
+        reason = str(error).splitlines()[0][:200]
+        if "Unrecognized configuration class" in reason:
+            reason = f"{made.model_type} is another kind of network"
         raise SettingsError(
-            f"{name} cannot be used to tell {things} apart: {str(error).splitlines()[0][:200]}"
+            f"{name} cannot be used to tell {things} apart ({reason}): choose another start."
         ) from error
 
 

@@ -166,7 +166,7 @@ def solve_head(
     run.beat("solving the probe")
     began = time.perf_counter()
     solved = folds.solve(offers, np.arange(len(part)), beat)
-    if solved.compared:
+    if any(found.folds for found in solved.compared.values()):
         run.say(_describe_offers(solved, head.kind))
     run.say(_describe_probe(solved.probe.choice, time.perf_counter() - began))
     if solved.probe.choice.folds:

@@ -156,8 +156,8 @@ def _open_pair(path: Path, name: str) -> PreTrainedModel:
 def _read_preprocessor(path: Path) -> PicturePreprocessor:
     """As it was trained: what sees the square in the middle goes on to. Raises CheckpointError."""
     seen = PicturePreprocessor.from_checkpoint(path)
-    processor = AutoImageProcessor.from_pretrained(path, local_files_only=True)
-    short = (getattr(processor, "size", None) or {}).get("shortest_edge")
+    processor: Any = AutoImageProcessor.from_pretrained(path, local_files_only=True)
+    short: Any = (getattr(processor, "size", None) or {}).get("shortest_edge")
     middle = getattr(processor, "do_center_crop", False) and short
     return replace(seen, crop=seen.size / short if middle else 0.0, longest=0, mirrored=False)
 
@@ -183,7 +183,8 @@ def _build(
         f"vit_{SIZES.get(width, 'base')}_patch{tower.patch_size}_{kind}"
         f"{'_quickgelu' * (activation == 'quick_gelu')}_{tower.image_size}"
     )
-    made = TimmWrapperConfig(
+    # Any: its checks hide from who reads the types what it takes.
+    made = cast(Any, TimmWrapperConfig)(
         architecture=named if is_model(named) else PLAIN[kind],
         num_labels=len(classes),
         model_args={

@@ -98,7 +98,7 @@ def compute_texts(
             padding="max_length" if fixed else True,
             truncation=True,
             return_tensors="pt",
-            **({"max_length": 64} if fixed else {}),
+            max_length=64 if fixed else None,
         )
         given = {
             name: tensor.to(model.device)

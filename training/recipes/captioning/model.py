@@ -71,8 +71,9 @@ class CaptionPreprocessor:
     def save_pretrained(self, path: Path) -> None:
         if self.blip:
             seen = self.pictures.processor()
-            looks = {"image_mean": seen.image_mean, "image_std": seen.image_std}
-            pictures = BlipImageProcessor(size=seen.size, **looks)
+            pictures = BlipImageProcessor(
+                size=seen.size, image_mean=seen.image_mean, image_std=seen.image_std
+            )
             BlipProcessor(pictures, self.tokenizer).save_pretrained(path)
             return
         self.pictures.processor().save_pretrained(path)
@@ -330,8 +331,13 @@ def get_decoder(model: Captioner) -> PreTrainedModel:
 def find_begin(model: Captioner) -> int:
     """The number that stands before a caption's first word."""
     if isinstance(model, BlipForConditionalGeneration):
-        return cast(int, model.config.text_config.bos_token_id)
+        return _get_text_config(model).bos_token_id
     return cast(int, model.config.decoder_start_token_id)
+
+
+def _get_text_config(model: BlipForConditionalGeneration) -> Any:
+    """Any: as transformers declares it, it could be none yet."""
+    return model.config.text_config
 
 
 def list_learning(model: Captioner) -> list[nn.Module]:
@@ -353,7 +359,8 @@ def encode(model: Captioner, pixels: Tensor) -> Tensor:
 
 def bridge(model: Captioner, states: Tensor) -> Tensor:
     """The same in the decoder's width, where it has another."""
-    return model.enc_to_dec_proj(states) if hasattr(model, "enc_to_dec_proj") else states
+    project = getattr(model, "enc_to_dec_proj", None)
+    return project(states) if project is not None else states
 
 
 class Generation(TypedDict, total=False):
@@ -382,7 +389,7 @@ def prepare_generation(model: Captioner, states: Tensor) -> Generation:
     own = model.generation_config
     assert own is not None
     if isinstance(model, BlipForConditionalGeneration):  # its decoder alone is asked
-        text = model.config.text_config
+        text = _get_text_config(model)
         begin = torch.full((len(states), 1), find_begin(model), device=states.device)
         return {
             "input_ids": begin,
