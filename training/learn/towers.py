@@ -150,11 +150,12 @@ def _open_pair(path: Path, name: str) -> PreTrainedModel:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise SettingsError(f"{name} cannot be opened: {reason}") from error
+        raise SettingsError(f"{name} cannot be opened ({reason}): choose another start.") from error
 
 
 def _read_preprocessor(path: Path) -> PicturePreprocessor:
-    """As it was trained: what sees the square in the middle goes on to. Raises CheckpointError."""
+    """As it was trained: of the square in the middle, where that was all it saw. Raises
+    CheckpointError."""
     seen = PicturePreprocessor.from_checkpoint(path)
     processor: Any = AutoImageProcessor.from_pretrained(path, local_files_only=True)
     short: Any = (getattr(processor, "size", None) or {}).get("shortest_edge")
