@@ -54,11 +54,15 @@ class CaptionPredictor:
     """Any captioner of an encoder and a decoder, ready to write."""
 
     def __init__(self, path: Path):
-        from transformers import VisionEncoderDecoderModel
+        from training.recipes.captioning.model import (
+            Captioner,
+            CaptionPreprocessor,
+            find_begin,
+            find_class,
+            get_decoder,
+        )
 
-        from training.recipes.captioning.model import CaptionPreprocessor, get_decoder
-
-        self.model = load_checked(VisionEncoderDecoderModel, path)
+        self.model = cast("Captioner", load_checked(find_class(path), path))
         self.model.requires_grad_(False)
         self.decoder = get_decoder(self.model)
         own = [*self.decoder.parameters(), *self.decoder.buffers()]
@@ -68,7 +72,7 @@ class CaptionPredictor:
         self.teller.set_attn_implementation("eager")
         self.preprocessor = CaptionPreprocessor.from_checkpoint(path)
         self.end = self.preprocessor.tokenizer.eos_token_id
-        self.start = self.model.config.decoder_start_token_id
+        self.start = find_begin(self.model)
         self.trained_on = getattr(self.model.config, "trained_on", "")
         self.alarm = Alarm(path)
 
@@ -144,12 +148,12 @@ class CaptionPredictor:
         token."""
         import torch
 
-        from training.recipes.captioning.model import prepare_generation
+        from training.recipes.captioning.model import generate
 
         with torch.inference_mode():
-            # Any: transformers declares what `generate` is called on as more than its networks do.
-            out = cast(Any, self.model).generate(
-                **prepare_generation(self.model, states),
+            out = generate(
+                self.model,
+                states,
                 num_beams=ALTERNATIVES,
                 do_sample=False,
                 num_return_sequences=ALTERNATIVES,
@@ -198,8 +202,7 @@ class CaptionPredictor:
 
 def open_captioner(path: Path) -> Writer:
     """A checkpoint that writes about pictures, of whichever kind. Raises SwapError."""
-    hub = published.read_own(path)
-    if hub is None or checkpoint.config(path).get("model_type") == JOINED:
+    if not published.read_own(path) or checkpoint.config(path).get("model_type") == JOINED:
         return CaptionPredictor(path)
     return WritingPredictor(path)
 
@@ -321,8 +324,12 @@ def _show_attention(
         hint = "This model does not tell where in the photo it looked for a word."
         return f'{_show_text(predictor.text(ids))}<p class="hint">{hint}</p>'
     words: list[tuple[str, list[int]]] = []  # each with the places of its tokens
-    for place, token in enumerate(ids):
-        part = str(predictor.tokenizer.decode([token]))
+    told = ""
+    for place in range(len(ids)):
+        # By what it adds: tokenizers mark the beginning of a word, or else that it goes on.
+        text = str(predictor.tokenizer.decode(ids[: place + 1]))
+        part = text[len(told) :]
+        told = text
         if not words or part[:1].isspace():
             words.append((part.strip(), [place]))
         else:

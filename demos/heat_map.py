@@ -4,7 +4,10 @@ A transformer that attends to the whole picture: attention rollout (Abnar and Zu
 2005.00928). Any other network: Grad-CAM on its last map (Selvaraju et al. 2017, arXiv 1610.02391).
 """
 
-from typing import TYPE_CHECKING
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -37,18 +40,56 @@ def _look(model: "nn.Module", x: "Tensor") -> np.ndarray:
 
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        found = model(
-            pixel_values=x, output_attentions=_attends(model) or None, output_hidden_states=True
-        )
-        attentions = [a for a in (getattr(found, "attentions", None) or ()) if a is not None]
+        if blocks := _list_blocks(model):
+            with _watch(blocks) as (attentions, hidden):
+                logits = model(pixel_values=x).logits
+        else:
+            found = model(
+                pixel_values=x, output_attentions=_attends(model) or None, output_hidden_states=True
+            )
+            attentions = [a for a in (getattr(found, "attentions", None) or ()) if a is not None]
+            (logits, hidden) = (found.logits, found.hidden_states)
         if attentions and _tells_of_one_place(attentions):
             heat = _rollout(torch.cat([a.detach() for a in attentions]))
         else:
-            heat = _grad_cam(found.logits, found.hidden_states)
+            heat = _grad_cam(logits, tuple(hidden))
     heat = heat.clamp(min=0)
     low = float(heat.min())
     high = float(heat.max())
     return ((heat - low) / max(high - low, 1e-9)).cpu().numpy()
+
+
+def _list_blocks(model: "nn.Module") -> "list[Any]":
+    """The layers of a transformer of timm, which does not tell what they attended to."""
+    found = [*getattr(getattr(model, "timm_model", None), "blocks", ())]
+    return found if all(hasattr(getattr(b, "attn", None), "attn_drop") for b in found) else []
+
+
+@contextlib.contextmanager
+def _watch(blocks: "list[Any]") -> "Iterator[tuple[list[Tensor], list[Tensor]]]":
+    """Fills two lists with what each layer attends to and gives, of what this thread asks."""
+    asking = threading.get_ident()  # others may ask the same network meanwhile
+    attentions: list[Tensor] = []
+    hidden: list[Tensor] = []
+
+    def keep(kept: "list[Tensor]", value: "Tensor") -> None:
+        if threading.get_ident() == asking:
+            kept.append(value)
+
+    hooks = []
+    fused = [block.attn.fused_attn for block in blocks]
+    for block in blocks:
+        block.attn.fused_attn = False  # which computes the same without showing it
+        drop = block.attn.attn_drop
+        hooks.append(drop.register_forward_pre_hook(lambda _, given: keep(attentions, given[0])))
+        hooks.append(block.register_forward_hook(lambda _, given, out: keep(hidden, out)))
+    try:
+        yield attentions, hidden
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for block, before in zip(blocks, fused, strict=True):
+            block.attn.fused_attn = before
 
 
 def _attends(model: "nn.Module") -> bool:

@@ -18,10 +18,10 @@ from demos.serving.hub_models import HubModels, UnderWay, Wishes, tell_freed
 from demos.serving.lab import Lab
 from demos.serving.model_slot import ModelSlot, Predictor, SwapError
 from training.data import hub_model
-from training.data.hub_choice import PROMPT, TEMPLATE
+from training.data.hub_choice import PROMPT
 from training.data.hub_model import ZERO_SHOT, Cancelled, Found, name_some
 from training.runs import published
-from training.wording import measured, quote, sentence
+from training.wording import TEMPLATE, measured, quote, sentence
 
 OFF = (
     "Models of the Hub are not tried on this page, since everybody shares it: a download would "

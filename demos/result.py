@@ -114,7 +114,7 @@ def list_standings(run: Run, report: Report, after: Score) -> list[Standing]:
     found = []
     if before := report.before:
         name = "Its start, and in use then" if both else "Its start"
-        name += f": {start}" * bool(start)
+        name += f": {start}" * bool(start) + f", {report.answered}" * bool(report.answered)
         found.append(Standing(name, before.value, before.interval, before.text()))
     if gate and gate.comparable and gate.score is not None and not (both and report.before):
         name = f"In use then: {_name(run, gate.id)}"

@@ -243,6 +243,7 @@ def _before_and_after(found: Report, after: Score, start: str) -> str:
     if other := found.other:
         body.append([html.escape(other.data), _scored(other.before), _scored(other.after)])
     before = f"Before: {html.escape(start)}, its start" if start else "Before"
+    before += f", {html.escape(found.answered)}" * bool(found.answered)
     return draw_rows([f"{html.escape(found.metric.title)} on", before, "After: this run"], body)
 
 

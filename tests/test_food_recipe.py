@@ -255,7 +255,7 @@ def test_kept_features_are_what_the_head_gets_in_the_whole_network(
     own = colours(tmp_path / "own", shape=(SIZE, SIZE))
     settings = dict(source="folder", folder=str(own), start=starts["convnext"])
     settings |= dict(augmentation="none", limit=0, batch_size=64, folds=1)
-    monkeypatch.setattr(probe, "find_linear", lambda _: None)
+    monkeypatch.setattr(probe, "find_linear", lambda *_: None)
     frozen = train(kitchen, method="frozen", **settings)
     whole = train(kitchen, method="full", **settings)
     assert losses(frozen) == pytest.approx(losses(whole), abs=1e-5) and losses(frozen)[0] > 1
@@ -300,7 +300,7 @@ def test_a_frozen_run_that_took_steps_goes_on_in_steps(kitchen, starts, monkeypa
     """As earlier versions made them, and as a head is taught that is more than a linear layer."""
     settings = dict(TWO_STEPS, start=starts["resnet"], method="frozen", epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(probe, "find_linear", lambda _: None)
+        patch.setattr(probe, "find_linear", lambda *_: None)
         whole = ended_well(kitchen, "food", settings)
         first = ending(kitchen, "food", 3, settings)
         assert execute(first) == STOPPED
@@ -680,7 +680,7 @@ def test_a_head_learns_by_one_thread_and_in_full_precision_and_a_network_by_all(
         return plain(model, lesson, *rest, **more)
 
     monkeypatch.setattr(finetune, "fit", fit)
-    monkeypatch.setattr(probe, "find_linear", lambda _: None)
+    monkeypatch.setattr(probe, "find_linear", lambda *_: None)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

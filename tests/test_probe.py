@@ -54,6 +54,47 @@ def test_a_head_that_is_more_than_a_linear_layer_is_not_solved_for():
     assert probe.find_linear(nn.Flatten()) is None
 
 
+def test_a_head_that_answers_already_is_begun_with():
+    """As sentences for the classes answer: what a few examples tell is added to it."""
+    (x, labels) = blobs(400, 60, 4, apart=0.3)
+    (few, rest) = np.arange(12), np.arange(12, 400)
+    answering = probe.solve(x, Question(labels, 4), [0.3]).solution  # of more than the few
+    shift = np.array([3.0, 0.0, 0.0, -3.0])  # and wrong about how common they are
+    begun = probe.Solution(answering.weights, answering.bias + shift)
+    asked = Question(labels[few], 4, begun=begun)
+
+    def count_right(solution) -> float:
+        return float((solution(x[rest].astype(float)).argmax(1) == labels[rest]).mean())
+
+    alone = probe.solve(x[few], Question(labels[few], 4)).solution
+    both = probe.solve(x[few], asked).solution
+    assert count_right(both) > max(count_right(alone), count_right(begun))
+    # The strongest penalty leaves it as it is, but for how common the classes are.
+    still = probe.solve(x[few], asked, [1e-9]).solution
+    turned = begun.weights - begun.weights.mean(1, keepdims=True)
+    assert np.allclose(still.weights, turned, atol=1e-6)
+    # A class of which there is no example is never the answer, whatever is begun with.
+    some = labels[few] != 2
+    lacking = probe.solve(x[few][some], Question(labels[few][some], 4, begun=begun)).solution
+    assert not (lacking(x.astype(float)).argmax(1) == 2).any()
+
+
+def test_a_linear_head_offers_to_begin_with_what_it_answers():
+    linear = nn.Linear(24, 3)
+    (x, labels) = blobs(90, 24, 3)
+    head = probe.find_linear(linear, begun=True)
+    assert head is not None
+    offered = head.offer(torch.from_numpy(x))
+    assert [*offered] == [probe.AS_BEGUN, probe.AFRESH]
+    begun = head.begin(probe.AS_BEGUN)
+    assert begun is not None and head.begin(probe.AFRESH) is None
+    with torch.no_grad():
+        assert np.allclose(begun(x.astype(float)), linear(torch.from_numpy(x)), atol=1e-3)
+    head.write(probe.AS_BEGUN, probe.solve(x, Question(labels, 3, begun=begun)).solution)
+    assert (linear(torch.from_numpy(x)).argmax(1).numpy() == labels).mean() > 0.9
+    assert not np.allclose(begun.weights.T, linear.weight.detach())  # it was read, and is kept
+
+
 def test_noise_is_penalised_more_than_what_tells_the_classes_apart():
     (clear, labels) = blobs(120, 30, 3, apart=3.0)
     (noise, _) = blobs(120, 30, 3, apart=0.0)

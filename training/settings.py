@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from training.recipe import IsDataclass, SettingsError, find_used, setting
-from training.wording import counted
+from training.wording import TEMPLATE, counted, is_template
 
 # Of a recipe's config, whether a setting does anything in it. Any: it reads of a config what it
 # needs, which other recipes' configs need not have.
 When = Callable[[Any], bool]
-
-
 OWN = ("folder", "own")  # sources of a person's own data
 
 
@@ -192,10 +190,10 @@ def folder() -> str:
     )
 
 
-def start(backbone: str, built_in: str = "", learned: str = "") -> str:
-    """`backbone`: of the Hub; `built_in`: the id of one that comes with the project, if any, and
-    what it learned from."""
-    offers = [("Automatic", "auto"), (f"{backbone} (Hub)", backbone)]
+def start(backbone: str, built_in: str = "", learned: str = "", *others: str) -> str:
+    """`backbone`: of the Hub, as `others` are, which are offered too; `built_in`: the id of one
+    that comes with the project, if any, and what it learned from."""
+    offers = [("Automatic", "auto"), *((f"{each} (Hub)", each) for each in (backbone, *others))]
     own = ""
     if built_in:
         offers.insert(1, (f"Built-in backbone ({learned})", built_in))
@@ -553,6 +551,12 @@ def check_fine_tuning(config: FineTuning, local: bool) -> None:
         )
     if config.start == "scratch":
         raise SettingsError("start names a checkpoint; for random weights choose method 'scratch'.")
+
+
+def check_template(text: str) -> None:
+    """Raises SettingsError."""
+    if not is_template(text):
+        raise SettingsError(f"template must hold {{}} once, where the class goes: {TEMPLATE}")
 
 
 def resolve_start(config: FineTuning, backbone: str, built_in: str = "") -> str:

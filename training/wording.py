@@ -41,6 +41,15 @@ def tell_apart(labels: Sequence[str], words: Sequence[str]) -> list[str]:
     ]
 
 
+# -- sentences for classes -------------------------------------------------------------------------
+TEMPLATE = "a photo of {}."  # with {} for a class: what networks that know texts compare with
+
+
+def is_template(text: str) -> bool:
+    """Whether a class has its place in it."""
+    return text.count("{}") == 1 and len(text) <= 300
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `12 min` or `2.5 h`."""
     if seconds < 90:

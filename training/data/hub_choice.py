@@ -17,11 +17,10 @@ from training.recipe import SettingsError
 from training.runs import published
 from training.runs.published import RECORD, Added, Choice, Record
 from training.runs.records import is_disk_full, write_json
-from training.wording import fold
+from training.wording import TEMPLATE, fold, is_template
 
 CLASSES = 1_000  # of a zero-shot model
 LONGEST = 100  # characters of a class's name
-TEMPLATE = "a photo of {}."
 PROMPT = "Describe this picture in one short sentence."
 LONGEST_PROMPT = 300
 
@@ -47,7 +46,7 @@ def make_choice(kind: str, classes: Iterable[str], template: str, prompt: str) -
     """What counts of these for a model of a kind. Raises SettingsError."""
     if kind == ZERO_SHOT:
         template = template.strip() or TEMPLATE
-        if template.count("{}") != 1 or len(template) > LONGEST_PROMPT:
+        if not is_template(template):
             raise SettingsError(
                 f"The prompt template must hold {{}} once, where the class goes: {TEMPLATE}"
             )

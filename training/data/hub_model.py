@@ -140,7 +140,7 @@ def describe(
         name,
         revision,
         kind,
-        describe_kinds(_find_kinds(config)),
+        describe_kinds(find_kinds(config)),
         _license(info),
         _list_classes(config) if kind in (PICTURES, SOUNDS, DIGITS) else (),
         chosen,
@@ -236,7 +236,7 @@ def _names_of(table: str) -> set[str]:
     return found
 
 
-def _find_kinds(config: dict[str, Any]) -> list[str]:
+def find_kinds(config: dict[str, Any]) -> list[str]:
     """What a network of this config does."""
     if "pretrained_cfg" in config:  # of timm
         return [PICTURES] if config.get("num_classes") != 0 else []
@@ -258,7 +258,7 @@ def _judge(typed: str, config: dict[str, Any], wanted: tuple[str, ...]) -> tuple
     """(of `wanted` what it does, or empty; the sentence that says why not)."""
     from transformers import CONFIG_MAPPING
 
-    kinds = _find_kinds(config)
+    kinds = find_kinds(config)
     for kind in kinds:
         if kind in wanted:
             return kind, ""

@@ -109,7 +109,7 @@ def _result(report: Report) -> list[str]:
         f"are 95% ({report.metric.interval})."
     )
     return [
-        f"| {report.metric.title} on | before | after |",
+        f"| {report.metric.title} on | {report.before_title} | after |",
         "| --- | --- | --- |",
         *(f"| {name} | {before} | {after} |" for name, before, after in rows),
         "",

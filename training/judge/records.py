@@ -32,6 +32,7 @@ def _checked(record: Record) -> Record:
 ACCURACY = Metric("accuracy", "Accuracy")
 BALANCED = Metric("balanced_accuracy", "Balanced accuracy")  # the mean of the classes' recalls
 CIDER = Metric("cider_d", "CIDEr-D", share=False, interval="bootstrap")
+ZERO_SHOT = "zero-shot"  # by class names alone, with no example of any
 OLD_METRICS = (ACCURACY, CIDER)  # of reports that do not say what they were judged by
 
 
@@ -251,6 +252,11 @@ class Report:
     notes: list[str] = field(default_factory=list)
     base: Base | None = None
     beside: list[Metric] = field(default_factory=list)  # of the scores' further figures
+    answered: str = ""  # how the start did before, where that needs a word: ZERO_SHOT
+
+    @property
+    def before_title(self) -> str:
+        return f"before ({self.answered})" if self.answered else "before"
 
     def name_base(self, link: str = " ", places: int = 1) -> str:
         """What the score has to beat, in words: the base, or else chance. Empty without both.
@@ -276,6 +282,8 @@ class Report:
                 "notes": self.notes,
                 "beside": [asdict(metric) for metric in self.beside],
             }
+        if self.answered:
+            found["before_is"] = self.answered
         if self.base is not None:
             found["base"] = asdict(self.base)
         if self.chance is not None:
@@ -326,6 +334,7 @@ class Report:
                 held_out_score=_number(found.get("held_out_score")),
                 notes=[str(note) for note in found.get("notes", [])],
                 beside=[_checked(Metric(**each)) for each in found.get("beside", [])],
+                answered=str(found.get("before_is", "")),
             )
             if base := found.get("base"):
                 report.base = _checked(Base(**base))

@@ -105,7 +105,7 @@ def _align(rows: list[list[str]]) -> list[str]:
 def table(report: Report) -> str:
     """The final table on the terminal and in log.txt: before and after."""
     rows = [
-        (f"{report.metric.title} on", "before", "after"),
+        (f"{report.metric.title} on", report.before_title, "after"),
         (report.data, _cell(report.before), _cell(report.after)),
     ]
     rows += _further_rows(report)

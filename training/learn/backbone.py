@@ -37,7 +37,10 @@ OF_ONE_SIZE = (
     "swinv2",
     "siglip",
     "clip",
+    "blip_vision_model",
 )
+# Of networks that write: tied to the embeddings, which others read.
+WORD_HEADS = ("lm_head", "predictions.decoder")
 HEADS = ("classifier", "projector", "layer_weights")  # what transformers' classifiers call them
 TIMM = "timm_wrapper"  # transformers' family for all of timm's networks
 
@@ -86,6 +89,7 @@ class Start:
     name: str
     checkpoint: Checkpoint | None = None
     revision: str = ""  # of a model of the Hub
+    zero_shot: bool = False  # a classifier that was made of sentences (training/learn/towers.py)
 
     @property
     def path(self) -> Path | None:
@@ -220,8 +224,11 @@ def make_network(
         raise
     except (OSError, ValueError, KeyError) as error:
         name = start.checkpoint.name if start.checkpoint else start.name
+        reason = str(error).splitlines()[0][:200]
+        if "Unrecognized configuration class" in reason:
+            reason = f"{made.model_type} is another kind of network"
         raise SettingsError(
-            f"{name} cannot be used to tell {things} apart: {str(error).splitlines()[0][:200]}"
+            f"{name} cannot be used to tell {things} apart ({reason}): choose another start."
         ) from error
 
 
@@ -268,14 +275,30 @@ def _is_above_backbone(model: PreTrainedModel, key: str) -> bool:
     return not own or key.endswith("masked_spec_embed")
 
 
-def choose_learning_rate(config: RateConfig, method: str, model: PreTrainedModel) -> float:
-    """The one asked for; where that is 0 or to be found, what is recommended for the method."""
+# What networks are fine-tuned with that answer already, CLIP and BLIP: more, and they forget it
+# (Wortsman et al. 2022, arXiv 2109.01903; Zanella and Ben Ayed 2024, arXiv 2405.18541).
+GENTLE = {"full": 3e-5, "lora": 2e-4}
+
+
+def choose_learning_rate(
+    config: RateConfig, method: str, model: PreTrainedModel, answers: bool = False
+) -> float:
+    """The one asked for; where that is 0 or to be found, what is recommended for the method, of a
+    start that answers what is asked already, by much that it has seen, or of another."""
     if config.learning_rate > 0:
         return config.learning_rate
-    attends = any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
-    full = 1e-4 if attends else 5e-4
+    full = 1e-4 if _attends(model) else 5e-4
     rate = {"frozen": 5e-3, "lora": 1e-3, "scratch": 1e-3, "full": full}[method]
+    if answers:
+        rate = GENTLE.get(method, rate)
     return 100 * rate if config.optimizer == "sgd" else rate
+
+
+def _attends(model: PreTrainedModel) -> bool:
+    """Whether it is a transformer. What timm's are, their config does not say."""
+    if is_timm(model.config):
+        return any(name.endswith(".attn") for name, _ in model.named_modules())
+    return any(hasattr(model.config, name) for name in ("num_attention_heads", "num_heads"))
 
 
 # -- heads and features ----------------------------------------------------------------------------
@@ -323,7 +346,7 @@ def add_lora(model: PreTrainedModel, rank: int, heads: list[str] | None = None) 
         name
         for name, m in model.named_modules()
         if id(m) not in own
-        and not name.endswith("lm_head")
+        and not name.endswith(WORD_HEADS)
         and (isinstance(m, nn.Linear | Conv1D) or isinstance(m, nn.Conv2d) and m.groups == 1)
     ]
     lora = LoraConfig(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, TypedDict, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from training.device import device
 from training.judge import calibration, learned
 from training.judge.classification import score_held_out
 from training.judge.exam import Exam, run_exam
-from training.judge.records import Report
+from training.judge.records import ZERO_SHOT, Report
 from training.learn import features, finetune, folds, probe
 from training.learn.backbone import Start
 from training.learn.finetune import Session, TeachConfig, compute_checksum
@@ -147,12 +148,14 @@ def solve_head(
     into the head; then the lesson's held-out part is judged, or all of `part` in so many folds.
     Raises Stopped."""
     weights = weigh_classes(class_weights, part.strata, classes)
+    views = [head.offer(view) for view in given]
     offers = folds.Offers(
-        [head.offer(view) for view in given],
+        views,
         part.strata,
         part.keys,
         classes,
         None if weights is None else weights.cpu().double().numpy(),
+        {name: begun for name in views[0] if (begun := head.begin(name)) is not None},
     )
 
     def beat() -> None:
@@ -163,8 +166,8 @@ def solve_head(
     run.beat("solving the probe")
     began = time.perf_counter()
     solved = folds.solve(offers, np.arange(len(part)), beat)
-    if solved.compared:
-        run.say(_describe_layers(solved))
+    if any(found.folds for found in solved.compared.values()):
+        run.say(_describe_offers(solved, head.kind))
     run.say(_describe_probe(solved.probe.choice, time.perf_counter() - began))
     if solved.probe.choice.folds:
         run.log(step=1, total=1, loss=round(solved.probe.choice.loss, 6))
@@ -183,9 +186,9 @@ def solve_head(
     return Outcome(1, 1, False, score)
 
 
-def _describe_layers(solved: folds.Solved) -> str:
+def _describe_offers(solved: folds.Solved, kind: str) -> str:
     told = ", ".join(f"{name} {found.accuracy:.1%}" for name, found in solved.compared.items())
-    return f"cross-validated accuracy by layer: {told}; taken: {solved.name}"
+    return f"cross-validated accuracy by {kind}: {told}; taken: {solved.name}"
 
 
 def _describe_probe(choice: probe.Choice, seconds: float) -> str:
@@ -276,6 +279,9 @@ def examine(
         before = learned.read(start.path) if start.path else learned.Learned()
         folds.ask_refits(part, data.folds, refit, run, before)
     report = folds.add_curve(run_exam(exam, run, start.checkpoint), run)
+    if start.zero_shot and report.before:
+        told = f"Before is what {start.name} answered {ZERO_SHOT}: by class names alone."
+        report = replace(report, answered=ZERO_SHOT, notes=[*report.notes, told])
     return folds.add_suspects(report, part, data.classes, run) if data.folds else report
 
 

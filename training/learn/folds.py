@@ -10,8 +10,8 @@ its own: a fifth of 80 clips would leave 16 to judge by, and an interval of 40 p
 """
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -98,6 +98,8 @@ class Offers:
     keys: np.ndarray  # (N,) equal where they show the same
     classes: int
     weights: np.ndarray | None  # (classes,) what an example of each counts
+    # By a kind's name to what its solution is pulled; without one, to nothing.
+    begun: Mapping[str, probe.Solution] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -108,13 +110,14 @@ class Offers:
         at = torch.from_numpy(rows)
         return torch.cat([view[name][at] for view in self.views]).numpy()
 
-    def ask(self, rows: np.ndarray) -> probe.Question:
+    def ask(self, name: str, rows: np.ndarray) -> probe.Question:
         times = len(self.views)
         return probe.Question(
             np.tile(self.labels[rows], times),
             self.classes,
             self.weights,
             np.tile(self.keys[rows], times),
+            self.begun.get(name),
         )
 
     def rank_outliers(self, name: str) -> np.ndarray:
@@ -154,15 +157,16 @@ class Solved:
 
 def solve(offers: Offers, rows: np.ndarray, beat: Beat) -> Solved:
     """The best of the probes that the head can hold, of these examples."""
-    asked = offers.ask(rows)
     compared = {}
     best = offers.names[0]
     if len(offers.names) > 1:
         compared = {
-            name: probe.compare(offers.gather(name, rows), asked, beat) for name in offers.names
+            name: probe.compare(offers.gather(name, rows), offers.ask(name, rows), beat)
+            for name in offers.names
         }
         best = min(compared, key=lambda name: compared[name].loss)
-    return Solved(best, probe.solve(offers.gather(best, rows), asked, beat=beat), compared)
+    found = probe.solve(offers.gather(best, rows), offers.ask(best, rows), beat=beat)
+    return Solved(best, found, compared)
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,8 @@ def _take_share(offers: Offers, rows: np.ndarray, share: float) -> np.ndarray:
 def _solve_alike(offers: Offers, rows: np.ndarray, other: Solved, beat: Beat) -> Solved:
     """From fewer examples, in the way that was found best for more."""
     strengths = (other.probe.choice.strength,)
-    found = probe.solve(offers.gather(other.name, rows), offers.ask(rows), strengths, beat)
+    asked = offers.ask(other.name, rows)
+    found = probe.solve(offers.gather(other.name, rows), asked, strengths, beat)
     return Solved(other.name, found, {})
 
 

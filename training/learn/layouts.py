@@ -38,6 +38,11 @@ def read_notes(path: Path | None) -> list[str]:
     return [str(each) for each in found] if isinstance(found, list) else []
 
 
+def write_notes(path: Path, notes: list[str]) -> None:
+    """Into a folder that is made."""
+    write_json(path / NOTES, notes)
+
+
 def find_newest(folder: Path) -> Path:
     """Of a training's output the newest checkpoint-N, where the folder itself holds no model."""
     if (folder / "config.json").exists() or (folder / ADAPTER).exists():
@@ -56,10 +61,10 @@ def settle(folder: Path, name: str, runs: Path, open_base: OpenBase) -> Path:
     inner = find_newest(folder)
     notes = [f"{name}: its {inner.name} is used, the newest."] if inner != folder else []
     if (inner / ADAPTER).exists() and not (inner / "config.json").exists():
-        return _keep(runs, inner, name, lambda made: _join(inner, made, name, open_base, notes))
+        return keep(runs, inner, name, lambda made: _join(inner, made, name, open_base, notes))
     if not notes and _is_prepared(inner):
         return inner
-    return _keep(runs, inner, name, lambda made: _complete(inner, folder, made, name, notes))
+    return keep(runs, inner, name, lambda made: _complete(inner, folder, made, name, notes))
 
 
 def _is_prepared(folder: Path) -> bool:
@@ -74,10 +79,18 @@ def _is_prepared(folder: Path) -> bool:
     )
 
 
-def _keep(runs: Path, source: Path, name: str, make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills, made once of what `source` holds. Raises SettingsError."""
+def keep(
+    runs: Path,
+    source: Path,
+    name: str,
+    make: Callable[[Path], None],
+    wishes: tuple[str, ...] = (),
+) -> Path:
+    """The folder that `make` fills, made once of what `source` holds and of what else it depends
+    on. Raises SettingsError."""
     marks = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(source.iterdir())]
-    digest = hashlib.sha256(repr((name, str(source.resolve()), marks)).encode()).hexdigest()[:20]
+    parts = (name, str(source.resolve()), marks, *wishes)
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:20]
     kept = runs / STARTS / digest
     if kept.exists():
         return kept
@@ -112,7 +125,7 @@ def _complete(inner: Path, folder: Path, made: Path, name: str, notes: list[str]
     """A checkpoint's files with what prepares its input: its own, that of the folder around it, or
     what is usual for its family."""
     _link_all(inner, made)
-    write_json(made / NOTES, notes)
+    write_notes(made, notes)
     if any((made / each).exists() for each in PREPARES):
         return
     for each in PREPARES:
@@ -120,7 +133,7 @@ def _complete(inner: Path, folder: Path, made: Path, name: str, notes: list[str]
             shutil.copyfile(folder / each, made / each)
             return
     notes.append(_make_usual(made, name))
-    write_json(made / NOTES, notes)
+    write_notes(made, notes)
 
 
 def _make_usual(made: Path, name: str) -> str:
@@ -193,7 +206,7 @@ def _join(folder: Path, made: Path, name: str, open_base: OpenBase, notes: list[
     whole.save_pretrained(made)
     _take_processor(folder, source, made, getattr(whole.config, "image_size", None))
     notes.append(f"{name} is an adapter: it was joined with its base, {base}.")
-    write_json(made / NOTES, notes)
+    write_notes(made, notes)
 
 
 def _take_processor(folder: Path, source: Path, made: Path, size: object) -> None:

@@ -11,6 +11,10 @@ them). The standardisation is folded into the weights, so that nothing but a lin
 2202.10054) do it. An optimum is better than what steps of SGD leave behind, needs no learning rate
 and no epochs, and is there in seconds: the loss is convex.
 
+Where a head answers already, such as one of sentences for the classes, the penalty can pull to it
+in place of to nothing (`Question.begun`): few examples then change it little, many as much as it
+takes (Silva-Rodriguez et al. 2024, arXiv 2312.12730).
+
 It does not know of views: an example's mirror image is a row of its own, in the same group.
 """
 
@@ -83,9 +87,10 @@ class Rows:
     labels: np.ndarray  # (N,)
     weights: np.ndarray  # (N,) what each counts in the loss; their mean is 1
     groups: np.ndarray  # (N,)
+    begun: np.ndarray  # (N, classes) logits that are added, or (N, 1) noughts
 
     def __getitem__(self, at: np.ndarray) -> "Rows":
-        return Rows(self.x[at], self.labels[at], self.weights[at], self.groups[at])
+        return Rows(self.x[at], self.labels[at], self.weights[at], self.groups[at], self.begun[at])
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Question:
     classes: int
     weights: np.ndarray | None = None  # (classes,) what an example of each counts
     groups: np.ndarray | None = None  # (N,) rows of one group are never parted by a fold
+    begun: Solution | None = None  # to which the penalty pulls
 
 
 def solve(
@@ -117,6 +123,10 @@ def solve(
     # The rows of weights sum to nothing, so a class of which nothing is known never leads.
     bias = np.full(asked.classes, found.bias.mean() - np.log(len(asked.labels) + 1))
     bias[known] = found.bias - mean @ inner
+    if asked.begun is not None:
+        (weights, offset) = _centre(asked.begun, known)
+        outer[:, known] += weights
+        bias[known] += offset
     return Probe(Solution(outer, bias), choice)
 
 
@@ -132,13 +142,23 @@ def _threads(rows: Rows, classes: int) -> AbstractContextManager[object]:
     return threadpool_limits(1) if few else nullcontext()
 
 
+AS_BEGUN = "class names"
+AFRESH = "nothing"
+
+
 # -- heads -----------------------------------------------------------------------------------------
 class Head(Protocol):
     """The top of a network, as the probe sees it."""
 
+    kind: str  # what the kinds of features that it offers differ by
+
     def offer(self, features: Tensor) -> dict[str, Tensor]:
         """What its linear layer can be given of kept features, (N, width) each, by a name that a
         person reads; the probe chooses where there are several."""
+        ...
+
+    def begin(self, name: str) -> Solution | None:
+        """To what the solution for the features of that name is pulled; None: to nothing."""
         ...
 
     def write(self, name: str, solution: Solution) -> None:
@@ -148,16 +168,26 @@ class Head(Protocol):
 
 class LinearHead:
     """A head whose last layer is linear and the only one that learns what is new: what stands
-    before it only shapes or scales."""
+    before it only shapes or scales. With `begun`, it answers already, and what is solved may begin
+    with that."""
 
-    def __init__(self, head: nn.Module, linear: nn.Linear):
+    kind = "beginning"
+
+    def __init__(self, head: nn.Module, linear: nn.Linear, begun: bool = False):
         self.head = head
         self.linear = linear
+        self.begun = read_linear(linear) if begun else None
+
+    def offer(self, features: Tensor) -> dict[str, Tensor]:
+        given = self._find_received(features)
+        # The first is taken where examples are too few to tell which is better.
+        return {"": given} if self.begun is None else {AS_BEGUN: given, AFRESH: given}
 
     @torch.no_grad()
-    def offer(self, features: Tensor) -> dict[str, Tensor]:
+    def _find_received(self, features: Tensor) -> Tensor:
+        """What the linear layer is given."""
         if self.head is self.linear:
-            return {"": features}
+            return features
         caught: list[Tensor] = []
         hook = self.linear.register_forward_pre_hook(
             lambda _, inputs: caught.append(inputs[0].detach().cpu())
@@ -169,21 +199,25 @@ class LinearHead:
                 self.head(part.to(where))
         finally:
             hook.remove()
-        return {"": torch.cat(caught)}
+        return torch.cat(caught)
+
+    def begin(self, name: str) -> Solution | None:
+        return self.begun if name == AS_BEGUN else None
 
     def write(self, name: str, solution: Solution) -> None:
         write_linear(self.linear, solution)
 
 
-def find_linear(head: nn.Module) -> LinearHead | None:
-    """None where the head is more than a linear layer behind what shapes or scales."""
+def find_linear(head: nn.Module, begun: bool = False) -> LinearHead | None:
+    """None where the head is more than a linear layer behind what shapes or scales. `begun`:
+    whether it answers already."""
     learning = [m for m in head.modules() if next(m.parameters(recurse=False), None) is not None]
     if not learning or not isinstance(learning[-1], nn.Linear):
         return None
     scales = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
     if not all(isinstance(module, scales) for module in learning[:-1]):
         return None
-    return LinearHead(head, learning[-1])
+    return LinearHead(head, learning[-1], begun)
 
 
 # -- features --------------------------------------------------------------------------------------
@@ -201,8 +235,24 @@ def _make_rows(
         np.unique(labels, return_inverse=True)[1],
         (counts / counts.mean()).astype(x.dtype),
         np.arange(len(labels)) if asked.groups is None else asked.groups,
+        _answer_begun(features, asked).astype(x.dtype),
     )
     return rows, mean, scale, turn
+
+
+def _answer_begun(features: np.ndarray, asked: Question) -> np.ndarray:
+    """(N, classes that there are) logits of what is begun with; (N, 1) noughts without it."""
+    if asked.begun is None:
+        return np.zeros((len(features), 1))
+    (weights, offset) = _centre(asked.begun, np.unique(asked.labels))
+    return features @ weights + offset
+
+
+def _centre(begun: Solution, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias for the classes that there are, which sum to nothing, as a solution's do."""
+    weights = begun.weights[:, known]
+    offset = begun.bias[known]
+    return weights - weights.mean(1, keepdims=True), offset - offset.mean()
 
 
 def _standardise(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -261,7 +311,7 @@ def choose_strength(rows: Rows, strengths: Sequence[float], beat: Beat = int) ->
         for number, (held, some) in enumerate(zip(parts, asked, strict=True)):
             found = minimise(rows[~held], strength, before[number], beat, FLAT_ENOUGH)
             before[number] = found
-            logits = found(rows.x[some])
+            logits = found(rows.x[some]) + rows.begun[some]
             labels = rows.labels[some]
             losses.append(-_log_softmax(logits)[np.arange(len(labels)), labels])
             right.append(logits.argmax(1) == labels)
@@ -316,7 +366,7 @@ def minimise(
         beat()
         table = both.reshape(rank + 1, classes).astype(x.dtype, copy=False)
         weights = table[:-1]
-        log = _log_softmax(x @ weights + table[-1])
+        log = _log_softmax(x @ weights + table[-1] + rows.begun)
         loss = penalty / 2 * np.square(weights).sum() - log[at, rows.labels] @ shares
         error = np.exp(log)
         error[at, rows.labels] -= 1
@@ -352,3 +402,13 @@ def write_linear(linear: nn.Linear, solution: Solution) -> None:
     linear.weight.copy_(torch.from_numpy(solution.weights.T.copy()))
     if linear.bias is not None:
         linear.bias.copy_(torch.from_numpy(solution.bias))
+
+
+def read_linear(linear: nn.Linear) -> Solution:
+    """What a linear layer answers."""
+    weights = linear.weight.detach().cpu().double().numpy()
+    bias = linear.bias
+    noughts = np.zeros(linear.out_features)
+    return Solution(
+        weights.T.copy(), noughts if bias is None else bias.detach().cpu().double().numpy().copy()
+    )

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutput
 
 from training.device import move
-from training.runs import published
+from training.media import words
+from training.runs import checkpoint, published
 from training.runs.checkpoint import CheckpointError
 
 AT_ONCE = 64  # texts
@@ -37,8 +38,7 @@ class ZeroShotNetwork(nn.Module):
         self.classifier = nn.Linear(texts.shape[1], len(texts), bias=False, device=texts.device)
         with torch.no_grad():
             self.classifier.weight.copy_(texts)
-        scale = getattr(model, "logit_scale", None)
-        self.scale = float(scale.detach().exp()) if isinstance(scale, Tensor) else SCALE
+        self.scale = read_scale(model)
         self.config = getattr(model.config, "vision_config", model.config)
 
     @property
@@ -58,7 +58,7 @@ class ZeroShotNetwork(nn.Module):
         more = {"output_attentions": True} if output_attentions else {}
         more |= {"output_hidden_states": True} if output_hidden_states else {}
         found = cast(Any, self.net).get_image_features(pixel_values=pixel_values, **more)
-        features = nn.functional.normalize(_pooled(found), dim=-1)
+        features = nn.functional.normalize(get_pooled(found), dim=-1)
         return ImageClassifierOutput(
             logits=self.scale * self.classifier(features),
             hidden_states=getattr(found, "hidden_states", None),
@@ -75,7 +75,7 @@ def make(model: PreTrainedModel, path: Path) -> ZeroShotNetwork:
     if not names:
         raise CheckpointError("no classes are named for it")
     sentences = [choice.get("template", "{}").replace("{}", name) for name in names]
-    made = ZeroShotNetwork(model, compute_texts(model, path, sentences))
+    made = ZeroShotNetwork(model, compute_texts(model, path, sentences, checkpoint.call(path)))
     if isinstance(getattr(model, "text_model", None), nn.Module):
         model.text_model = nn.Identity()
     made.eval()
@@ -84,12 +84,12 @@ def make(model: PreTrainedModel, path: Path) -> ZeroShotNetwork:
 
 
 @torch.no_grad()
-def compute_texts(model: PreTrainedModel, path: Path, sentences: Sequence[str]) -> Tensor:
-    """(N, width), of length 1. Raises CheckpointError."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError("its words (tokenizer.json) are missing or damaged") from error
+def compute_texts(
+    model: PreTrainedModel, path: Path, sentences: Sequence[str], name: str
+) -> Tensor:
+    """(N, width), of length 1; `name`: of the model, as a person knows it. Raises
+    CheckpointError."""
+    tokenizer = words.open_tokenizer(path, name)
     fixed = model.config.model_type in FIXED
     parts = []
     for low in range(0, len(sentences), AT_ONCE):
@@ -98,7 +98,7 @@ def compute_texts(model: PreTrainedModel, path: Path, sentences: Sequence[str]) 
             padding="max_length" if fixed else True,
             truncation=True,
             return_tensors="pt",
-            **({"max_length": 64} if fixed else {}),
+            max_length=64 if fixed else None,
         )
         given = {
             name: tensor.to(model.device)
@@ -106,10 +106,16 @@ def compute_texts(model: PreTrainedModel, path: Path, sentences: Sequence[str]) 
             if name == "input_ids" or (name == "attention_mask" and not fixed)
         }
         found = cast(Any, model).get_text_features(**given)
-        parts.append(nn.functional.normalize(_pooled(found), dim=-1))
+        parts.append(nn.functional.normalize(get_pooled(found), dim=-1))
     return torch.cat(parts)
 
 
-def _pooled(found: Any) -> Tensor:
+def read_scale(model: PreTrainedModel) -> float:
+    """What a cosine is multiplied by to be a logit."""
+    scale = getattr(model, "logit_scale", None)
+    return float(scale.detach().exp()) if isinstance(scale, Tensor) else SCALE
+
+
+def get_pooled(found: Any) -> Tensor:
     """Features, as one version of transformers or the other gives them."""
     return found if isinstance(found, Tensor) else found.pooler_output

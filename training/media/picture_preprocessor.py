@@ -61,7 +61,7 @@ class PicturePreprocessor:
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{checkpoint.call(path)} does not say how pictures are prepared for it "
-                "(preprocessor_config.json is missing or damaged)"
+                "(preprocessor_config.json is missing or damaged): choose another one."
             ) from error
         if of_timm := getattr(processor, "data_config", None):
             return cls._from_timm(of_timm, mirrored=_is_mirrored(path))

@@ -117,7 +117,7 @@ class SoundPreprocessor:
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{checkpoint.call(path)} does not say how sounds are prepared for it "
-                "(preprocessor_config.json is missing or damaged)"
+                "(preprocessor_config.json is missing or damaged): choose another one."
             ) from error
         return cls(extractor, getattr(config, "feat_extract_norm", ""))
 
@@ -260,6 +260,8 @@ class LayersHead(nn.Module):
     classifier. Its parts are the network's own. It takes the mean of every layer: pooling commutes
     with a weighted sum."""
 
+    kind = "layer"
+
     def __init__(self, model: nn.Module):
         super().__init__()
         self.layer_weights = model.get_parameter("layer_weights")
@@ -276,6 +278,9 @@ class LayersHead(nn.Module):
         several."""
         layers = features.shape[1]
         return {name: _mix(features, logits) for name, logits in _weigh_layers(layers).items()}
+
+    def begin(self, name: str) -> Solution | None:
+        return None
 
     @torch.no_grad()
     def write(self, name: str, solution: Solution) -> None:

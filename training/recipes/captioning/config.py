@@ -3,11 +3,12 @@
     python -m training captioning --epochs 5
     python -m training captioning --source hub --method frozen
     python -m training captioning --source folder --folder my-album --method lora
+    python -m training captioning --start Salesforce/blip-image-captioning-base
 
 Four methods: `full`, every weight learns; `frozen`, what the encoder makes of each picture is
 computed once and kept, and the decoder learns with its cross-attention; `lora`, small matrices
 beside the weights learn, and are merged in; `scratch`, random weights. What is published is an
-ordinary VisionEncoderDecoderModel with its tokenizer.
+ordinary VisionEncoderDecoderModel, or BlipForConditionalGeneration, with its tokenizer.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ FLICKR = "jxie/flickr8k"
 ENCODER = "google/vit-base-patch16-224-in21k"
 DECODER = "openai-community/gpt2"
 CAPTIONER = "nlpconnect/vit-gpt2-image-captioning"
+BLIP = "Salesforce/blip-image-captioning-base"
 PARTS = "parts"  # the start that is an encoder and a decoder
 NEW = "new"  # a part with random weights
 WORDS = 40  # of a caption, in the decoder's tokens, where nothing else is said
@@ -68,6 +70,7 @@ class Config:
             ("Automatic", "auto"),
             ("Encoder and decoder", "parts"),
             (f"{CAPTIONER} (Hub)", CAPTIONER),
+            (f"{BLIP} (Hub)", BLIP),
         ),
         when=settings.opens_checkpoint,
     )

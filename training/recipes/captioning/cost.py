@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from training.device import device, move
-from training.learn import backbone
 from training.learn.cost import (
     MEASURED,
     Cost,
@@ -22,10 +21,12 @@ from training.recipes.captioning.config import Config
 from training.recipes.captioning.model import (
     Parts,
     Teller,
+    add_lora,
     build_network,
     encode,
     find_start,
     get_encoder,
+    list_learning,
 )
 
 WORDS = 12  # of a usual caption
@@ -36,10 +37,10 @@ def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -
     start = find_start(config, runs, "captions")
     net, preprocessor, _ = build_network(config, start, ["a usual caption of a picture"], runs)
     frozen = config.method == "frozen"
-    learns = backbone.add_lora(net, config.lora_rank) if config.method == "lora" else net
+    learns = add_lora(net, config) if config.method == "lora" else net
     if frozen:
         get_encoder(net).requires_grad_(False)
-        learns = Parts([m for name, m in net.named_children() if name != "encoder"])
+        learns = Parts(list_learning(net))
     learner = Teller(learns, net)
     move(net)
     side = preprocessor.pictures.size

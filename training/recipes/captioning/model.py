@@ -2,12 +2,13 @@
 a small one made.
 
 Joined or whole, it is transformers' VisionEncoderDecoderModel: the encoder makes a row of numbers
-for each place of the picture, and the decoder attends to them for every word.
+for each place of the picture, and the decoder attends to them for every word. A BLIP is the same
+under other names (Li et al. 2022, arXiv 2201.12086): a ViT, and a BERT that writes.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,9 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
-    AutoTokenizer,
+    BlipForConditionalGeneration,
+    BlipImageProcessor,
+    BlipProcessor,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -29,11 +32,12 @@ from training.data import hub
 from training.learn import backbone
 from training.learn.architectures import ARCHS
 from training.learn.backbone import Start
+from training.media import words
 from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipe import SettingsError
 from training.recipes.captioning.config import BEAMS, NEW, WORDS, Config
 from training.runs import checkpoint
-from training.runs.checkpoint import Checkpoint, CheckpointError
+from training.runs.checkpoint import Checkpoint
 
 # Small parts: together at most 12 million weights, so that half precision is under 25 MB.
 ENCODER: dict[str, Any] = ARCHS["swin"]
@@ -41,6 +45,10 @@ DECODER: dict[str, Any] = dict(model_type="gpt2", n_embd=256, n_layer=4, n_head=
 SIZE = 128
 VOCABULARY = 3000
 END = "<|endoftext|>"
+# Parts of a joined captioner that neither its encoder nor its decoder had.
+NEW_PARTS = (".crossattention", ".ln_cross_attn", "enc_to_dec_proj")
+BLIP = "blip"  # transformers' family
+Captioner: TypeAlias = VisionEncoderDecoderModel | BlipForConditionalGeneration
 DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
@@ -50,13 +58,24 @@ class CaptionPreprocessor:
 
     pictures: PicturePreprocessor
     tokenizer: PreTrainedTokenizerBase
+    blip: bool = False  # whether it is kept as a BLIP's is
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> "CaptionPreprocessor":
         """Raises CheckpointError."""
-        return cls(PicturePreprocessor.from_checkpoint(path), open_tokenizer(path))
+        made = cls(PicturePreprocessor.from_checkpoint(path), open_tokenizer(path), is_blip(path))
+        if made.blip:
+            made.tokenizer.eos_token = made.tokenizer.sep_token
+        return made
 
     def save_pretrained(self, path: Path) -> None:
+        if self.blip:
+            seen = self.pictures.processor()
+            pictures = BlipImageProcessor(
+                size=seen.size, image_mean=seen.image_mean, image_std=seen.image_std
+            )
+            BlipProcessor(pictures, self.tokenizer).save_pretrained(path)
+            return
         self.pictures.processor().save_pretrained(path)
         self.tokenizer.save_pretrained(path)
 
@@ -73,15 +92,9 @@ class CaptionPreprocessor:
 
 def open_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """A checkpoint's tokenizer, with an end and a padding. Raises CheckpointError."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{checkpoint.call(path)} does not hold its words (tokenizer.json is missing or "
-            "damaged)"
-        ) from error
+    tokenizer = words.open_tokenizer(path, checkpoint.call(path))
     if tokenizer.eos_token_id is None:
-        tokenizer.eos_token = END
+        tokenizer.eos_token = tokenizer.sep_token or END  # as BERT's sentences end
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
 
@@ -110,15 +123,29 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
 
 
 def is_captioner(path: Path) -> bool:
-    return checkpoint.config(path).get("model_type") == "vision-encoder-decoder"
+    """Whether a checkpoint is of one of the two kinds that learn here."""
+    return checkpoint.config(path).get("model_type") == "vision-encoder-decoder" or is_blip(path)
 
 
-def open_network(path: Path) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor]:
+def is_blip(path: Path) -> bool:
+    """One that writes: others answer questions, or compare."""
+    found = checkpoint.config(path)
+    named = found.get("architectures") or []
+    writes = isinstance(named, list) and BlipForConditionalGeneration.__name__ in named
+    return found.get("model_type") == BLIP and writes
+
+
+def find_class(path: Path) -> type[PreTrainedModel]:
+    """The network's, of transformers."""
+    return BlipForConditionalGeneration if is_blip(path) else VisionEncoderDecoderModel
+
+
+def open_network(path: Path) -> tuple[Captioner, CaptionPreprocessor]:
     """A checkpoint as float32, and how it sees and spells."""
-    model = VisionEncoderDecoderModel.from_pretrained(
+    model = find_class(path).from_pretrained(
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
-    return model, CaptionPreprocessor.from_checkpoint(path)
+    return cast(Captioner, model), CaptionPreprocessor.from_checkpoint(path)
 
 
 def find_start(config: Config, runs: Path, slot: str) -> Start:
@@ -131,7 +158,7 @@ def find_start(config: Config, runs: Path, slot: str) -> Start:
 
 def build_network(
     config: Config, start: Start, texts: list[str], runs: Path
-) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor, dict[str, str]]:
+) -> tuple[Captioner, CaptionPreprocessor, dict[str, str]]:
     """The network to train, float32, how it sees and spells, and the parts that it is joined of,
     with the revisions of those of the Hub ("" for others). Raises SettingsError, CheckpointError.
     """
@@ -146,28 +173,29 @@ def build_network(
     return model, preprocessor, revisions
 
 
-def _open_start(
-    config: Config, start: Checkpoint
-) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor]:
+def _open_start(config: Config, start: Checkpoint) -> tuple[Captioner, CaptionPreprocessor]:
     if not is_captioner(start.path):
         raise SettingsError(
-            f"{start.name} is no captioner of an encoder and a decoder: choose another start, or "
-            "start parts, and name it as the encoder."
+            f"{start.name} is no captioner of an encoder and a decoder, and no BLIP that writes: "
+            "choose another start, or start parts, and name it as the encoder."
         )
     preprocessor = CaptionPreprocessor.from_checkpoint(start.path)
     try:
         made = AutoConfig.from_pretrained(start.path, local_files_only=True)
         preprocessor.pictures = backbone.resize_input(
-            made.encoder, preprocessor.pictures, config, start.name
+            made.vision_config if preprocessor.blip else made.encoder,
+            preprocessor.pictures,
+            config,
+            start.name,
         )
-        made.decoder.is_decoder = True
-        made.decoder.add_cross_attention = True
+        if not preprocessor.blip:
+            made.decoder.is_decoder = True
+            made.decoder.add_cross_attention = True
+        kind = find_class(start.path)
         if config.method == "scratch":
-            return VisionEncoderDecoderModel(made).float(), preprocessor
-        model = backbone.load_weights(
-            VisionEncoderDecoderModel, start.path, made, start.name, lambda *_: False
-        )
-        assert isinstance(model, VisionEncoderDecoderModel)
+            return cast(Captioner, kind(made).float()), preprocessor
+        model = backbone.load_weights(kind, start.path, made, start.name, lambda *_: False)
+        assert isinstance(model, Captioner)
     except SettingsError:  # a sentence already, though a ValueError too
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -180,7 +208,7 @@ def _open_start(
 # -- parts -----------------------------------------------------------------------------------------
 def _join_parts(
     config: Config, sees: str, writes: str, texts: list[str], runs: Path
-) -> tuple[VisionEncoderDecoderModel, CaptionPreprocessor, dict[str, str]]:
+) -> tuple[Captioner, CaptionPreprocessor, dict[str, str]]:
     encoder, pictures, seeing = _open_encoder(config, sees, runs)
     decoder, tokenizer, writing = _open_decoder(config, writes, texts)
     made = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder.config)
@@ -259,50 +287,80 @@ def _is_of_joining(_: PreTrainedModel, key: str) -> bool:
     return any(name in key for name in ("crossattention", "ln_cross_attn", "pooler"))
 
 
-def configure(
-    model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerBase, config: Config
-) -> None:
+def configure(model: Captioner, tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
     """Start, end and padding where transformers looks for them, and the dropout asked for."""
-    end = tokenizer.eos_token_id
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else end
-    for holder in (model.config, model.generation_config):
-        holder.decoder_start_token_id = start
-        holder.eos_token_id = end
-        holder.pad_token_id = tokenizer.pad_token_id
-        holder.bos_token_id = start
-    model.generation_config.max_length = None
-    model.generation_config.max_new_tokens = config.words
-    model.generation_config.num_beams = BEAMS
-    # Of encoder and decoder, which have none in common.
-    model.config.tie_word_embeddings = False
+    own = model.generation_config
+    assert own is not None
+    own.max_length = None
+    own.max_new_tokens = config.words
+    own.num_beams = BEAMS
     for part in (get_encoder(model).config, get_decoder(model).config):
         part._name_or_path = ""  # where it lay on this machine, which is published otherwise
     for module in get_decoder(model).modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
+    if isinstance(model, BlipForConditionalGeneration):  # its config says where its words begin
+        return
+    end = tokenizer.eos_token_id
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else end
+    for holder in (model.config, own):
+        holder.decoder_start_token_id = start
+        holder.eos_token_id = end
+        holder.pad_token_id = tokenizer.pad_token_id
+        holder.bos_token_id = start
+    # Of encoder and decoder, which have none in common.
+    model.config.tie_word_embeddings = False
     for name in DROPOUTS:
         if hasattr(model.config.decoder, name):
             setattr(model.config.decoder, name, config.dropout)
             setattr(get_decoder(model).config, name, config.dropout)
 
 
-def get_encoder(model: VisionEncoderDecoderModel) -> PreTrainedModel:
+def get_encoder(model: Captioner) -> PreTrainedModel:
+    if isinstance(model, BlipForConditionalGeneration):
+        return model.vision_model
     return cast(PreTrainedModel, model.encoder)  # None only before it is given one
 
 
-def get_decoder(model: VisionEncoderDecoderModel) -> PreTrainedModel:
+def get_decoder(model: Captioner) -> PreTrainedModel:
+    if isinstance(model, BlipForConditionalGeneration):
+        return model.text_decoder
     return cast(PreTrainedModel, model.decoder)
 
 
+def find_begin(model: Captioner) -> int:
+    """The number that stands before a caption's first word."""
+    if isinstance(model, BlipForConditionalGeneration):
+        return _get_text_config(model).bos_token_id
+    return cast(int, model.config.decoder_start_token_id)
+
+
+def _get_text_config(model: BlipForConditionalGeneration) -> Any:
+    """Any: as transformers declares it, it could be none yet."""
+    return model.config.text_config
+
+
+def list_learning(model: Captioner) -> list[nn.Module]:
+    """What method frozen trains: all but the encoder."""
+    return [part for part in model.children() if part is not get_encoder(model)]
+
+
+def add_lora(model: PreTrainedModel, config: Config) -> nn.Module:
+    """What a joined captioner has of its own is new, and learns whole."""
+    new = [name for name, _ in model.named_modules() if name.endswith(NEW_PARTS)]
+    return backbone.add_lora(model, config.lora_rank, new if config.joins else [])
+
+
 # -- what a forward pass is made of ----------------------------------------------------------------
-def encode(model: VisionEncoderDecoderModel, pixels: Tensor) -> Tensor:
+def encode(model: Captioner, pixels: Tensor) -> Tensor:
     """(N, places, width) of (N, 3, S, S)."""
     return get_encoder(model)(pixel_values=pixels)[0]
 
 
-def bridge(model: VisionEncoderDecoderModel, states: Tensor) -> Tensor:
+def bridge(model: Captioner, states: Tensor) -> Tensor:
     """The same in the decoder's width, where it has another."""
-    return model.enc_to_dec_proj(states) if hasattr(model, "enc_to_dec_proj") else states
+    project = getattr(model, "enc_to_dec_proj", None)
+    return project(states) if project is not None else states
 
 
 class Generation(TypedDict, total=False):
@@ -311,12 +369,36 @@ class Generation(TypedDict, total=False):
     encoder_outputs: BaseModelOutput
     attention_mask: Tensor
     max_new_tokens: int
+    input_ids: Tensor
+    encoder_hidden_states: Tensor
+    eos_token_id: int
+    pad_token_id: int
 
 
-def prepare_generation(model: VisionEncoderDecoderModel, states: Tensor) -> Generation:
+def generate(model: Captioner, states: Tensor, **how: Any) -> Any:
+    """What `generate` of transformers gives, of what the encoder made of pictures; `how`: as it
+    takes it."""
+    writes = get_decoder(model) if isinstance(model, BlipForConditionalGeneration) else model
+    # Any: transformers declares what `generate` is called on as more than its networks declare.
+    return cast(Any, writes).generate(**prepare_generation(model, states), **how)
+
+
+def prepare_generation(model: Captioner, states: Tensor) -> Generation:
     """What `generate` takes in place of a picture, every place of which counts; and an end, where
     the checkpoint does not say how long its captions may be."""
     own = model.generation_config
+    assert own is not None
+    if isinstance(model, BlipForConditionalGeneration):  # its decoder alone is asked
+        text = _get_text_config(model)
+        begin = torch.full((len(states), 1), find_begin(model), device=states.device)
+        return {
+            "input_ids": begin,
+            "attention_mask": torch.ones_like(begin),
+            "encoder_hidden_states": states,
+            "eos_token_id": text.sep_token_id,
+            "pad_token_id": text.pad_token_id,
+            "max_new_tokens": own.max_new_tokens or WORDS,
+        }
     found: Generation = {
         "encoder_outputs": BaseModelOutput(states),
         "attention_mask": torch.ones(states.shape[:2], dtype=torch.long, device=states.device),
@@ -324,6 +406,18 @@ def prepare_generation(model: VisionEncoderDecoderModel, states: Tensor) -> Gene
     if not own.max_new_tokens and not own.max_length:
         found["max_new_tokens"] = WORDS
     return found
+
+
+def guess(model: Captioner, ids: Tensor, attended: Tensor, real: Tensor) -> Tensor:
+    """Logits, (words, vocabulary), of the next word at the `real` places of (N, L) ids; `attended`:
+    what the encoder made of each sentence's picture."""
+    decoder: Any = get_decoder(model)
+    given = {"input_ids": ids, "encoder_hidden_states": attended, "use_cache": False}
+    if isinstance(model, BlipForConditionalGeneration):
+        hidden = decoder.bert(**given, is_decoder=True).last_hidden_state
+        return decoder.cls(hidden[real])
+    hidden = decoder.base_model(**given).last_hidden_state
+    return decoder.get_output_embeddings()(hidden[real])
 
 
 def pad(rows: list[list[int]], start: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -345,9 +439,7 @@ class Teller(nn.Module):
     guessed only where a caption has one. With `naming`, a second head names the captions' words
     from the encoder alone."""
 
-    def __init__(
-        self, model: nn.Module, net: VisionEncoderDecoderModel, names: tuple[str, ...] = ()
-    ):
+    def __init__(self, model: nn.Module, net: Captioner, names: tuple[str, ...] = ()):
         super().__init__()
         self.names = names
         # the captioner itself, inside what LoRA puts around it
@@ -366,9 +458,4 @@ class Teller(nn.Module):
         states = given if encoded else encode(net, given)
         named = self.namer(states.mean(1)) if self.namer is not None else None
         attended = bridge(net, states).repeat_interleave(each, 0)
-        decoder = get_decoder(net)
-        hidden = decoder.base_model(
-            input_ids=ids, encoder_hidden_states=attended, use_cache=False
-        ).last_hidden_state
-        head = cast(nn.Module, decoder.get_output_embeddings())
-        return head(hidden[real]), named
+        return guess(net, ids, attended, real), named

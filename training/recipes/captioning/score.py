@@ -4,14 +4,13 @@ writes them."""
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import VisionEncoderDecoderModel
 
 from training.data.examples import Data
 from training.data.pictures import Pictures, Store, read_pixels, write_thumbnail
@@ -26,14 +25,16 @@ from training.recipes.captioning import metrics
 from training.recipes.captioning.config import BEAMS, Config
 from training.recipes.captioning.data import list_captions, tidy
 from training.recipes.captioning.model import (
+    Captioner,
     CaptionPreprocessor,
     Teller,
     encode,
+    find_begin,
+    generate,
     get_encoder,
     is_captioner,
     open_network,
     pad,
-    prepare_generation,
 )
 from training.runs.batches import batches
 from training.runs.records import JsonValue
@@ -44,7 +45,7 @@ SHOWN = 12  # best and worst captions in the report, each
 
 
 def _encode_all(
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     given: Store | Tensor,
     run: Run | None,
@@ -62,7 +63,7 @@ def _encode_all(
 
 @torch.inference_mode()
 def write_captions(
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     given: Store | Tensor,
     run: Run | None = None,
@@ -72,9 +73,7 @@ def write_captions(
     net.eval()
     said: list[str] = []
     for states in _encode_all(net, preprocessor, given, run):
-        how = prepare_generation(net, states)
-        # Any: transformers declares what `generate` is called on as more than its networks declare.
-        ids = cast(Any, net).generate(**how, num_beams=beams, do_sample=False)
+        ids = generate(net, states, num_beams=beams, do_sample=False)[:, 1:]  # without their begin
         said += [
             tidy(text)
             for text in preprocessor.tokenizer.batch_decode(ids, skip_special_tokens=True)
@@ -84,7 +83,7 @@ def write_captions(
 
 @torch.inference_mode()
 def compute_loss(
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     pictures: Pictures,
     given: Store | Tensor,
@@ -96,7 +95,7 @@ def compute_loss(
     texts = [captions[0] for captions in list_captions(pictures)]
     total = 0.0
     count = 0
-    start = net.config.decoder_start_token_id
+    start = find_begin(net)
     padding = preprocessor.padding
     teller = Teller(net, net)
     for number, states in enumerate(_encode_all(net, preprocessor, given, run)):
@@ -109,7 +108,7 @@ def compute_loss(
 
 
 def judge(
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     held_out: Pictures,
     given: Store | Tensor,
@@ -125,7 +124,7 @@ def judge(
 
 
 def compute_encodings(
-    net: VisionEncoderDecoderModel, preprocessor: CaptionPreprocessor, pictures: Pictures, run: Run
+    net: Captioner, preprocessor: CaptionPreprocessor, pictures: Pictures, run: Run
 ) -> Tensor:
     """(N, places, width) of these pictures: from the disk, or computed now and kept. Raises
     Stopped."""
@@ -145,7 +144,7 @@ def compute_encodings(
 
 
 def compute_means(
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     pictures: Pictures,
     at: np.ndarray,

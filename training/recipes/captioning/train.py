@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel, VisionEncoderDecoderModel
+from transformers import BlipForConditionalGeneration
 
 from training.data.pictures import MARGIN, Pictures, Store, measure_usual_side
 from training.device import device
@@ -30,12 +30,16 @@ from training.recipes.captioning import score
 from training.recipes.captioning.config import Config
 from training.recipes.captioning.data import list_captions
 from training.recipes.captioning.model import (
+    Captioner,
     CaptionPreprocessor,
     Parts,
     Teller,
+    add_lora,
     build_network,
+    find_begin,
     find_start,
     get_encoder,
+    list_learning,
     pad,
 )
 from training.runs.run import Run
@@ -45,8 +49,6 @@ NAMES = 1000  # words that the encoder learns to name, at most
 # Share of the pictures that such a word occurs with.
 RARE = 0.003
 COMMON = 0.3
-# Parts of a joined captioner that neither its encoder nor its decoder had.
-NEW_PARTS = (".crossattention", ".ln_cross_attn", "enc_to_dec_proj")
 
 
 def train(config: Config, run: Run) -> Report:
@@ -61,7 +63,9 @@ def train(config: Config, run: Run) -> Report:
     finetune.check_keep(config, config.method, start)
     texts = [text for each in list_captions(data.train) for text in each]
     net, preprocessor, revisions = build_network(config, start, texts, run.path.parent)
-    rate = backbone.choose_learning_rate(config, config.method, net)
+    answers = isinstance(net, BlipForConditionalGeneration)  # what people wrote, since it learned
+    whole = answers and config.method == "frozen"  # its decoder learns as all of it would
+    rate = backbone.choose_learning_rate(config, "full" if whole else config.method, net, answers)
     finetune.record(
         run,
         start,
@@ -104,7 +108,7 @@ def train(config: Config, run: Run) -> Report:
 
 
 def _teach(
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -113,7 +117,7 @@ def _teach(
     """By the session's method. Raises SettingsError, Stopped."""
     config, run = session.config, session.run
     if session.method == "frozen":
-        learns = Parts([m for name, m in net.named_children() if name != "encoder"])
+        learns = Parts(list_learning(net))
         learner = Teller(learns, net).to(device())
         _, outcome = finetune.teach_features(
             learner,
@@ -127,17 +131,11 @@ def _teach(
         net,
         lambda learner: _make_picture_lesson(learner, net, preprocessor, part, judged, config, run),
         session,
-        add_lora=lambda network: _add_lora(network, config),
+        add_lora=lambda network: add_lora(network, config),
         find_heads=lambda learner: _list_heads(net, learner.namer),
         wrap=lambda network: Teller(network, net, names),
     )
     return outcome
-
-
-def _add_lora(network: PreTrainedModel, config: Config) -> nn.Module:
-    """What a joined captioner has of its own is new, and learns whole."""
-    new = [name for name, _ in network.named_modules() if name.endswith(NEW_PARTS)]
-    return backbone.add_lora(network, config.lora_rank, new if config.joins else [])
 
 
 def _list_heads(net: nn.Module, namer: nn.Module | None) -> list[nn.Module | nn.Parameter]:
@@ -212,7 +210,7 @@ def choose_judged(validation: Pictures) -> Pictures:
 # -- lessons ---------------------------------------------------------------------------------------
 def _make_frozen_lesson(
     learner: Teller,
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -227,7 +225,7 @@ def _make_frozen_lesson(
 
 def _make_picture_lesson(
     learner: Teller,
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     judged: Pictures,
@@ -244,7 +242,7 @@ def _make_picture_lesson(
 
 def make_lesson(
     learner: Teller,
-    net: VisionEncoderDecoderModel,
+    net: Captioner,
     preprocessor: CaptionPreprocessor,
     part: Pictures,
     given: Store | Tensor,
@@ -258,7 +256,7 @@ def make_lesson(
     encoded = isinstance(given, Tensor)
     sentences = Sentences(part, preprocessor, config)
     names = mark_names(part, learner.names) if learner.names else None
-    start = net.config.decoder_start_token_id
+    start = find_begin(net)
     table = lru_cache(maxsize=2)(lambda epoch: draws(len(part), config.seed, epoch))
 
     def fetch(indices: Tensor, epoch: int) -> dict[str, Tensor]:

@@ -7,7 +7,10 @@
 Four methods: `full`, every weight learns; `frozen`, the backbone's features are computed once and
 kept, and the head is solved for, in seconds; `lora`, small matrices beside the weights learn, and
 are merged in; `scratch`, random weights. What is published is an ordinary checkpoint, which
-AutoModelForImageClassification loads.
+AutoModelForImageClassification loads. A start that compares pictures with texts (CLIP, SigLIP)
+begins with the answers that it gives zero-shot, see training/learn/towers.py:
+
+    python -m training food --source own --dataset pets --start openai/clip-vit-base-patch32
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ FOOD = "ethz/food101"
 SAMPLE = "drawn dishes"
 BACKBONE = "google/vit-base-patch16-224-in21k"
 BUILT_IN = "embedded-backbone-pictures"
+CLIP = "openai/clip-vit-base-patch32"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Config:
     train_split: str = settings.hub_train_split()
     test_split: str = settings.hub_test_split()
     folder: str = settings.folder()
-    start: str = settings.start(BACKBONE, BUILT_IN, "ImageNet")
+    start: str = settings.start(BACKBONE, BUILT_IN, "ImageNet", CLIP)
     method: str = setting(
         "full",
         "full: train all weights. frozen: solve for the head alone, on features that are computed "
@@ -71,6 +75,15 @@ class Config:
         rare=True,
         lasting=True,
         label="Test-time mirroring",
+    )
+    template: str = setting(
+        settings.TEMPLATE,
+        "Of a start that compares pictures with texts (CLIP, SigLIP): the sentence for a class, "
+        "with {} in its place. Training begins with what these sentences answer.",
+        rare=True,
+        lasting=True,
+        label="Sentence for a class",
+        when=settings.opens_checkpoint,
     )
     arch: str = setting(
         "start",
@@ -180,6 +193,7 @@ class Config:
     def check(self, local: bool) -> None:
         """Raises SettingsError."""
         settings.check_fine_tuning(self, local)
+        settings.check_template(self.template)
         if self.teachers and self.method == "frozen":
             raise SettingsError(
                 "teacher needs augmented pictures, which method frozen does not use: choose method "

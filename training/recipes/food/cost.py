@@ -17,7 +17,7 @@ from training.learn.cost import (
 )
 from training.media.pictures import load_picture
 from training.recipes.food.config import Config
-from training.recipes.food.model import build_network
+from training.recipes.food.model import build_network, find_start
 from training.recipes.food.train import choose_side, compare_cost
 
 WIDTH = 1280  # of features, about
@@ -25,7 +25,7 @@ WIDTH = 1280  # of features, about
 
 def measure(config: Config, runs: Path, files: list[Path], classes: list[str]) -> Cost:
     """Raises SettingsError, CheckpointError."""
-    start = backbone.find_start(config, runs, "food")
+    start = find_start(config, runs, "food", classes)
     model, preprocessor = build_network(config, start, classes)
     learner = backbone.add_lora(model, config.lora_rank) if config.method == "lora" else model
     move(learner)

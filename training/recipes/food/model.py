@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from training.device import lay_out_for_pictures
-from training.learn import backbone, zero_shot
+from training.learn import backbone, towers, zero_shot
 from training.learn.architectures import ARCHS, SIZE
 from training.learn.backbone import Start
 from training.media.picture_preprocessor import PicturePreprocessor
@@ -36,6 +36,20 @@ def open_network(path: Path) -> tuple[PreTrainedModel, PicturePreprocessor]:
         path, use_safetensors=True, local_files_only=True, dtype=torch.float32
     )
     return model, PicturePreprocessor.from_checkpoint(path)
+
+
+def find_start(config: Config, runs: Path, slot: str, classes: list[str]) -> Start:
+    """What a run starts from; a network that compares pictures with texts as a classifier of these
+    classes. Raises SettingsError, CheckpointError."""
+    start = backbone.find_start(config, runs, slot)
+    if start.checkpoint is None or not towers.compares(start.checkpoint.path):
+        return start
+    if config.method == "scratch":
+        raise SettingsError(
+            f"{start.name} compares pictures with texts, and of that random weights keep nothing: "
+            "choose method full, frozen or lora, or another network (arch)."
+        )
+    return towers.settle(start, classes, config.template, runs)
 
 
 def build_network(

@@ -23,7 +23,7 @@ from training.media.picture_preprocessor import PicturePreprocessor
 from training.recipes.food import data as food_data
 from training.recipes.food import score
 from training.recipes.food.config import Config
-from training.recipes.food.model import build_network
+from training.recipes.food.model import build_network, find_start
 from training.recipes.food.teachers import Teachers
 from training.runs.batches import Stopped
 from training.runs.run import Run
@@ -40,11 +40,11 @@ def train(config: Config, run: Run) -> Report:
     data = finetune.open_data(lambda: food_data.load_for(config, run), run)
     data = folds.pool(data, config)
     part, validation = finetune.choose_examples(data, config)
-    start = backbone.find_start(config, run.path.parent, run.slot)
+    start = find_start(config, run.path.parent, run.slot, data.classes)
     finetune.check_keep(config, config.method, start)
     model, preprocessor = build_network(config, start, data.classes)
     teachers = _open_teachers(config, run, data.classes)
-    rate = backbone.choose_learning_rate(config, config.method, model)
+    rate = backbone.choose_learning_rate(config, config.method, model, start.zero_shot)
     finetune.record(
         run,
         start,
@@ -118,7 +118,7 @@ def _teach(
         head = backbone.find_head(model)
         return classification.teach_head(
             head,
-            probe.find_linear(head),
+            probe.find_linear(head, session.start.zero_shot),
             lambda: (
                 score.compute_views(model, preprocessor, part, run),
                 score.compute_views(model, preprocessor, validation, run),
