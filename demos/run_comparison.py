@@ -70,7 +70,7 @@ def shorten_title(title: str) -> str:
 def _draw_training(run: Run) -> pd.DataFrame:
     """Its loss on what it was trained on."""
     loss, _ = run_views.curves(run)
-    return loss[loss["part"] == run_views.TRAINED]
+    return loss.loc[loss["part"] == run_views.TRAINED].copy()
 
 
 def _join(curves: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
