@@ -274,5 +274,21 @@ def hub(published_models, tmp_path, monkeypatch):
         yield server
 
 
+@pytest.fixture
+def odd(hub):
+    """Makes a copy of a model that can be spoilt: `odd("vit", "name")` is its folder."""
+    made = []
+
+    def copy(name: str, other: str):
+        folder = hub.root / "odd" / other
+        shutil.copytree(hub.root / "tiny" / name, folder)
+        made.append(folder)
+        return folder
+
+    yield copy
+    for folder in made:
+        shutil.rmtree(folder)
+
+
 def _in_cache(given, cache):
     return lambda *args, **more: given(*args, **{"cache_dir": cache, **more})
