@@ -59,7 +59,7 @@ def test_a_model_is_described_before_anything_is_downloaded(hub, lab, models, tm
     assert found.classes == ("thing 0", "thing 1", "thing 2") and not found.refusals
     weights = hub.root / "tiny" / "vit" / "model.safetensors"
     assert weights.stat().st_size < found.bytes < weights.stat().st_size + 20_000
-    assert found.revision == hub.commit("tiny/vit") and found.page == f"{hub.url}/tiny/vit"
+    assert found.revision == hub.commit("tiny/vit") and found.page == f"{hub.address}/tiny/vit"
     assert not (tmp_path / "cache").exists()
     assert not [each for each in hub.asked if "safetensors" in each]
 
@@ -123,7 +123,7 @@ def test_a_gated_model_names_the_page_where_to_ask(hub, lab, models):
     hub.locked.add("tiny/vit")
     with pytest.raises(SwapError) as told:
         models.describe(lab.slots["food"], "tiny/vit")
-    assert f"tiny/vit is gated: ask for access at {hub.url}/tiny/vit" in str(told.value)
+    assert f"tiny/vit is gated: ask for access at {hub.address}/tiny/vit" in str(told.value)
 
 
 def test_what_is_larger_than_memory_or_disk_is_refused(hub, lab, models, monkeypatch):

@@ -51,15 +51,9 @@ WHOLE = ("no index", "a dictionary")  # of which only whole row groups can be re
 def reached(tmp_path, monkeypatch):
     """A small Hub that this process asks, with a cache of its own."""
     from datasets import config
-    from huggingface_hub import constants
 
     with small_hub.serve() as made:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", made.address)
-        place = made.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", place)
-        monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        made.be_asked(monkeypatch, tmp_path / "home")
         monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "home" / "datasets")
         yield made
 
@@ -261,7 +255,7 @@ def test_a_line_that_breaks_once_goes_on_from_there(meals, reached, monkeypatch)
 
 def test_one_that_is_gated_says_where_to_ask(meals, reached):
     meals()
-    reached.repos[f"dataset/{NAME}"].gated = True
+    reached.locked.add(NAME)
     with pytest.raises(SettingsError, match=f"gated: ask for access at http.*/datasets/{NAME}"):
         fetch()
     assert is_empty()

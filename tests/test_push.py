@@ -39,17 +39,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 @pytest.fixture
 def reached(tmp_path, monkeypatch):
     """A small Hub that this process asks, with a cache of its own and somebody signed in."""
-    from huggingface_hub import constants
-
     with small_hub.serve() as made:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", made.address)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            made.address + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        made.be_asked(monkeypatch, tmp_path)
         monkeypatch.setenv("HF_TOKEN", made.token)
         yield made
 
