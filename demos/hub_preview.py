@@ -4,8 +4,10 @@ their counts."""
 import base64
 import html
 from collections.abc import Mapping
+from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from demos import page
 from training import recipe
@@ -14,9 +16,9 @@ from training.data.hub_preview import Preview, Sample, preview
 from training.data.hub_rows import make_choice
 from training.media.pictures import PictureError, load_picture
 from training.recipe import SettingsError
-from training.wording import counted, in_words
+from training.wording import counted, in_words, measured
 
-SIDE = 88  # pixels of a thumbnail
+SIDE = 176  # pixels of a thumbnail, which is shown at half of it
 LOUDEST = 1_000_000  # bytes of a sound that is put into the page
 CLASSES = 12  # that are named
 
@@ -42,7 +44,8 @@ def look_at_data(recipe_name: str, settings: Mapping[str, object], training: boo
 def draw(seen: Preview) -> str:
     """All that it holds was written by a stranger."""
     splits = ", ".join(f"{name} {rows:,}" for name, rows in seen.splits.items())
-    lines = [f"<b>{html.escape(seen.name)}</b>: {html.escape(splits)}; {_size(seen.bytes)}"]
+    size = measured(seen.bytes)
+    lines = [f"<b>{html.escape(seen.name)}</b>: {html.escape(splits)} {seen.things}; {size}"]
     if seen.classes:
         most = sorted(seen.classes.items(), key=lambda each: -each[1])
         some = ", ".join(f"{html.escape(in_words(name))} {n:,}" for name, n in most[:CLASSES])
@@ -51,23 +54,59 @@ def draw(seen: Preview) -> str:
     lines += [html.escape(note) for note in seen.notes]
     shown = "".join(_draw_sample(each, seen.things) for each in seen.samples)
     words = "<br>".join(lines)
-    return f'<div class="notice note" role="status">{words}<div class="thumbs">{shown}</div></div>'
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB"
+    return page.notice(f'{words}<div class="samples">{shown}</div>')
 
 
 def _draw_sample(sample: Sample, things: str) -> str:
-    said = html.escape(sample.said, quote=True)
+    said = html.escape(in_words(sample.said) if things == "pictures" else sample.said, quote=True)
+    words = f"<figcaption>{said}</figcaption>"
     if things == "sounds":
         if len(sample.content) > LOUDEST:
-            return f"<p>{said}</p>"
+            return f"<figure>{words}(too long to be heard here)</figure>"
         sound = base64.b64encode(sample.content).decode()
-        return f'<p>{said} <audio controls src="data:audio/*;base64,{sound}"></audio></p>'
+        source = f"data:audio/*;base64,{sound}"
+        return (
+            f'<figure>{words}<audio controls aria-label="{said}" src="{source}"></audio></figure>'
+        )
     try:
         picture = load_picture(sample.content).convert("RGB")
     except PictureError as error:
-        return f"<p>{said}: {html.escape(str(error))}</p>"
+        return f"<figure>{html.escape(str(error))}{words}</figure>"
     picture.thumbnail((SIDE, SIDE))
-    return f'<img alt="{said}" title="{said}" src="{page.data_uri(picture, "JPEG")}">'
+    return f'<figure><img alt="{said}" src="{page.data_uri(picture, "JPEG")}">{words}</figure>'
+
+
+# -- the button ------------------------------------------------------------------------------------
+def offer(
+    chooser: gr.Dropdown, forms: Mapping[str, Mapping[str, Component]]
+) -> tuple[gr.Button, gr.HTML]:
+    """Lays out the button, which is there where a data set of the Hub is chosen, and what it shows,
+    which goes when another one is. `forms`: each recipe's settings."""
+    look = gr.Button("Preview the data set", size="sm", visible=False, elem_id="preview-data")
+    seen = gr.HTML(elem_id="previewed")
+    named = {
+        name: inputs
+        for name, inputs in forms.items()
+        if "source" in inputs and hasattr(recipe.load(name).config, "train_split")
+    }
+
+    def show_preview_button(chosen: str, *sources: str) -> tuple[object, str]:
+        is_hub = dict(zip(named, sources, strict=True)).get(chosen) == "hub"
+        return gr.update(visible=is_hub), ""
+
+    quiet: page.Listening = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "queue": False,
+    }
+    sources: list[Any] = [inputs["source"] for inputs in named.values()]
+    gr.on(
+        [chooser.change, *(each.change for each in sources)],
+        show_preview_button,
+        [chooser, *sources],
+        [look, seen],
+        **quiet,
+    )
+    data_sets: list[Any] = [inputs["dataset"] for inputs in named.values()]
+    gr.on([each.change for each in data_sets], lambda: "", None, seen, **quiet)
+    return look, seen

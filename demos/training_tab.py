@@ -85,8 +85,8 @@ def build(
             )
             measure = gr.Button("How long will it take?", size="sm", elem_id="estimate")
             estimate = gr.HTML(elem_id="estimated")
-            look = gr.Button("Preview the data set", size="sm", elem_id="preview-data")
-            seen = gr.HTML(elem_id="previewed")
+            settings = {name: inputs for name, (_, inputs) in forms.items()}
+            look, seen = hub_preview.offer(chooser, settings)
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
     table, older = _lay_out_history(actions.lab.runs, selected)

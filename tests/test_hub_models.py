@@ -71,7 +71,7 @@ def test_a_model_is_described_before_anything_is_downloaded(hub, lab, models, tm
         ("food", "tiny/blip", "writes about pictures, and this place takes what tells pictures"),
         ("captions", "tiny/clip", "use it in another tab"),
         ("audio", "tiny/vit", "this place takes what tells sounds apart"),
-        ("digits", "tiny/vit", "knows 3 classes, and Digits asks for 10"),
+        ("digits", "tiny/vit", "(thing 0, thing 1, thing 2), and Digits asks for the ten digits"),
     ],
 )
 def test_a_model_for_something_else_is_refused_and_told_what_to_do(

@@ -290,7 +290,9 @@ def publish_all(root: Path) -> None:
     torch.manual_seed(0)
     for make in (*PICTURES, *ZERO_SHOT, *CAPTIONS, *CHATS, *SOUNDS, headless):
         lay_out(root, name_kind(make), make())
-    lay_out(root, "tiny/ten", vit(10))
+    lay_out(
+        root, "tiny/ten", [t.ViTForImageClassification(t.ViTConfig(**LOOK, num_labels=10)), sees()]
+    )
 
 
 def change_config(folder: Path, **values: Any) -> None:
