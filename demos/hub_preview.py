@@ -4,10 +4,8 @@ their counts."""
 import base64
 import html
 from collections.abc import Mapping
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from demos import page
 from training import recipe
@@ -77,36 +75,14 @@ def _draw_sample(sample: Sample, things: str) -> str:
 
 
 # -- the button ------------------------------------------------------------------------------------
-def offer(
-    chooser: gr.Dropdown, forms: Mapping[str, Mapping[str, Component]]
-) -> tuple[gr.Button, gr.HTML]:
-    """Lays out the button, which is there where a data set of the Hub is chosen, and what it shows,
-    which goes when another one is. `forms`: each recipe's settings."""
+def lay_out() -> tuple[gr.Button, gr.HTML]:
+    """The button, and what it shows."""
     look = gr.Button("Preview the data set", size="sm", visible=False, elem_id="preview-data")
-    seen = gr.HTML(elem_id="previewed")
-    named = {
-        name: inputs
-        for name, inputs in forms.items()
-        if "source" in inputs and hasattr(recipe.load(name).config, "train_split")
-    }
+    return look, gr.HTML(elem_id="previewed")
 
-    def show_preview_button(chosen: str, *sources: str) -> tuple[object, str]:
-        is_hub = dict(zip(named, sources, strict=True)).get(chosen) == "hub"
-        return gr.update(visible=is_hub), ""
 
-    quiet: page.Listening = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "queue": False,
-    }
-    sources: list[Any] = [inputs["source"] for inputs in named.values()]
-    gr.on(
-        [chooser.change, *(each.change for each in sources)],
-        show_preview_button,
-        [chooser, *sources],
-        [look, seen],
-        **quiet,
-    )
-    data_sets: list[Any] = [inputs["dataset"] for inputs in named.values()]
-    gr.on([each.change for each in data_sets], lambda: "", None, seen, **quiet)
-    return look, seen
+def offer(recipe_name: str, settings: Mapping[str, object]) -> list[object]:
+    """Updates of these two once a form's settings are others: the button is there where a data set
+    of the Hub is chosen, and what was seen was perhaps another one."""
+    has = hasattr(recipe.load(recipe_name).config, "train_split")
+    return [gr.update(visible=has and settings.get("source") == "hub"), ""]

@@ -85,8 +85,7 @@ def build(
             )
             measure = gr.Button("How long will it take?", size="sm", elem_id="estimate")
             estimate = gr.HTML(elem_id="estimated")
-            settings = {name: inputs for name, (_, inputs) in forms.items()}
-            look, seen = hub_preview.offer(chooser, settings)
+            look, seen = hub_preview.lay_out()
         with gr.Column(scale=3, min_width=300):
             view = _live_view(actions.lab.training)
     table, older = _lay_out_history(actions.lab.runs, selected)
@@ -238,7 +237,7 @@ def _wire_form(
         for name, (_, inputs) in forms.items()
     }
     for name, (_, inputs) in forms.items():
-        _show_used_when_left(recipes[name], inputs, hideable[name])
+        _show_used_when_left(recipes[name], inputs, hideable[name], asking[1])
     every = [
         (name, field, component)
         for name, (_, inputs) in forms.items()
@@ -258,7 +257,7 @@ def _wire_form(
         shown: list[object] = [gr.update(visible=name == chosen) for name in forms]
         for name, made in recipes.items():
             shown += show_used(made, read(name, values))
-        return shown
+        return [*shown, *hub_preview.offer(chosen, read(chosen, values))]
 
     def read_used(name: str, values: Sequence[object]) -> dict[str, object]:
         """What is hidden was perhaps filled in before: it must neither count nor be refused."""
@@ -288,8 +287,9 @@ def _wire_form(
 
     inputs = [chooser, *(component for _, _, component in every)]
     groups = [group for group, _ in forms.values()]
+    changing = [*groups, *itertools.chain(*hideable.values()), *asking[1]]
     # Also when a form is opened: `auto` says more once the app has looked for a GPU.
-    chooser.change(choose, inputs, [*groups, *itertools.chain(*hideable.values())], **quiet)
+    chooser.change(choose, inputs, changing, **quiet)
     start.click(begin, inputs, selected, api_visibility="private")
     test.click(begin_by_test, inputs, selected, api_visibility="private")
     for (button, answer), tell in zip(asking, (tell_cost, look_before_start), strict=True):
@@ -297,10 +297,19 @@ def _wire_form(
 
 
 def _show_used_when_left(
-    made: Recipe, inputs: dict[str, Component], hideable: list[Component]
+    made: Recipe,
+    inputs: dict[str, Component],
+    hideable: list[Component],
+    preview: tuple[gr.Button, gr.HTML],
 ) -> None:
-    """Shows what counts whenever a setting was changed: a choice at once, a number or a text when
-    it is left, and not at every key. (A Dropdown tells of a choice twice by `input`.)"""
+    """Shows what counts, and whether there is a `preview`, whenever a setting was changed: a choice
+    at once, a number or a text when it is left, and not at every key. (A Dropdown tells of a choice
+    twice by `input`.)"""
+
+    def show(*values: object) -> list[object]:
+        settings = read_form(inputs, values)
+        return [*show_used(made, settings), *hub_preview.offer(made.name, settings)]
+
     triggers = []
     for component in inputs.values():
         if isinstance(component, gr.Dropdown):
@@ -310,9 +319,9 @@ def _show_used_when_left(
             triggers += [component.submit, component.blur]
     gr.on(
         triggers,
-        lambda *values: show_used(made, read_form(inputs, values)),
+        show,
         list(inputs.values()),
-        hideable,
+        [*hideable, *preview],
         # While one is under way, of those that come only the last matters.
         trigger_mode="always_last",
         api_visibility="private",

@@ -94,7 +94,7 @@ class WritingPredictor:
         if self.is_spoken_to:
             self.processor.chat_template = template
             # One look at the whole picture, where some would look at a dozen parts of it besides.
-            pictures = getattr(self.processor, "image_processor", None)
+            pictures: Any = getattr(self.processor, "image_processor", None)
             if hasattr(pictures, "do_image_splitting"):
                 pictures.do_image_splitting = False
         self.trained_on = getattr(self.model.config, "trained_on", "")
