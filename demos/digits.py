@@ -6,8 +6,9 @@ The handler is plain and needs no page and no server:
 """
 
 import html
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from demos.tab_words import Words
 from training.data.hub_model import DIGITS, PICTURES
 from training.media.pictures import PictureError, load_picture
 from training.runs import published
-from training.runs.checkpoint import labels
+from training.runs.checkpoint import embedded, labels
 
 if TYPE_CHECKING:  # the page starts without torch
     from training.recipes.digits.picture import Framing
@@ -51,7 +52,7 @@ ABOUT = (
 
 
 class DigitsPredictor:
-    """A digits checkpoint, ready to answer; or any classifier of the Hub that knows ten classes."""
+    """A digits checkpoint, ready to answer; or a classifier of the Hub of the same classes."""
 
     def __init__(self, path: Path, framing: "Framing" = "digit"):
         """`framing`: of a slot, for checkpoints that name none."""
@@ -91,11 +92,34 @@ class DigitsPredictor:
 
 Slot = ModelSlot[DigitsPredictor]
 SLOTS = {"digits": DigitsPredictor, "fashion": partial(DigitsPredictor, framing="garment")}
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NAMELESS = re.compile(r"label\d+")  # what transformers calls classes that nobody named
+
+
+def is_called_like(slot: str, names: Sequence[str]) -> bool:
+    """Whether classes are those of a slot's built-in model: most of them by their names, however
+    these are written (3, three, 3 - three; T-shirt/top), or none of them has one."""
+    known = labels(embedded(slot).path)
+    found = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    if len(found) != len(known):
+        return False
+    ways = [{re.sub(r"[^a-z0-9]", "", name.lower())} for name in known]
+    if slot == "digits":
+        ways = [{f"{i}", word, f"{i}{word}", f"digit{i}"} for i, word in enumerate(NUMBERS)]
+    meant = sum(bool(way & {*found}) for way in ways)
+    return 2 * meant > len(known) or all(NAMELESS.fullmatch(name) for name in found)
+
+
 HUB = {
     "digits": Offer(
-        (DIGITS, PICTURES), ("farleyknight/mnist-digit-classification-2022-09-04",), 10
+        (DIGITS, PICTURES),
+        ("farleyknight/mnist-digit-classification-2022-09-04",),
+        "the ten digits",
+        partial(is_called_like, "digits"),
     ),
-    "fashion": Offer((DIGITS, PICTURES), (), 10),
+    "fashion": Offer(
+        (DIGITS, PICTURES), (), "the ten garments", partial(is_called_like, "fashion")
+    ),
 }
 Framed = Answer[np.ndarray]
 

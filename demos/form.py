@@ -24,8 +24,8 @@ GROUPS = {
     "Columns and splits": "subset column label_column caption_column train_split test_split",
     "Optimisation": "learning_rate batch_size optimizer schedule warmup weight_decay layer_decay "
     "label_smoothing class_weights dropout accumulate",
-    "Network": "arch template image_size train_size progressive shape mirror seconds words keep lora_rank "
-    "encoder teacher teacher_share",
+    "Network": "arch template image_size train_size progressive shape mirror seconds words keep "
+    "lora_rank encoder teacher teacher_share",
     "Examples": "augmentation crop mixup cutmix spec_augment spelling naming each scenes clips",
     "Hardware": "bf16 compile store",
 }

@@ -29,7 +29,10 @@ OFF = (
     "(<code>python app.py</code>)."
 )
 NONE = ("Choose one to remove", "")
-ABOUT = "owner/name, or owner/name@revision. The Hub is not asked before you name one."
+ABOUT = (
+    "Choose one of the list, or write owner/name (or owner/name@revision). The Hub is not asked "
+    "before."
+)
 
 
 class HubBox:
@@ -153,11 +156,12 @@ class HubBox:
             gr.update(choices=[NONE, *choices]),
             draw_progress(now) if now else "",
             gr.update(visible=bool(now and not now.loading)),
+            gr.update(interactive=now is None),
         ]
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.added, self.mine, self.progress, self.cancel]
+        return [self.added, self.mine, self.progress, self.cancel, self.use]
 
 
 def _size(added: published.Added) -> str:
@@ -248,9 +252,9 @@ def draw_card(found: Found) -> str:
     ]
     table = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows if text)
     link = f'<a href="{html.escape(found.page)}" target="_blank" rel="noopener">'
-    refused = "".join(page.notice(html.escape(each), "bad") for each in found.refusals)
+    refused = "".join(page.notice(page.mark_up(each), "bad") for each in found.refusals)
     return (
-        f'<div class="card"><h4>{link}{html.escape(found.typed)}</a></h4>'
+        f'<div class="card hub"><h4>{link}{html.escape(found.typed)}</a></h4>'
         f"<table>{table}</table>{refused}</div>"
     )
 

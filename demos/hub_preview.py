@@ -14,9 +14,9 @@ from training.data.hub_preview import Preview, Sample, preview
 from training.data.hub_rows import make_choice
 from training.media.pictures import PictureError, load_picture
 from training.recipe import SettingsError
-from training.wording import counted, in_words
+from training.wording import counted, in_words, measured
 
-SIDE = 88  # pixels of a thumbnail
+SIDE = 176  # pixels of a thumbnail, which is shown at half of it
 LOUDEST = 1_000_000  # bytes of a sound that is put into the page
 CLASSES = 12  # that are named
 
@@ -42,7 +42,8 @@ def look_at_data(recipe_name: str, settings: Mapping[str, object], training: boo
 def draw(seen: Preview) -> str:
     """All that it holds was written by a stranger."""
     splits = ", ".join(f"{name} {rows:,}" for name, rows in seen.splits.items())
-    lines = [f"<b>{html.escape(seen.name)}</b>: {html.escape(splits)}; {_size(seen.bytes)}"]
+    size = measured(seen.bytes)
+    lines = [f"<b>{html.escape(seen.name)}</b>: {html.escape(splits)} {seen.things}; {size}"]
     if seen.classes:
         most = sorted(seen.classes.items(), key=lambda each: -each[1])
         some = ", ".join(f"{html.escape(in_words(name))} {n:,}" for name, n in most[:CLASSES])
@@ -51,23 +52,37 @@ def draw(seen: Preview) -> str:
     lines += [html.escape(note) for note in seen.notes]
     shown = "".join(_draw_sample(each, seen.things) for each in seen.samples)
     words = "<br>".join(lines)
-    return f'<div class="notice note" role="status">{words}<div class="thumbs">{shown}</div></div>'
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB"
+    return page.notice(f'{words}<div class="samples">{shown}</div>')
 
 
 def _draw_sample(sample: Sample, things: str) -> str:
-    said = html.escape(sample.said, quote=True)
+    said = html.escape(in_words(sample.said) if things == "pictures" else sample.said, quote=True)
+    words = f"<figcaption>{said}</figcaption>"
     if things == "sounds":
         if len(sample.content) > LOUDEST:
-            return f"<p>{said}</p>"
+            return f"<figure>{words}(too long to be heard here)</figure>"
         sound = base64.b64encode(sample.content).decode()
-        return f'<p>{said} <audio controls src="data:audio/*;base64,{sound}"></audio></p>'
+        source = f"data:audio/*;base64,{sound}"
+        return (
+            f'<figure>{words}<audio controls aria-label="{said}" src="{source}"></audio></figure>'
+        )
     try:
         picture = load_picture(sample.content).convert("RGB")
     except PictureError as error:
-        return f"<p>{said}: {html.escape(str(error))}</p>"
+        return f"<figure>{html.escape(str(error))}{words}</figure>"
     picture.thumbnail((SIDE, SIDE))
-    return f'<img alt="{said}" title="{said}" src="{page.data_uri(picture, "JPEG")}">'
+    return f'<figure><img alt="{said}" src="{page.data_uri(picture, "JPEG")}">{words}</figure>'
+
+
+# -- the button ------------------------------------------------------------------------------------
+def lay_out() -> tuple[gr.Button, gr.HTML]:
+    """The button, and what it shows."""
+    look = gr.Button("Preview the data set", size="sm", visible=False, elem_id="preview-data")
+    return look, gr.HTML(elem_id="previewed")
+
+
+def offer(recipe_name: str, settings: Mapping[str, object]) -> list[object]:
+    """Updates of these two once a form's settings are others: the button is there where a data set
+    of the Hub is chosen, and what was seen was perhaps another one."""
+    has = hasattr(recipe.load(recipe_name).config, "train_split")
+    return [gr.update(visible=has and settings.get("source") == "hub"), ""]

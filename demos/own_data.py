@@ -19,6 +19,7 @@ from training.data.own import bring, corrections, data_set
 from training.data.own.data_set import DataSet, Tell, tell_nobody
 from training.data.own.inspect import look_into
 from training.own_data import find_doubted, list_doubts
+from training.publish.pack import Package, pack_data_set
 from training.recipe import SettingsError
 
 KEPT = 8  # checks that are kept for who asks again
@@ -100,6 +101,12 @@ class OwnData:
         file = folder / f"{found.name}.zip"
         data_set.export(self.lab.runs, found.name, file, tell)
         return file
+
+    def pack_for_hub(self, name: str | None) -> Package:
+        """What is pushed, with its card."""
+        if not name:
+            raise SettingsError("Choose a data set first.")
+        return pack_data_set(self.find(name))
 
     def check(self, name: str, tell: Tell = tell_nobody) -> dict[str, Any]:
         """{name, kind, revision, classes, findings, files}: `files` says of each item that is found

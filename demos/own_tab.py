@@ -15,6 +15,7 @@ from demos.actions import Actions
 from demos.decide import Decide
 from demos.own_data import OwnData
 from demos.own_view import Suspect
+from demos.pushing import PushForm, Pushing
 from demos.waiting import PROGRESS, Waiting, name_visit
 from training.data.own import data_set, use
 from training.data.own.data_set import Cancelled, DataSet
@@ -46,9 +47,11 @@ BUTTONS: dict[str, tuple[str, Literal["primary", "secondary", "stop"]]] = {
     "estimate": ("How long will it take?", "secondary"),
     "check": ("Look for problems", "secondary"),
     "download": ("Download as zip", "secondary"),
+    "push": ("Push to the Hub…", "secondary"),
     "undo": ("Undo last correction", "secondary"),
     "remove": ("Delete", "stop"),
 }
+FIRST = ("train", "estimate")
 quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -67,6 +70,8 @@ class Form:
     card: gr.HTML
     buttons: dict[str, gr.Button]
     zipped: gr.File
+    push: PushForm
+    pushed: gr.HTML
     learner: gr.Dropdown
     estimate: gr.HTML
     findings: gr.HTML
@@ -89,6 +94,12 @@ def build(
             [form.chosen],
         )
     ]
+
+
+def make_pushing(own: OwnData) -> Pushing:
+    """How a data set goes to the Hub."""
+    command = "datasets push NAME owner/name"
+    return Pushing(own.lab, lambda name, _: own.pack_for_hub(name), command)
 
 
 # -- layout ----------------------------------------------------------------------------------------
@@ -133,20 +144,10 @@ def _lay_out(own: OwnData) -> Form:
             elem_id="own-chosen",
         )
         card = gr.HTML(page.notice(EMPTY), elem_id="own-card")
-        with gr.Row(equal_height=True):
-            learner = gr.Dropdown(
-                [],
-                label="What learns from it",
-                interactive=True,
-                visible=False,
-                elem_id="own-learner",
-                min_width=220,
-            )
-            buttons = {
-                name: gr.Button(text, variant=look, elem_id=f"own-{name}", min_width=120)
-                for name, (text, look) in BUTTONS.items()
-            }
+        learner, buttons = _lay_out_buttons()
         zipped = gr.File(visible=False, label="Your data set", elem_id="own-zip")
+        push = PushForm(make_pushing(own), "own-push", "pets")
+        pushed = gr.HTML(elem_id="own-pushed")
         estimate = gr.HTML(elem_id="own-estimated")
         findings = gr.HTML(visible=False, elem_id="own-findings")
         look = Decide(own, "own", "To look at, the likeliest first")
@@ -162,11 +163,37 @@ def _lay_out(own: OwnData) -> Form:
         card,
         buttons,
         zipped,
+        push,
+        pushed,
         learner,
         estimate,
         findings,
         look,
     )
+
+
+def _lay_out_buttons() -> tuple[gr.Dropdown, dict[str, gr.Button]]:
+    """What learns from a data set, and what can be done with it: to train, then all else."""
+    made: dict[str, gr.Button] = {}
+    with gr.Row(equal_height=True):
+        learner = gr.Dropdown(
+            [],
+            label="What learns from it",
+            interactive=True,
+            visible=False,
+            elem_id="own-learner",
+            min_width=220,
+        )
+        for name in FIRST:
+            text, look = BUTTONS[name]
+            made[name] = gr.Button(text, variant=look, elem_id=f"own-{name}", min_width=160)
+    with gr.Row():
+        for name, (text, look) in BUTTONS.items():
+            if name not in FIRST:
+                made[name] = gr.Button(
+                    text, variant=look, size="sm", elem_id=f"own-{name}", min_width=140
+                )
+    return learner, made
 
 
 def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textbox) -> None:
@@ -204,6 +231,11 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     buttons["train"].click(does.train, [chosen, form.learner], [chooser, selected], **quiet)
     buttons["check"].click(does.look_again, chosen, seen, **visible)
     buttons["download"].click(does.pack, chosen, form.zipped, **visible)
+    form.push.wire(buttons["push"], chosen, form.pushed)
+    # What was about to be pushed was another one.
+    chosen.change(
+        lambda: (gr.Column(visible=False), ""), None, [form.push.group, form.pushed], **quiet
+    )
     buttons["remove"].click(
         does.delete,
         chosen,

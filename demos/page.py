@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import mimetypes
+import re
 import sys
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
@@ -368,7 +369,20 @@ def write_about(text: str) -> str:
 
 def show_refusal(error: Exception) -> str:
     """The sentence of an error, where the answer would be."""
-    return notice(html.escape(str(error)), "bad")
+    return notice(mark_up(str(error)), "bad")
+
+
+def mark_up(text: str) -> str:
+    """HTML of a sentence, whoever wrote it: commands (`hf auth login`) as such, and addresses of
+    the Hub to click on."""
+    from huggingface_hub.constants import ENDPOINT
+
+    shown = re.sub(r"`([^`]{1,80})`", r"<code>\1</code>", html.escape(text))
+    return re.sub(
+        rf"{re.escape(html.escape(ENDPOINT))}/[\w./-]*[\w/]",
+        lambda found: f'<a href="{found[0]}" target="_blank" rel="noopener">{found[0]}</a>',
+        shown,
+    )
 
 
 OFF = (

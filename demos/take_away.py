@@ -1,11 +1,6 @@
-"""What a person made leaves the page: a checkpoint as a zip or as ONNX, or pushed to the Hub.
-
-On the owner's own page what `hf auth login` left on this machine is used; where others reach the
-page, a visitor's own sign-in alone. No token is typed here, kept, logged or shown.
-"""
+"""What a person made leaves the page: a checkpoint as a zip or as ONNX, or pushed to the Hub."""
 
 import contextlib
-import html
 import secrets
 import subprocess
 import sys
@@ -16,30 +11,21 @@ import gradio as gr
 
 from demos import page, run_views
 from demos.clock import Moment, Part
+from demos.pushing import PushForm, Pushing, watched
 from demos.serving import uploads
 from demos.serving.lab import Lab
 from demos.serving.uploads import NoRoom, uploads_in
 from demos.waiting import PROGRESS, Waiting, name_visit
 from training import recipe
-from training.data.own.data_set import Cancelled, Tell, tell_nobody
+from training.data.own.data_set import Tell, tell_nobody
 from training.publish.pack import Package, find_checkpoint, pack_checkpoint, write_zip
-from training.publish.push import ask_licences, check_ready, find_token, push
+from training.publish.push import ask_licences
 from training.recipe import SettingsError
 from training.runs.checkpoint import Checkpoint, CheckpointError
 from training.runs.job import ROOT
 from training.runs.run import OVER, Run
 from training.take_away import KINDS
 from training.wording import quote
-
-SIGN_IN = "Sign in to the Hub with the button above first: what you push goes to your own account."
-COMMAND = (
-    "Others can reach this page, so nobody's sign-in to the Hub is used here. Whoever runs it "
-    "pushes with the command: python -m training push RUN owner/name."
-)
-PUBLIC = "Public: everybody can see it"
-PRIVATE = "Private: you alone"
-quiet: page.Listening = {"api_visibility": "private", "show_progress": "hidden"}
-watched: page.Listening = {"api_visibility": "private", "show_progress": "full"}
 
 
 class TakeAway:
@@ -110,34 +96,9 @@ class TakeAway:
             f"export {found.id} --to onnx"
         )
 
-    def find_token(self, visitor: gr.OAuthToken | None) -> str | None:
-        """The visitor's own; on the owner's own page the owner's. Raises SettingsError where there
-        is none to be had here; None where nobody has signed in on this machine."""
-        if visitor is not None:
-            return visitor.token
-        if self.lab.alone:
-            return find_token()
-        raise SettingsError(SIGN_IN if self.lab.signs_in else COMMAND)
-
-    def pack(self, name: str | None, visitor: gr.OAuthToken | None) -> Package:
+    def pack(self, name: str | None, token: str | None) -> Package:
         """What is pushed, with its card."""
-        found = self.find(name)
-        token = self.find_token(visitor)
-        return pack_checkpoint(found, self.lab.runs, ask_licences(token))
-
-    def push(
-        self,
-        name: str | None,
-        place: str,
-        private: bool,
-        visitor: gr.OAuthToken | None,
-        tell: Tell = tell_nobody,
-    ) -> str:
-        """The address of what was pushed."""
-        self.find(name)
-        token = self.find_token(visitor)
-        check_ready(place, token)
-        return push(self.pack(name, visitor), place, private, token, tell)
+        return pack_checkpoint(self.find(name), self.lab.runs, ask_licences(token))
 
 
 def endpoints(taking: TakeAway) -> None:
@@ -195,40 +156,8 @@ class _Panel:
         progress((0, None), desc="exporting and comparing")
         return self.download(selected, "onnx", request, progress)
 
-    def show_card(self, selected: str | None, visitor: gr.OAuthToken | None) -> list[object]:
-        """The form, the card, and what is said."""
-        try:
-            package = self.taking.pack(self._name_shown(selected), visitor)
-        except (SettingsError, CheckpointError) as error:
-            # A visitor must see the form, since the button to sign in stands there.
-            return [gr.Column(visible=self.taking.lab.signs_in), "", page.show_refusal(error)]
-        return [gr.Column(visible=True), package.card, ""]
-
-    def push(
-        self,
-        selected: str | None,
-        place: str,
-        seen: str,
-        visitor: gr.OAuthToken | None,
-        request: gr.Request,
-        progress: gr.Progress = PROGRESS,
-    ) -> list[object]:
-        """The form, and what is said."""
-        visit = name_visit(request)
-        try:
-            tell = self.waiting.begin(visit, progress, "MB")
-            name = self._name_shown(selected)
-            address = self.taking.push(name, place, seen != PUBLIC, visitor, tell)
-        except Cancelled:
-            return [gr.skip(), page.notice("Cancelled: nothing was pushed.")]
-        except (SettingsError, CheckpointError) as error:
-            return [gr.skip(), page.show_refusal(error)]
-        finally:
-            self.waiting.end(visit)
-        where = html.escape(address)
-        link = f'<a href="{where}" target="_blank" rel="noopener">{where}</a>'
-        who = "everybody can see it" if seen == PUBLIC else "it is private"
-        return [gr.Column(visible=False), page.notice(f"Pushed to {link} ({who}).", "good")]
+    def pack(self, selected: str | None, token: str | None) -> Package:
+        return self.taking.pack(self._name_shown(selected), token)
 
 
 def build(taking: TakeAway, selected: gr.Textbox) -> Part:
@@ -241,43 +170,12 @@ def build(taking: TakeAway, selected: gr.Textbox) -> Part:
             as_onnx = gr.Button("Download as ONNX", size="sm", min_width=120, elem_id="take-onnx")
             to_hub = gr.Button("Push to the Hub…", size="sm", min_width=120, elem_id="take-hub")
         file = gr.File(label="Ready to download", visible=False, height=80, elem_id="take-file")
-        with gr.Column(visible=False, elem_id="push-form") as form:
-            if lab.signs_in:
-                gr.LoginButton()
-            with gr.Row():
-                place = gr.Textbox(
-                    label="Name on the Hub",
-                    info="owner/name: you, or an organization of yours.",
-                    placeholder="your-name/food-small",
-                    max_lines=1,
-                    elem_id="push-name",
-                    min_width=240,
-                )
-                seen = gr.Radio(
-                    [PRIVATE, PUBLIC],
-                    value=PRIVATE,
-                    label="Who may see it",
-                    elem_id="push-seen",
-                    min_width=240,
-                )
-            card = gr.Textbox(
-                label="Its card, as it is pushed",
-                lines=8,
-                max_lines=14,
-                interactive=False,
-                elem_id="push-card",
-            )
-            with gr.Row():
-                go = gr.Button("Push", variant="primary", size="sm", elem_id="push-go")
-                cancel = gr.Button("Cancel", size="sm", elem_id="push-cancel")
+        pushing = Pushing(lab, does.pack, "push RUN owner/name")
+        form = PushForm(pushing, "push", "food-small")
         told = gr.HTML(elem_id="taken")
     as_zip.click(does.take_zip, selected, [file, told], **watched)
     as_onnx.click(does.take_onnx, selected, [file, told], **watched)
-    to_hub.click(does.show_card, selected, [form, card, told], **quiet)
-    go.click(does.push, [selected, place, seen], [form, told], **watched)
-    cancel.click(does.waiting.cancel, None, None, queue=False, api_visibility="private").then(
-        lambda: gr.Column(visible=False), None, form, **quiet
-    )
+    form.wire(to_hub, selected, told)
 
     def sign(moment: Moment) -> str:
         run = moment.run
@@ -294,7 +192,7 @@ def build(taking: TakeAway, selected: gr.Textbox) -> Part:
             "",
         ]
 
-    return Part(sign, show, [group, as_onnx, file, form, told])
+    return Part(sign, show, [group, as_onnx, file, form.group, told])
 
 
 def _is_classifier(run: Run) -> bool:

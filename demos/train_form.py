@@ -95,10 +95,7 @@ class TrainForm:
             with gr.Column(visible=demo is demos[0]) as group:
                 self.forms[demo.RECIPE] = Form(made, group, *make_form(made))
         self.card = gr.HTML(elem_id="data-card")
-        self.look = gr.Button(
-            "Preview the data set", size="sm", visible=False, elem_id="preview-data"
-        )
-        self.seen = gr.HTML(elem_id="previewed")
+        self.look, self.seen = hub_preview.lay_out()
         with gr.Row(equal_height=True):
             self.start = gr.Button("Start", variant="primary", elem_id="start", min_width=130)
             self.estimate = gr.HTML(elem_id="estimated", min_width=150)
@@ -192,13 +189,11 @@ class TrainForm:
     # -- what it shows -----------------------------------------------------------------------------
     def _sum_up(self, form: Form, settings: dict[str, object]) -> list[object]:
         """What depends on the settings of one form, then what stands above Start."""
-        draft = recipe.parse_draft(form.made.config, settings)
         return [
             *show_used(form.made, settings),
             tell_changed(form.made, settings),
             data_card.draw(form.made, settings, self.actions.lab.runs),
-            gr.update(visible=getattr(draft, "source", "") == "hub"),
-            "",
+            *hub_preview.offer(form.made.name, settings),
         ]
 
     def _choose(self, chosen: str, *values: object) -> list[object]:

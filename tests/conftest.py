@@ -254,24 +254,33 @@ def published_models(tmp_path_factory):
 def hub(published_models, tmp_path, monkeypatch):
     """A Hub that this process asks, with a cache of its own."""
     import huggingface_hub
-    from hub_server import serving_hub
+    import small_hub
     from huggingface_hub import constants
 
-    with serving_hub(published_models) as server:
-        cache = str(tmp_path / "cache")
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            server.url + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+    with small_hub.serve(published_models) as server:
+        server.be_asked(monkeypatch, tmp_path)
+        cache = constants.HF_HUB_CACHE  # for these, which took another one as their default
         asking = ("hf_hub_download", "snapshot_download", "scan_cache_dir")
         for name in (*asking, "try_to_load_from_cache"):
             given = getattr(huggingface_hub, name)
             monkeypatch.setattr(huggingface_hub, name, _in_cache(given, cache))
         yield server
+
+
+@pytest.fixture
+def odd(hub):
+    """Makes a copy of a model that can be spoilt: `odd("vit", "name")` is its folder."""
+    made = []
+
+    def copy(name: str, other: str):
+        folder = hub.root / "odd" / other
+        shutil.copytree(hub.root / "tiny" / name, folder)
+        made.append(folder)
+        return folder
+
+    yield copy
+    for folder in made:
+        shutil.rmtree(folder)
 
 
 def _in_cache(given, cache):

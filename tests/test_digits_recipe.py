@@ -297,3 +297,10 @@ def test_a_run_is_described_in_one_line():
     assert (
         describe(Config(source="folder", folder="/a/b/shapes")) == "shapes, folder, full, 3 epochs"
     )
+
+
+def test_a_model_of_the_hub_is_no_start_and_is_told_where_it_answers(runs):
+    run = job.create(runs, "digits", {**TWO_STEPS, "start": "owner/mnist-vit"})
+    assert execute(run) == SETTINGS
+    assert "owner/mnist-vit is no start here" in run.status["reason"]
+    assert "“Try a model of the Hub”" in run.status["reason"]

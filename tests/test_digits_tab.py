@@ -470,3 +470,21 @@ def test_the_photo_field_itself_reads_only_what_was_uploaded(secret):
     with pytest.raises(Exception, match="A path is not read here"):
         page.photo().preprocess(ImageData(path=str(secret)))
     assert page.photo().preprocess(None) is None
+
+
+@pytest.mark.parametrize(
+    "slot, names, like",
+    [
+        ("digits", [str(i) for i in range(10)], True),
+        ("digits", [f"{i} - {word}" for i, word in enumerate(digits.NUMBERS)], True),
+        ("digits", [*digits.NUMBERS], True),
+        ("digits", [f"LABEL_{i}" for i in range(10)], True),
+        ("digits", [str(i) for i in range(9)], False),
+        ("digits", "airplane automobile bird cat deer dog frog horse ship truck".split(), False),
+        ("digits", "Tshirt Trouser Pullover Dress Coat Sandal Shirt Shoe Bag Boot".split(), False),
+        ("fashion", "Tshirt Trouser Pullover Dress Coat Sandal Shirt Shoe Bag Boot".split(), True),
+        ("fashion", [str(i) for i in range(10)], False),
+    ],
+)
+def test_a_classifier_of_the_hub_is_one_of_digits_by_the_names_of_its_classes(slot, names, like):
+    assert digits.HUB[slot].fits(names) == like

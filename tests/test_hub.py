@@ -1,6 +1,7 @@
 """The Hub: asked only when chosen, refused within seconds when it does not answer, in words that
 say what to do."""
 
+import errno
 import json
 import os
 import re
@@ -10,14 +11,20 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import execute
+from conftest import execute, train
+from serving import fresh_app, is_a_sentence
 
+from demos.own_data import OwnData
+from demos.own_tab import make_pushing
+from demos.serving.lab import Lab
 from training import recipe
 from training.__main__ import DONE, SETTINGS
 from training.data import hub
+from training.data.own import bring
 from training.recipes.digits import data as digits_data
 from training.runs import job
 
@@ -79,6 +86,62 @@ def test_a_hub_that_does_not_answer_is_refused_within_seconds_with_what_to_do(
         seconds, text = json.loads(out)
         assert seconds < 5, "a hang, not a refusal"
         assert "The Hub does not answer" in text and "choose the source 'sample'" in text
+
+
+@pytest.mark.parametrize("ask", ["a model", "a preview", "a push", "a start"])
+def test_whatever_is_chosen_of_a_hub_that_never_answers_is_refused_in_a_sentence(
+    silent, in_process, ask
+):
+    from training.data import hub_model, hub_preview
+    from training.publish import push
+
+    in_process(silent)
+    with pytest.raises(recipe.SettingsError, match="The Hub does not answer") as told:
+        if ask == "a model":
+            hub_model.describe("owner/name", (hub_model.PICTURES,))
+        elif ask == "a preview":
+            hub_preview.preview("owner/name")
+        elif ask == "a push":
+            push.check_ready("owner/name", "hf_token")
+        else:
+            hub.download_model("owner/name")
+    assert is_a_sentence(str(told.value)) and "onnection" in str(told.value)
+
+
+def test_what_is_not_of_the_hub_asks_nobody(runs, in_process, answering):
+    """The page opened, own data brought and its card seen, a run on the sample."""
+    from PIL import Image
+
+    address, asked = answering
+    in_process(address)
+    with fresh_app(runs) as blocks:
+        next(f.fn for f in blocks.fns.values() if f.api_name == "look")("", "")
+    picture = runs.parent / "a.png"
+    Image.new("RGB", (40, 40)).save(picture)
+    bring.add(runs, "things", [picture], "dark")
+    own = OwnData(Lab(runs, {}, alone=True))
+    assert make_pushing(own).pack("things", None).card
+    assert train(runs).state == "done"
+    assert not asked
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_disk_that_fills_while_a_data_set_comes_is_told(in_process, answering, monkeypatch, deep):
+    import datasets
+
+    def fill(*_, **__):
+        full = OSError(errno.ENOSPC, "No space left on device")
+        raise datasets.exceptions.DatasetGenerationError("failed") from full if deep else full
+
+    in_process(answering[0])
+    monkeypatch.setattr(hub, "is_reachable", lambda: True)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *_: SimpleNamespace(sha="1"))
+    monkeypatch.setattr(datasets, "load_dataset", fill)
+    with pytest.raises(
+        recipe.SettingsError, match="The disk is full, so me/x could not be"
+    ) as told:
+        hub.load_dataset("me/x", "train")
+    assert is_a_sentence(str(told.value))
 
 
 @pytest.fixture
@@ -324,7 +387,9 @@ class TestWithAHub:
             and "PolyAI/minds14 en-US" in run.settings["data"]
         )
         assert re.fullmatch("[0-9a-f]{40}", run.settings["base_revision"])
-        assert run.metrics["classes"][-1] == "pay_bill" and run.metrics["after"]["n"] > 50
+        # Of so few that were fetched a part is parted off, since there is no test split; or all of
+        # them are judged by folds.
+        assert run.metrics["classes"][-1] == "pay_bill" and run.metrics["after"]["n"] >= 14
         assert "scored one at a time" in run.log_file.read_text(), (
             "its feature encoder normalises over time"
         )

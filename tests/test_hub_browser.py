@@ -1,12 +1,18 @@
-"""A model of the Hub in a real browser: looked up, refused, downloaded, used, rolled back, removed.
+"""The Hub in a real browser: a model is looked up, refused, downloaded, used, rolled back, removed;
+a data set is previewed.
 
 Skips where Chromium or Playwright is missing.
 """
 
+import io
 import shutil
 
 import pytest
+import small_hub
+from PIL import Image
 from serving import served_app
+
+from training.data import hub as asked_hub
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = (
@@ -36,13 +42,65 @@ def look_up(page, name: str) -> None:
     box.press("Enter")
 
 
-def test_a_model_is_looked_up_used_rolled_back_and_removed(hub, page):
+def publish_meals(hub, monkeypatch) -> None:
+    """A data set of two classes, `me/meals`."""
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, file = [], io.BytesIO()
+    for number in range(12):
+        picture = io.BytesIO()
+        Image.new("RGB", (90, 60), (20 * number, 90, 40)).save(picture, "JPEG")
+        rows.append({"bytes": picture.getvalue(), "path": None})
+    made = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["apple_pie", "gyoza"])}
+    )
+    pq.write_table(pa.table({"image": rows, "label": [0, 1] * 6}).cast(made.arrow_schema), file)
+    repo = small_hub.Repo(False, {"train.parquet": file.getvalue()})
+    hub.repos["dataset/me/meals"] = repo
+    found = asked_hub.Files(repo.sha, {"train": ["train.parquet"]}, False)
+    monkeypatch.setattr(asked_hub, "find_files", lambda *_: found)
+
+
+def choose(page, box: str, text: str) -> None:
+    page.locator(f"{box} input").click()
+    page.get_by_role("option", name=text, exact=True).click()
+
+
+def preview_meals(page) -> None:
+    expect = playwright.expect
+    page.get_by_role("tab", name="Train").click()
+    choose(page, "#recipe", "Food")
+    expect(page.locator("#preview-data")).to_be_hidden()
+    choose(page, "#set-food-source", "hub")
+    box = page.locator("#set-food-dataset input")
+    box.fill("me/meals")
+    box.press("Enter")
+    page.locator("#preview-data").click()
+    seen = page.locator("#previewed")
+    expect(seen).to_contain_text("me/meals: train 12 pictures")
+    expect(seen).to_contain_text("2 classes: apple pie 6, gyoza 6")
+    assert seen.locator("figure img[alt]").count() == 5
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    choose(page, "#set-food-source", "sample")
+    expect(page.locator("#preview-data")).to_be_hidden()
+    expect(seen).not_to_contain_text("me/meals")
+
+
+def test_a_model_is_looked_up_used_rolled_back_and_removed_and_a_data_set_seen(
+    hub, page, monkeypatch
+):
     expect = playwright.expect
     expect.set_options(timeout=PATIENCE)
     assert page.locator("#hub-model-food input").input_value() == "" and not hub.asked
     look_up(page, "tiny/blip")
     expect(page.locator("#hub-card-food .notice.bad")).to_contain_text("tiny/blip writes about")
     expect(page.locator("#hub-use-food")).to_be_hidden()
+    hub.locked.add("tiny/swin")
+    look_up(page, "tiny/swin")
+    where = f"{hub.address}/tiny/swin"
+    expect(page.locator("#hub-card-food .notice.bad a")).to_have_attribute("href", where)
     look_up(page, "tiny/clip")
     expect(page.locator("#hub-card-food")).to_contain_text("class names that you type")
     page.locator("#hub-classes-food :is(textarea, input)").fill("ramen, pho, soup")
@@ -59,3 +117,5 @@ def test_a_model_is_looked_up_used_rolled_back_and_removed(hub, page):
     page.locator("#hub-remove-food").click()
     expect(page.locator("#hub-told-food")).to_contain_text("tiny/clip is removed.")
     expect(page.locator("#hub-mine-food")).to_be_hidden()
+    publish_meals(hub, monkeypatch)
+    preview_meals(page)

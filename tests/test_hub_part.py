@@ -1,6 +1,7 @@
 """A short fine-tune on a data set of the Hub downloads what it needs: of every class its share, in
 little more bytes than these examples have, and once."""
 
+import errno
 import io
 from functools import partial
 
@@ -51,15 +52,9 @@ WHOLE = ("no index", "a dictionary")  # of which only whole row groups can be re
 def reached(tmp_path, monkeypatch):
     """A small Hub that this process asks, with a cache of its own."""
     from datasets import config
-    from huggingface_hub import constants
 
     with small_hub.serve() as made:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", made.address)
-        place = made.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", place)
-        monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        made.be_asked(monkeypatch, tmp_path / "home")
         monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "home" / "datasets")
         yield made
 
@@ -197,6 +192,62 @@ def test_captions_come_with_their_pictures(reached, monkeypatch):
         assert by_content[row["image"]["bytes"]] == row["caption"]
 
 
+# -- in memory -------------------------------------------------------------------------------------
+def test_no_more_is_begun_than_there_is_room_for(monkeypatch):
+    """Jobs of 40 bytes each where there is room for 100, and one of 500 alone."""
+    from training.data.ranged import remote
+
+    monkeypatch.setattr(remote, "ROOM", 100)
+    held, most = [], []
+
+    def act(weight: int) -> int:
+        held.append(weight)
+        most.append(sum(held))
+        return weight
+
+    jobs = [40] * 20 + [500] + [40] * 20
+    for given, weight in zip(remote.Line().stream(act, jobs, lambda w: w), jobs, strict=True):
+        assert given == weight, "in their order"
+        held.remove(weight)
+    assert max(most) == 500 and sorted(most)[-2] <= 100
+
+
+def test_what_is_done_and_not_taken_yet_holds_the_others_back(monkeypatch):
+    from training.data.ranged import remote
+
+    begun = []
+    monkeypatch.setattr(remote, "AHEAD", 3)
+    given = remote.Line().stream(begun.append, range(20))
+    next(given)
+    assert len(begun) <= 3
+    given.close()
+    assert len(begun) <= 3
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_what_was_fetched_goes_to_the_disk_and_is_not_held(meals, reached, monkeypatch, how):
+    from training.data.ranged import remote, shard, table
+
+    files, lying = [], []
+    made = remote.RemoteFile.__init__
+    monkeypatch.setattr(
+        remote.RemoteFile, "__init__", lambda self, *of: (files.append(self), made(self, *of))[1]
+    )
+    read = table._read_job
+    monkeypatch.setattr(
+        table,
+        "_read_job",
+        lambda job: lying.append([*kept.find_home().rglob(".*/train")]) or read(job),
+    )
+    monkeypatch.setattr(shard, "BUFFER", 1 << 12)
+    monkeypatch.setattr(remote, "ROOM", 1 << 15)
+    meals(how)
+    data = fetch()
+    assert len(data.train) >= 100 and any(lying), "it is written as it comes"
+    assert files and all(len(file.held) <= 2 for file in files), "a footer and an index"
+    assert not [*kept.find_home().rglob(".*")], "nothing else is left"
+
+
 # -- once ------------------------------------------------------------------------------------------
 def test_the_same_again_fetches_nothing_also_without_a_hub(meals, reached, monkeypatch):
     meals()
@@ -261,7 +312,7 @@ def test_a_line_that_breaks_once_goes_on_from_there(meals, reached, monkeypatch)
 
 def test_one_that_is_gated_says_where_to_ask(meals, reached):
     meals()
-    reached.repos[f"dataset/{NAME}"].gated = True
+    reached.locked.add(NAME)
     with pytest.raises(SettingsError, match=f"gated: ask for access at http.*/datasets/{NAME}"):
         fetch()
     assert is_empty()
@@ -278,6 +329,19 @@ def test_a_stop_ends_it_and_leaves_nothing(meals, reached):
         fetch(watch=stop)
     assert is_empty()
     assert len(fetch().train) >= 100  # with nobody to stop it
+
+
+def test_a_disk_that_fills_while_it_comes_is_told_and_leaves_nothing(meals, monkeypatch):
+    from training.data.ranged import table
+
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    meals()
+    monkeypatch.setattr(table.RemoteTable, "_write", fill)
+    with pytest.raises(SettingsError, match=f"{NAME} cannot be kept: No space left on device"):
+        fetch()
+    assert is_empty() and not [*kept.find_home().rglob(".*")]
 
 
 @pytest.mark.parametrize("why", ["no ranges", "no content", "few rows"])

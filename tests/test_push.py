@@ -8,7 +8,9 @@ import json
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 import small_hub
@@ -17,7 +19,11 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from test_hub import stand_in
 
+from demos import pushing
 from demos.food import FoodPredictor
+from demos.own_data import OwnData
+from demos.own_tab import make_pushing
+from demos.serving.lab import Lab
 from training import __main__ as command
 from training import recipe
 from training.__main__ import DONE, SETTINGS
@@ -39,17 +45,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 @pytest.fixture
 def reached(tmp_path, monkeypatch):
     """A small Hub that this process asks, with a cache of its own and somebody signed in."""
-    from huggingface_hub import constants
-
     with small_hub.serve() as made:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", made.address)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            made.address + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        made.be_asked(monkeypatch, tmp_path)
         monkeypatch.setenv("HF_TOKEN", made.token)
         yield made
 
@@ -286,6 +283,60 @@ def test_what_was_left_out_of_a_data_set_since_is_not_there_after_the_next_push(
     push.push(pack.pack_data_set(pets), "me/pets", token=reached.token)
     files = reached.repos["dataset/me/pets"].files
     assert len([place for place in files if place.startswith("data/")]) == 5
+
+
+def push_from_page(runs, name, place, seen=pushing.PRIVATE, cancelled=False, **lab):
+    """What the form and the notice are then."""
+    own = OwnData(Lab(runs, {}, **{"alone": True, **lab}))
+    does = pushing._Handlers(make_pushing(own))
+    if cancelled:
+
+        def progress(*_, **__):
+            does.waiting.cancel(VISIT)
+    else:
+        progress = lambda *_, **__: None  # noqa: E731
+    return does.push_it(name, place, seen, None, VISIT, progress)
+
+
+VISIT = SimpleNamespace(session_hash="a visit")
+
+
+def test_a_data_set_is_pushed_from_its_page_private_unless_its_owner_says_otherwise(
+    runs, pets, reached
+):
+    own = OwnData(Lab(runs, {}, alone=True))
+    form, card, told = pushing._Handlers(make_pushing(own)).show_what_goes("pets", None)
+    assert form.visible and told == "" and not reached.asked, "the card is seen before"
+    form, told = push_from_page(runs, "pets", "me/pets")
+    repo = reached.repos["dataset/me/pets"]
+    assert repo.private and repo.files["README.md"].decode() == card
+    assert f"{reached.address}/datasets/me/pets" in told and "it is private" in told
+    assert not form.visible and reached.token not in told
+    _, told = push_from_page(runs, "pets", "me/open", pushing.PUBLIC)
+    assert not reached.repos["dataset/me/open"].private and "everybody can see it" in told
+
+
+def test_what_the_page_does_not_push_is_told(runs, pets, reached, monkeypatch):
+    _, told = push_from_page(runs, "pets", "pets")
+    assert "it must be owner/name" in told and not reached.repos
+    _, told = push_from_page(runs, "", "me/pets")
+    assert "Choose a data set first." in told
+    _, told = push_from_page(runs, "pets", "me/pets", alone=False)
+    assert "python -m training datasets push NAME owner/name" in told
+    _, told = push_from_page(runs, "pets", "me/pets", alone=False, signs_in=True)
+    assert "Sign in to the Hub" in told
+    with pytest.raises(gr.Error, match="Training is off"):
+        push_from_page(runs, "pets", "me/pets", training=False)
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(pushing, "find_token", lambda: None)
+    _, told = push_from_page(runs, "pets", "me/pets")
+    assert "hf auth login" in told and not reached.repos
+
+
+def test_a_data_set_whose_push_is_cancelled_is_nowhere_half(runs, pets, reached):
+    _, told = push_from_page(runs, "pets", "me/pets", cancelled=True)
+    assert "Cancelled: nothing was pushed." in told
+    assert not any(repo.files for repo in reached.repos.values())
 
 
 # -- the Hub itself --------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from serving import ended_run, is_a_sentence, served_app
 from test_timm import Nothing, network
 
 import app
-from demos import audio_intent, captioning, digits, food, page, take_away
+from demos import audio_intent, captioning, digits, food, page, pushing
+from demos.pushing import Pushing
 from demos.serving import uploads
 from demos.serving.lab import Lab
 from demos.take_away import TakeAway
@@ -208,7 +209,8 @@ def test_where_training_is_off_nothing_is_handed_out(runs):
     for act in (
         lambda: taking.download(run.id),
         lambda: taking.pack(run.id, None),
-        lambda: taking.push(run.id, "me/x", True, None),
+        lambda: Pushing(taking.lab, taking.pack, "").pack(run.id, None),
+        lambda: Pushing(taking.lab, taking.pack, "").push(run.id, "me/x", True, None),
     ):
         with pytest.raises(gr.Error) as refused:
             act()
@@ -228,12 +230,12 @@ def test_a_full_disk_leaves_nothing_half(runs, tmp_path, monkeypatch):
 
 # -- whose sign-in ---------------------------------------------------------------------------------
 def test_the_owners_token_is_used_on_the_owners_own_page_alone(runs, monkeypatch):
-    monkeypatch.setattr(take_away, "find_token", lambda: "hf_owners")
+    monkeypatch.setattr(pushing, "find_token", lambda: "hf_owners")
     visitor = gr.OAuthToken(token="hf_theirs", scope="write", expires_at=0)
-    own = TakeAway(Lab(runs, {}, alone=True))
+    own = Pushing(Lab(runs, {}, alone=True), TakeAway(Lab(runs, {})).pack, "push RUN owner/name")
     assert own.find_token(None) == "hf_owners"
     for lab in (Lab(runs, {}), Lab(runs, {}, on_space=True, signs_in=True)):
-        shared = TakeAway(lab)
+        shared = Pushing(lab, TakeAway(lab).pack, "push RUN owner/name")
         assert shared.find_token(visitor) == "hf_theirs"
         with pytest.raises(SettingsError) as refused:
             shared.find_token(None)

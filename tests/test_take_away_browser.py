@@ -1,5 +1,5 @@
 """In a real browser: below a run's report its model is downloaded, its card seen, and it is pushed
-to the Hub."""
+to the Hub; and so is a data set of one's own."""
 
 import json
 import os
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 import small_hub
+from PIL import Image
 from test_browser import CHROMIUM, App, browser, page, until
+
+from training.data.own import bring
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -24,13 +27,18 @@ def hub():
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory, hub):
-    """The app with one run, on a machine where somebody is signed in to a small Hub."""
+    """The app with one run and a data set, on a machine where somebody is signed in to a small
+    Hub."""
     folder = tmp_path_factory.mktemp("taken")
     name = json.loads((OLD / "expected.json").read_text())["food"]["done"]
     with zipfile.ZipFile(OLD / "food.zip") as packed:
         packed.extractall(
             folder / "runs", [each for each in packed.namelist() if each.startswith(name)]
         )
+    for name in ("ant", "bee"):
+        picture = folder / f"{name}.png"
+        Image.new("RGB", (40, 40), {"ant": "black", "bee": "gold"}[name]).save(picture)
+        bring.add(folder / "runs", "insects", [picture], name)
     signed_in = {"HF_ENDPOINT": hub.address, "HF_TOKEN": hub.token, "HF_HOME": str(folder / "hf")}
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in signed_in.items():
@@ -65,4 +73,20 @@ def test_a_model_is_downloaded_and_pushed_from_its_report(page, hub, tmp_path):
     assert page.locator("#taken a").get_attribute("href") == where
     assert hub.repos["model/me/drawn-dishes"].private
     assert "use.py" in hub.repos["model/me/drawn-dishes"].files
+    assert hub.token not in page.content() and not page.outside
+
+
+def test_a_data_set_of_ones_own_is_pushed_from_its_page(page, hub):
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#own-data > button").click()
+    until(page, "document.querySelector('#own-findings')?.innerText.includes('one colour')")
+    page.locator("#own-push").click()
+    until(page, "document.querySelector('#own-push-card textarea')?.value.includes('# insects')")
+    assert page.get_by_label("Private: you alone").last.is_checked()
+    page.locator("#own-push-name :is(input, textarea)").fill("me/insects")
+    page.locator("#own-push-go").click()
+    until(page, "document.querySelector('#own-pushed').innerText.includes('it is private')")
+    where = f"{hub.address}/datasets/me/insects"
+    assert page.locator("#own-pushed a").get_attribute("href") == where
+    assert hub.repos["dataset/me/insects"].private
     assert hub.token not in page.content() and not page.outside

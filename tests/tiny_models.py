@@ -132,6 +132,100 @@ def vit_gpt2() -> list[Any]:
     return [model, sees(), tokenizer]
 
 
+# How a chat is written down, as those have it that are spoken to.
+CHAT = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}:"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{{ eos_token }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+def letters(*marks: str) -> t.PreTrainedTokenizerFast:
+    """A tokenizer of single characters, and of marks that are none."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    found = ["<unk>", "<s>", "</s>", "<pad>", *marks, *map(chr, range(32, 127)), "\n"]
+    vocab = {piece: i for i, piece in enumerate(found)}
+    made = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    made.decoder = decoders.Fuse()
+    named = dict(bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+    return t.PreTrainedTokenizerFast(
+        tokenizer_object=made, additional_special_tokens=[*marks], **named
+    )
+
+
+def writes(tokenizer: t.PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
+    """The config of a language model with these words."""
+    ends = {each: getattr(tokenizer, each) for each in ("bos_token_id", "eos_token_id")}
+    rest = dict(num_key_value_heads=2, vocab_size=len(tokenizer), max_position_embeddings=4096)
+    return SMALL | rest | ends | {"pad_token_id": tokenizer.pad_token_id} | more
+
+
+def smolvlm() -> list[Any]:
+    words = letters("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>")
+    size = dict(size={"longest_edge": 4 * SIDE}, max_image_size={"longest_edge": SIDE})
+    made = t.SmolVLMConfig(
+        text_config=writes(words, model_type="llama"),
+        vision_config=LOOK,
+        scale_factor=2,
+        image_token_id=words.convert_tokens_to_ids("<image>"),
+        pad_token_id=words.pad_token_id,
+    )
+    processor = t.SmolVLMProcessor(
+        t.SmolVLMImageProcessor(**size),
+        words,
+        t.SmolVLMVideoProcessor(**size, fps=1, num_frames=8),
+        image_seq_len=4,
+        chat_template=CHAT,
+    )
+    return [t.SmolVLMForConditionalGeneration(made), processor]
+
+
+def llava() -> list[Any]:
+    words = letters("<image>")
+    made = t.LlavaConfig(
+        text_config=writes(words, model_type="llama"),
+        vision_config=LOOK | {"model_type": "clip_vision_model"},
+        image_token_id=words.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+    )
+    processor = t.LlavaProcessor(
+        t.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=SQUARE),
+        words,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    return [t.LlavaForConditionalGeneration(made), processor]
+
+
+def qwen2_vl() -> list[Any]:
+    words = letters("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    turns = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10_000.0}
+    places = ("image_pad", "video_pad", "vision_start", "vision_end")
+    named = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    made = t.Qwen2VLConfig(
+        text_config=writes(words, rope_parameters=turns),
+        vision_config=dict(
+            depth=2, embed_dim=32, hidden_size=32, num_heads=2, patch_size=8, mlp_ratio=2
+        ),
+        **{
+            name: words.convert_tokens_to_ids(f"<|{place}|>")
+            for name, place in zip(named, places, strict=True)
+        },
+    )
+    processor = t.Qwen2VLProcessor(
+        t.Qwen2VLImageProcessor(patch_size=8),
+        words,
+        t.Qwen2VLVideoProcessor(patch_size=8),
+        chat_template=CHAT.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>"),
+    )
+    return [t.Qwen2VLForConditionalGeneration(made), processor]
+
+
 def hears(**more: Any) -> t.Wav2Vec2FeatureExtractor:
     return t.Wav2Vec2FeatureExtractor(return_attention_mask=False, **more)
 
@@ -174,6 +268,7 @@ def wav2vec2_bert() -> list[Any]:
 PICTURES = [vit, resnet, swin, dinov2]
 ZERO_SHOT = [clip, siglip]
 CAPTIONS = [vit_gpt2, blip, git]
+CHATS = [smolvlm, llava, qwen2_vl]
 SOUNDS = [wav2vec2, hubert, wavlm, ast, whisper, wav2vec2_bert]
 
 
@@ -185,12 +280,19 @@ def lay_out(root: Path, name: str, parts: list[Any]) -> Path:
     return folder
 
 
+def name_kind(make: Any) -> str:
+    """What publish_all calls it."""
+    return f"tiny/{make.__name__.replace('_', '-')}"
+
+
 def publish_all(root: Path) -> None:
     """One of each kind, as `tiny/KIND`."""
     torch.manual_seed(0)
-    for make in (*PICTURES, *ZERO_SHOT, *CAPTIONS, *SOUNDS, headless):
-        lay_out(root, f"tiny/{make.__name__.replace('_', '-')}", make())
-    lay_out(root, "tiny/ten", vit(10))
+    for make in (*PICTURES, *ZERO_SHOT, *CAPTIONS, *CHATS, *SOUNDS, headless):
+        lay_out(root, name_kind(make), make())
+    lay_out(
+        root, "tiny/ten", [t.ViTForImageClassification(t.ViTConfig(**LOOK, num_labels=10)), sees()]
+    )
 
 
 def change_config(folder: Path, **values: Any) -> None:

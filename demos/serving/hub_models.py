@@ -59,11 +59,11 @@ class HubModels:
             found = hub_model.describe(typed, offer.kinds, free_bytes)
         except SettingsError as error:
             raise SwapError(str(error)) from error
-        counted = found.kind in (hub_model.PICTURES, hub_model.SOUNDS)
-        if offer.classes and counted and len(found.classes) != offer.classes:
+        if found.kind in (hub_model.PICTURES, hub_model.SOUNDS) and not offer.fits(found.classes):
             return found.refuse(
-                f"{found.typed} knows {len(found.classes):,} classes, and {slot.title} asks for "
-                f"{offer.classes}: choose another model."
+                f"{found.typed} knows {len(found.classes):,} classes "
+                f"({hub_model.name_some(found.classes, counted=False)}), and {slot.title} asks for "
+                f"{offer.asks_for}: use it in another tab, or choose another model."
             )
         return found
 

@@ -1,5 +1,6 @@
 """What a slot takes of the Hub, as its tab says."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -9,4 +10,7 @@ class Offer:
 
     kinds: tuple[str, ...]  # of training.data.hub_model.KINDS
     suggestions: tuple[str, ...]  # owner/name
-    classes: int = 0  # how many a classifier must know; 0: any
+    # What a classifier must tell apart ("the ten digits"), and whether classes of these names are
+    # that; empty: anything.
+    asks_for: str = ""
+    fits: Callable[[Sequence[str]], bool] = lambda _: True

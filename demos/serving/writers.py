@@ -1,9 +1,11 @@
 """Networks of the Hub that write about a picture, other than an encoder and a decoder joined: BLIP,
-GIT, and those that are spoken to (image-text-to-text).
+GIT, and those that are spoken to (image-text-to-text: SmolVLM, LLaVA, Qwen-VL).
 
-They are asked as CaptionPredictor is. None tells what it looked at for a word.
+They are asked as CaptionPredictor is. None tells what it looked at for a word. Those that are
+spoken to are large: they are shown a smaller picture, whole, and end where their time is over.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,11 @@ if TYPE_CHECKING:  # the page starts without torch
     from torch import Tensor, nn
 
 LONGEST = 40  # tokens of a caption
+SECONDS = 60.0  # after which a caption ends where it is
+# Pixels of the longer side that a network which is spoken to is shown: some make of a photo as many
+# tokens as it has room for, thousands of them.
+SIDE = 512
+TEMPLATE = "chat_template.jinja"
 Seen = dict[str, Any]  # what a network is given of a picture
 
 
@@ -65,10 +72,13 @@ class WritingPredictor:
 
         try:
             self.processor: Any = AutoProcessor.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        except ImportError as error:
+            said = " ".join(str(error).split())[:200].rstrip(".")
+            raise SwapError(f"this machine lacks what it needs: {said}") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SwapError(
-                "what prepares pictures and words for it cannot be opened: "
-                f"{str(error).splitlines()[0][:150]}"
+                "what prepares pictures and words for it (preprocessor_config.json or "
+                "processor_config.json, and tokenizer.json) is missing or damaged"
             ) from error
         self.model = load_checked(AutoModelForImageTextToText, path)
         self.model.requires_grad_(False)
@@ -78,35 +88,50 @@ class WritingPredictor:
         # Of some tokenizers the first token is no special one, and would be read.
         text = getattr(self.model.config, "text_config", None) or self.model.config
         self.begin = getattr(text, "bos_token_id", None)
-        self.is_spoken_to = bool(getattr(self.processor, "chat_template", None))
+        # Some keep with their tokenizer how a chat is written down.
+        template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
+        self.is_spoken_to = bool(template)
+        if self.is_spoken_to:
+            self.processor.chat_template = template
+            # One look at the whole picture, where some would look at a dozen parts of it besides.
+            pictures: Any = getattr(self.processor, "image_processor", None)
+            if hasattr(pictures, "do_image_splitting"):
+                pictures.do_image_splitting = False
         self.trained_on = getattr(self.model.config, "trained_on", "")
         self.alarm = Alarm(path)
 
     # -- the picture -------------------------------------------------------------------------------
     def encode(self, picture: Image.Image) -> Seen:
-        """What the network is given, on its device."""
-        picture = flatten(picture)
+        """What the network is given, on its device. Raises SwapError."""
+        with _in_a_sentence("looked at this picture"):
+            return self._prepare(flatten(picture))
+
+    def _prepare(self, picture: Image.Image) -> Seen:
+        given = self._process(picture)
+        return {name: value.to(self.model.device) for name, value in dict(given).items()}
+
+    def _process(self, picture: Image.Image) -> Any:
         if self.is_spoken_to:
+            picture.thumbnail((SIDE, SIDE))
             said = [
                 {"type": "image", "image": picture},
                 {"type": "text", "text": self.prompt or PROMPT},
             ]
-            given = self.processor.apply_chat_template(
+            return self.processor.apply_chat_template(
                 [{"role": "user", "content": said}],
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
                 return_tensors="pt",
             )
-        else:
-            text = {"text": self.prompt} if self.prompt else {}
-            given = self.processor(images=picture, return_tensors="pt", **text)
-            if self.prompt and self.model.config.model_type == "git":
-                # The sentence's end would end the caption.
-                for name in ("input_ids", "attention_mask"):
-                    given[name] = given[name][:, :-1]
-                given.pop("token_type_ids", None)  # which its tokenizer adds, and it does not take
-        return {name: value.to(self.model.device) for name, value in dict(given).items()}
+        text = {"text": self.prompt} if self.prompt else {}
+        given = self.processor(images=picture, return_tensors="pt", **text)
+        if self.prompt and self.model.config.model_type == "git":
+            # The sentence's end would end the caption.
+            for name in ("input_ids", "attention_mask"):
+                given[name] = given[name][:, :-1]
+            given.pop("token_type_ids", None)  # which its tokenizer adds, and it does not take
+        return given
 
     def judge(self, seen: Seen) -> float | None:
         """How unlike all that was learned: it cannot tell."""
@@ -127,15 +152,15 @@ class WritingPredictor:
                 for name, value in seen.items()
             }
             # Any: transformers declares what `generate` is called on as more than its networks do.
-            return cast(Any, self.model).generate(**given, **how)
+            return cast(Any, self.model).generate(**given, max_time=SECONDS, **how)
 
     def _skip(self, seen: Seen, row: "Tensor") -> list[int]:
         """The ids that were written, without those of what it was told."""
         ids = row.tolist()
-        if ids and ids[0] == self.begin:
-            ids = ids[1:]
-        told = seen["input_ids"][0].tolist() if "input_ids" in seen and self.is_spoken_to else []
-        return ids[len(told) :] if told and ids[: len(told)] == told else ids
+        if self.is_spoken_to:  # most repeat the whole chat, some only answer
+            told = seen["input_ids"][0].tolist()
+            ids = ids[len(told) :] if ids[: len(told)] == told else ids
+        return ids[1:] if ids and ids[0] == self.begin else ids
 
     def write(
         self, seen: Seen, most: int, temperature: float = 0.0, seed: int = 0
@@ -168,9 +193,8 @@ class WritingPredictor:
         try:
             while (token := streamer.tokens.get()) is not None:
                 if isinstance(token, Exception):
-                    raise SwapError(
-                        f"This model failed as it wrote ({type(token).__name__}): choose another."
-                    ) from token
+                    with _in_a_sentence("wrote"):
+                        raise token
                 ids.append(token)
                 yield [*ids]
         finally:
@@ -179,16 +203,17 @@ class WritingPredictor:
 
     def search(self, seen: Seen, beams: int = 4) -> list[tuple[list[int], float]]:
         """What beam search ends with, the best first: a caption and its mean log-likelihood a
-        token."""
-        out = self._generate(
-            seen,
-            num_beams=beams,
-            num_return_sequences=beams,
-            do_sample=False,
-            max_new_tokens=LONGEST,
-            return_dict_in_generate=True,
-            output_scores=True,
-        )
+        token. Raises SwapError."""
+        with _in_a_sentence("wrote"):
+            out = self._generate(
+                seen,
+                num_beams=beams,
+                num_return_sequences=beams,
+                do_sample=False,
+                max_new_tokens=LONGEST,
+                return_dict_in_generate=True,
+                output_scores=True,
+            )
         rows = [self._skip(seen, row) for row in out.sequences]
         return list(zip(rows, out.sequences_scores.tolist(), strict=True))
 
@@ -200,16 +225,36 @@ class WritingPredictor:
         """Scores a first token for a picture of two halves."""
         picture = Image.new("RGB", (64, 64))
         picture.paste((255, 255, 255), (0, 0, 32, 64))
-        out = self._generate(
-            self.encode(picture),
-            num_beams=1,
-            do_sample=False,
-            max_new_tokens=1,
-            min_new_tokens=1,
-            return_dict_in_generate=True,
-            output_logits=True,
-        )
+        try:
+            out = self._generate(
+                self._prepare(picture),
+                num_beams=1,
+                do_sample=False,
+                max_new_tokens=1,
+                min_new_tokens=1,
+                return_dict_in_generate=True,
+                output_logits=True,
+            )
+        except Exception as error:
+            if self.is_spoken_to or not hasattr(self.processor, "image_token"):
+                raise
+            # A picture has its place in the text, and nothing says where.
+            raise SwapError(
+                f"it is one that is spoken to, and holds no chat template ({TEMPLATE}), so how a "
+                "question is written down for it cannot be told"
+            ) from error
         check_finite(out.logits[0].float().cpu().numpy())
+
+
+@contextlib.contextmanager
+def _in_a_sentence(did: str) -> Iterator[None]:
+    """What a network raises, of whichever kind, as a SwapError."""
+    try:
+        yield
+    except Exception as error:
+        raise SwapError(
+            f"This model failed as it {did} ({type(error).__name__}): choose another."
+        ) from error
 
 
 class _Streamer:

@@ -312,6 +312,8 @@ def _not_loaded(name: str, online: bool, error: Exception) -> SettingsError:
             "connection, or choose the source 'sample' and start 'embedded' (built-in), which need "
             "none."
         )
+    if any(map(is_disk_full, _list_causes(error))):
+        return _explain_full(name)
     if _is_gated(error):
         from huggingface_hub import constants
 
@@ -335,10 +337,8 @@ def explain(typed: str, error: Exception) -> SettingsError:
     from huggingface_hub import errors
 
     name = typed.partition("@")[0]
-    if is_disk_full(error) or is_disk_full(error.__cause__):
-        return SettingsError(
-            f"The disk is full, so {typed} could not be fetched: make room, and try again."
-        )
+    if any(map(is_disk_full, _list_causes(error))):
+        return _explain_full(typed)
     if isinstance(error, errors.GatedRepoError):
         return SettingsError(
             f"{typed} is gated: ask for access at {name_page(name)}, sign in with `hf auth login`, "
@@ -377,10 +377,21 @@ def explain_broken(name: str, error: Exception) -> SettingsError:
     return _not_loaded(name, True, error)
 
 
-def _is_gated(error: BaseException | None) -> bool:
+def _explain_full(name: str) -> SettingsError:
+    return SettingsError(
+        f"The disk is full, so {name} could not be fetched: make room, and try again."
+    )
+
+
+def _is_gated(error: BaseException) -> bool:
     """Whether it, or what it came of, is the Hub's refusal until its owner agrees."""
     from huggingface_hub.errors import GatedRepoError
 
-    while error is not None and not isinstance(error, GatedRepoError):
+    return any(isinstance(each, GatedRepoError) for each in _list_causes(error))
+
+
+def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """It, and what it came of."""
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error is not None

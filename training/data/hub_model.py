@@ -219,11 +219,12 @@ def _list_classes(config: dict[str, Any]) -> tuple[str, ...]:
         return ()
 
 
-def name_some(classes: tuple[str, ...]) -> str:
-    """`1,000: tench, goldfish, ... `"""
+def name_some(classes: tuple[str, ...], counted: bool = True) -> str:
+    """`1,000: tench, goldfish, ... `, or without their count."""
     rest = len(classes) - NAMED
     named = ", ".join(in_words(each) for each in classes[:NAMED])
-    return f"{len(classes):,}: {named}" + (f" and {rest:,} more" if rest > 0 else "")
+    count = f"{len(classes):,}: " * counted
+    return count + named + (f" and {rest:,} more" if rest > 0 else "")
 
 
 # -- what it does ----------------------------------------------------------------------------------

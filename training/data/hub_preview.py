@@ -51,7 +51,10 @@ def preview(name: str, subset: str = "", choice: Choice = NOTHING_CHOSEN) -> Pre
     """Raises SettingsError."""
     files = hub.find_files(name, subset or None)
     if files is None:
-        raise SettingsError(f"The Hub does not answer, so {name} cannot be looked at.")
+        raise SettingsError(
+            f"The Hub does not answer, so {name} cannot be looked at. Check the connection, and "
+            "try again."
+        )
     try:
         if not files.splits:
             raise RangeError("it is not stored in Parquet files")

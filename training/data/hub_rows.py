@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -27,6 +28,7 @@ from training.data.ranged.table import RemoteTable
 from training.data.splits import stratify
 from training.recipe import SettingsError
 from training.runs.batches import Stopped
+from training.runs.records import is_disk_full
 from training.runs.run import Run
 from training.wording import quote
 
@@ -151,7 +153,9 @@ def load(dataset: str, config: str | None, choice: Choice, sought: Sought) -> Fo
     try:
         if not files.splits:
             raise RangeError("it is not stored in Parquet files")
-        found = _Part(dataset, files, choice, sought).fetch()
+        with kept.make_scratch(dataset) as scratch:
+            found = _Part(dataset, files, choice, sought, scratch).fetch()
+            _keep(dataset, request, found)
     except RangeError as error:
         whole = _load_whole(dataset, config, choice, sought)
         why = f"{dataset} was downloaded whole and not in part: {error}."
@@ -159,15 +163,25 @@ def load(dataset: str, config: str | None, choice: Choice, sought: Sought) -> Fo
     except (SettingsError, Stopped):
         raise
     except Exception as error:  # many kinds, of two libraries: a line broke, or was refused
+        if is_disk_full(error):
+            raise _explain_full(dataset, error) from error
         raise hub.explain_broken(dataset, error) from error
+    return _unpack(kept.find(dataset, request, files.revision) or found)
+
+
+def _keep(dataset: str, request: dict[str, Any], found: Kept) -> None:
+    """Raises SettingsError."""
     try:
         kept.keep(dataset, request, found)
     except OSError as error:
-        raise SettingsError(
-            f"What was fetched of {dataset} cannot be kept: {error.strerror or error}. Nothing of "
-            "it is left; make room, or choose another place with HF_HOME."
-        ) from error
-    return _unpack(kept.find(dataset, request, files.revision) or found)
+        raise _explain_full(dataset, error) from error
+
+
+def _explain_full(dataset: str, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"What was fetched of {dataset} cannot be kept: {getattr(error, 'strerror', '') or error}. "
+        "Nothing of it is left; make room, or choose another place with HF_HOME."
+    )
 
 
 def _describe(sought: Sought) -> dict[str, Any]:
@@ -294,8 +308,12 @@ def read_table(rows: "datasets.Dataset") -> pa.Table:
 class _Part:
     """What a short fine-tune needs of a data set."""
 
-    def __init__(self, dataset: str, files: hub.Files, choice: Choice, sought: Sought):
+    def __init__(
+        self, dataset: str, files: hub.Files, choice: Choice, sought: Sought, scratch: Path
+    ):
+        """`scratch`: a folder in which what was fetched lies until it is kept."""
         self.dataset = dataset
+        self.scratch = scratch
         self.files = files
         self.choice = choice
         self.sought = sought
@@ -317,7 +335,7 @@ class _Part:
         count = self._count(len(np.unique(labels[labels >= 0])), test is not None)
         if count > 0.9 * (labels >= 0).sum():
             raise RangeError("nearly all of it is needed")
-        tables = {"train": self._take(table, columns, labels, count)}
+        tables = {"train": self._take(table, columns, labels, count, "train")}
         totals = {"train": table.rows}
         if test is not None:
             tables["test"], totals["test"] = test, about[0]
@@ -371,15 +389,17 @@ class _Part:
         count = max(TESTED, self.choice.limit // 4)
         if table.bytes <= SMALL or table.rows <= 1.1 * count:
             count = table.rows
-        return self._take(table, columns, labels, count), told
+        return self._take(table, columns, labels, count, "test"), told
 
     def _take(
-        self, table: RemoteTable, columns: _Columns, labels: np.ndarray, count: int
+        self, table: RemoteTable, columns: _Columns, labels: np.ndarray, count: int, part: str
     ) -> pa.Table:
         usable = np.flatnonzero(labels >= 0)
         chosen = labels[usable[stratify(labels[usable], min(count, len(usable)), 0)]]
         wanted = np.bincount(chosen, minlength=int(labels.max(initial=0)) + 1)
-        taken, rows = table.read_rows(columns.content, columns.others, labels, wanted)
+        taken, rows = table.read_rows(
+            columns.content, columns.others, labels, wanted, self.scratch / part
+        )
         if columns.label:
             taken = taken.append_column(LABEL, pa.array(labels[rows]))
         return taken

@@ -4,6 +4,7 @@ disk, and removed.
     HF_HOME/training-parts/OWNER--NAME/REVISION/REQUEST/      train.arrow, test.arrow, about.json
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -57,6 +58,15 @@ def find(name: str, request: Mapping[str, object], revision: str | None) -> Kept
         except (OSError, ValueError, pa.ArrowException):
             shutil.rmtree(about.parent, ignore_errors=True)  # damaged: it is fetched again
     return None
+
+
+@contextlib.contextmanager
+def make_scratch(name: str) -> Iterator[Path]:
+    """A folder for what is being fetched of a data set, gone afterwards. Raises OSError."""
+    home = find_home() / name.replace("/", "--")
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=home) as made:
+        yield Path(made)
 
 
 def keep(name: str, request: Mapping[str, object], kept: Kept) -> None:

@@ -2,13 +2,17 @@
 for.
 """
 
+import contextlib
 import io
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 TOGETHER = 12  # requests at a time
+AHEAD = 4 * TOGETHER  # jobs that are begun, or done and not taken yet
+ROOM = 256 << 20  # bytes that these may hold
 PATIENCE = 10.0  # seconds without a byte after which a line is broken
 WAITS = (1.0, 3.0)  # seconds before a request is made again that a broken line ended
 LOOK = 0.5  # seconds between two looks at whether a stop is asked for
@@ -74,24 +78,44 @@ class Line:
         if len(content) - before != end - start:
             raise RangeError("not the part came that was asked for")
 
-    def do(self, act: Callable[[Job], Made], jobs: Iterable[Job]) -> list[Made]:
-        """What `act` makes of each, several at a time, in their order. Where one fails, or `watch`
+    def stream(
+        self,
+        act: Callable[[Job], Made],
+        jobs: Iterable[Job],
+        weigh: Callable[[Job], int] = lambda _: 0,
+    ) -> Iterator[Made]:
+        """What `act` makes of each, in their order, several at a time, but of those that are under
+        way or wait to be taken no more than weigh ROOM bytes, or one. Where one fails, or `watch`
         raises, the others are given up."""
         pool = ThreadPoolExecutor(TOGETHER)
-        futures: Sequence[Future[Made]] = [pool.submit(act, job) for job in jobs]
-        waiting = {*futures}
+        rest = deque(jobs)
+        begun: deque[tuple[Future[Made], int]] = deque()
+        held = 0
         try:
-            while waiting:
-                done, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
-                for future in done:
-                    future.result()  # raises what it raised
+            while rest or begun:
+                while rest and len(begun) < AHEAD and (not begun or held + weigh(rest[0]) <= ROOM):
+                    job = rest.popleft()
+                    begun.append((pool.submit(act, job), weigh(job)))
+                    held += weigh(job)
+                if running := [future for future, _ in begun if not future.done()]:
+                    wait(running, LOOK, FIRST_COMPLETED)
+                for future, _ in begun:
+                    if future.done():
+                        future.result()  # raises what it raised
                 self.watch(self.fetched)
-            return [future.result() for future in futures]
+                while begun and begun[0][0].done():
+                    future, weight = begun.popleft()
+                    held -= weight
+                    yield future.result()
         except BaseException:
             self.ended.set()
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def do(self, act: Callable[[Job], Made], jobs: Iterable[Job]) -> list[Made]:
+        """The same, all of it at once."""
+        return [*self.stream(act, jobs)]
 
 
 def _is_final(error: Exception) -> bool:
@@ -107,7 +131,7 @@ class RemoteFile:
         self.line = line
         self.url = url
         self.size = size
-        self.held: dict[int, bytes] = {}  # by where it begins
+        self.held: dict[int, bytes] = {}  # by where it begins: what it says of itself
 
     def fetch(self, span: Span) -> bytes:
         """Not kept."""
@@ -116,6 +140,15 @@ class RemoteFile:
     def keep(self, span: Span) -> None:
         if not self._find(span):
             self.held[span[0]] = self.fetch(span)
+
+    @contextlib.contextmanager
+    def hold(self, span: Span) -> Iterator[None]:
+        """Fetched at once, and kept for as long as it is read."""
+        self.keep(span)
+        try:
+            yield
+        finally:
+            self.held.pop(span[0], None)
 
     def read(self, span: Span) -> bytes:
         """What is kept, or fetched now."""
@@ -127,9 +160,6 @@ class RemoteFile:
             if at <= start and end <= at + len(content):
                 return content[start - at : end - at]
         return b""
-
-    def forget(self, span: Span) -> None:
-        self.held.pop(span[0], None)
 
 
 class Opened(io.RawIOBase):

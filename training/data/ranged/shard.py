@@ -7,9 +7,10 @@ is read.
 """
 
 import struct
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,8 @@ from training.data.ranged.thrift import ThriftError, read_struct
 TAIL = 1 << 14  # bytes that hold the footer of most files
 HEADER = 256  # bytes that hold the header of most pages
 LONGEST_HEADER = 1 << 16
+BUFFER = 1 << 20  # bytes of a row group that are fetched at a time, or a page
+ROWS = 16  # of a row group that are looked at together
 MARGIN = 1.1  # of what the rows that are read will take
 PLAIN = 0
 # Numbers of fields in parquet.thrift.
@@ -193,13 +196,20 @@ class Shard:
         ]
 
     # -- content -----------------------------------------------------------------------------------
-    def read_content(self, page: Page, count: int) -> list[bytes | None]:
-        """Of a page's first `count` rows, or of more. Raises RangeError."""
-        if not page.paged:
-            return self._read_whole(page)
+    def measure(self, page: Page, count: int) -> int:
+        """Bytes that its first `count` rows take of the file."""
         low, high = page.span
-        guess = HEADER + int((high - low) / page.rows * count * MARGIN)
-        end = high if page.whole else min(high, low + guess)
+        if page.whole:
+            return high - low
+        return min(high - low, HEADER + int((high - low) / page.rows * count * MARGIN))
+
+    def read_content(self, page: Page, rows: np.ndarray) -> list[bytes | None]:
+        """Of some of a page's rows, by their numbers in it, in their order. Raises RangeError."""
+        if not page.paged:
+            return self._read_group(page, rows)
+        count = int(rows.max()) + 1
+        low, high = page.span
+        end = low + self.measure(page, count)
         content = self.file.fetch((low, end))
         while True:
             values, missing = self._take_values(content, page, count)
@@ -210,14 +220,32 @@ class Shard:
             content += self.file.fetch((before, end))
         if len(values) < count:
             raise RangeError("a page holds less than it says")
-        return cast("list[bytes | None]", values)
+        return [values[row] for row in rows]
 
-    def _read_whole(self, page: Page) -> list[bytes | None]:
-        self.file.keep(page.span)
-        table = self.read_columns(page.group, [f"{self.content}.bytes"])
-        self.file.forget(page.span)
-        held = table.column(self.content).combine_chunks()
-        return held.field("bytes").to_pylist()
+    def _read_group(self, page: Page, rows: np.ndarray) -> list[bytes | None]:
+        """Page by page, up to the last row that is wanted: of the rest nothing is held, nor
+        fetched."""
+        source = pa.PythonFile(Opened(self.file), mode="r")
+        wanted = deque(rows.tolist())
+        found: list[bytes | None] = []
+        first = 0
+        try:
+            opened = pq.ParquetFile(
+                source, metadata=self.metadata, pre_buffer=False, buffer_size=BUFFER
+            )
+            batches = opened.iter_batches(
+                ROWS, [page.group], [f"{self.content}.bytes"], use_threads=False
+            )
+            for batch in batches:
+                held = batch.column(self.content).field("bytes")
+                while wanted and wanted[0] < first + len(batch):
+                    found.append(held[wanted.popleft() - first].as_py())
+                first += len(batch)
+                if not wanted:
+                    return found
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise RangeError("a row group cannot be read") from error
+        raise RangeError("a row group holds less than it says")
 
     def _take_values(self, content: bytes, page: Page, count: int) -> tuple[list[bytes], int]:
         """The first values of a page of which the beginning is there, and, where those are not

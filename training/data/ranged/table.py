@@ -5,8 +5,10 @@ labels = table.read_column("label")
 some = table.read_rows("image", ["label"], choose...)
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ from training.data.ranged.plan import choose_rows
 from training.data.ranged.remote import Line, RangeError, RemoteFile
 from training.data.ranged.shard import Page, Shard
 
+CONTENT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 LARGE = 1 << 25  # bytes of a column that is not read whole to learn the labels
 
 
@@ -25,7 +28,6 @@ class _Job:
     shard: Shard
     page: Page
     rows: np.ndarray
-    at: np.ndarray  # which of the wanted rows they are
 
 
 class RemoteTable:
@@ -84,18 +86,24 @@ class RemoteTable:
                 count = shard.groups[group + 1] - shard.groups[group]
                 kind = self.schema.field(column).type
                 return pa.chunked_array([pa.array(np.full(count, same), kind)])
-            shard.file.keep(shard.span_column(group, column))
-            return shard.read_columns(group, [column]).column(column)
+            with shard.file.hold(shard.span_column(group, column)):
+                return shard.read_columns(group, [column]).column(column)
 
         parts = self.line.do(read, groups)
         chunks = [chunk for part in parts for chunk in part.chunks]
         return pa.chunked_array(chunks, self.schema.field(column).type)
 
     def read_rows(
-        self, content: str, others: list[str], labels: np.ndarray, wanted: np.ndarray
+        self,
+        content: str,
+        others: list[str],
+        labels: np.ndarray,
+        wanted: np.ndarray,
+        spill: Path | None = None,
     ) -> tuple[pa.Table, np.ndarray]:
         """So many rows of each label (training/data/ranged/plan.py) with the bytes of the column
-        `content` and the columns `others`, and which rows they are. Raises RangeError."""
+        `content` and the columns `others`, and which rows they are. `spill`: a file to which the
+        content goes as it comes, and in which it stays. Raises RangeError, OSError."""
         for shard in self.shards:
             shard.content = content
         self.line.do(_keep_index, self.shards)
@@ -108,19 +116,32 @@ class RemoteTable:
         for (shard, page), stretch in zip(listed, stretches, strict=True):
             low, high = np.searchsorted(rows, [stretch.first, stretch.first + stretch.rows])
             if high > low:
-                at = np.arange(low, high)
-                jobs.append(_Job(shard, page, rows[at] - stretch.first, at))
-        found: list[bytes | None] = [None] * len(rows)
-        for job, values in zip(jobs, self.line.do(_read_job, jobs), strict=True):
-            for i, value in zip(job.at, values, strict=True):
-                found[i] = value
-        if any(each is None for each in found):
-            raise RangeError("some of its rows hold no content of their own")
-        held = pa.StructArray.from_arrays(
-            [pa.array(found, pa.binary()), pa.nulls(len(found), pa.string())], ["bytes", "path"]
-        )
+                jobs.append(_Job(shard, page, rows[low:high] - stretch.first))
+        held = self._collect(jobs, spill)
         columns = self._read_others(jobs, others) if others else {}
         return pa.table({**columns, content: held}), rows
+
+    def _collect(self, jobs: list[_Job], spill: Path | None) -> pa.ChunkedArray:
+        """The content of the jobs' rows, in their order, which is that of the rows."""
+        if spill is None:
+            sink = pa.BufferOutputStream()
+            self._write(jobs, sink)
+            source = sink.getvalue()
+        else:
+            with pa.OSFile(str(spill), "wb") as file:
+                self._write(jobs, file)
+            source = pa.memory_map(str(spill))
+        return pa.ipc.open_file(source).read_all().column(0)
+
+    def _write(self, jobs: list[_Job], sink: pa.NativeFile) -> None:
+        schema = pa.schema([("content", CONTENT)])
+        with pa.ipc.new_file(sink, schema) as file:
+            for values in self.line.stream(_read_job, jobs, _weigh_job):
+                if any(each is None for each in values):
+                    raise RangeError("some of its rows hold no content of their own")
+                parts = [pa.array(values, pa.binary()), pa.nulls(len(values), pa.string())]
+                made = pa.StructArray.from_arrays(parts, fields=[*CONTENT])
+                file.write_batch(pa.record_batch([made], schema))
 
     def _weigh_opening(self, content: str, others: list[str]) -> float:
         """What the other columns of a row group take, in rows of the content."""
@@ -129,21 +150,20 @@ class RemoteTable:
         return sum(map(self.measure, others)) / max(1, groups) / a_row
 
     def _read_others(self, jobs: list[_Job], columns: list[str]) -> dict[str, pa.ChunkedArray]:
-        """Of the rows of the jobs, in their order."""
-        opened = {(id(job.shard), job.page.group): job.shard for job in jobs}
-        keys = [(shard, group) for (_, group), shard in opened.items()]
+        """Of the rows of the jobs, in their order. Those of a row group stand together."""
+        opened: dict[tuple[int, int], list[_Job]] = {}
+        for job in jobs:
+            opened.setdefault((id(job.shard), job.page.group), []).append(job)
 
-        def read(one: tuple[Shard, int]) -> pa.Table:
-            shard, group = one
-            for column in columns:
-                shard.file.keep(shard.span_column(group, column))
-            return shard.read_columns(group, columns)
+        def read(together: list[_Job]) -> pa.Table:
+            shard, group = together[0].shard, together[0].page.group
+            with contextlib.ExitStack() as held:
+                for column in columns:
+                    held.enter_context(shard.file.hold(shard.span_column(group, column)))
+                found = shard.read_columns(group, columns)
+            return found.take(np.concatenate([job.page.first + job.rows for job in together]))
 
-        tables = dict(zip(opened, self.line.do(read, keys), strict=True))
-        parts = [
-            tables[id(job.shard), job.page.group].take(job.page.first + job.rows) for job in jobs
-        ]
-        table = pa.concat_tables(parts)
+        table = pa.concat_tables(self.line.do(read, opened.values()))
         return {name: table.column(name) for name in columns}
 
 
@@ -153,8 +173,12 @@ def _keep_index(shard: Shard) -> None:
 
 
 def _read_job(job: _Job) -> list[bytes | None]:
-    values = job.shard.read_content(job.page, int(job.rows.max()) + 1)
-    return [values[row] for row in job.rows]
+    return job.shard.read_content(job.page, job.rows)
+
+
+def _weigh_job(job: _Job) -> int:
+    """Bytes that it holds while it is read, and until what it gives is taken."""
+    return job.shard.measure(job.page, int(job.rows.max()) + 1)
 
 
 def _find_only_value(shard: Shard, group: int, column: str) -> int | None:

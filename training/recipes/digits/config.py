@@ -54,7 +54,8 @@ class Config:
     start: str = setting(
         "embedded",
         "Checkpoint to start from: embedded (built-in, for digits), embedded-fashion, a run id, or "
-        "scratch: random weights.",
+        "scratch: random weights. Models of the Hub are other networks: they answer in the "
+        "tab, as they are.",
         label="Start from",
         lasting=True,
         offers=(("Random weights", "scratch"),),

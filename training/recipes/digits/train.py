@@ -27,8 +27,9 @@ from training.recipes.digits.augment import augment, draws
 from training.recipes.digits.config import USUAL_RATE, Config
 from training.recipes.digits.data import Pictures, hash_for_holdout, stack_images
 from training.recipes.digits.model import DigitsNet, DigitsNetConfig
-from training.runs import checkpoint
+from training.runs import checkpoint, published
 from training.runs.batches import Stopped
+from training.runs.checkpoint import CheckpointError
 from training.runs.run import Run
 from training.settings import FIND, OWN
 
@@ -152,11 +153,26 @@ def _examine(
     return report
 
 
+NO_HUB = (
+    "{} is no start here: the digits recipe trains a small network of this project's own. Choose "
+    "embedded, a run or scratch. A classifier of the Hub that tells digits or garments apart "
+    "answers as it is, in its tab: “Try a model of the Hub”."
+)
+
+
 def find_start(config: Config, runs: Path) -> Start:
     """Raises SettingsError, CheckpointError."""
     if config.start == "scratch":
         return Start("scratch")
-    found = checkpoint.check_usable(checkpoint.find(runs, config.start, "digits"))
+    try:
+        found = checkpoint.check_usable(checkpoint.find(runs, config.start, "digits"))
+    except CheckpointError as error:
+        if "/" in config.start:
+            raise SettingsError(NO_HUB.format(config.start)) from error
+        raise
+    hub = published.read_own(found.path)
+    if hub and hub["kind"] != "digits":
+        raise SettingsError(NO_HUB.format(hub["name"]))
     return Start(found.id, found)
 
 
