@@ -65,11 +65,11 @@
     if (!tabs().length) return;
     clearInterval(opening);
     tabs().find(each => open && each.dataset.tabId === open)?.click();
-    document.addEventListener('click', ({target}) => {
-      const tab = target.closest('[role="tab"]');
-      if (tabs().includes(tab)) sessionStorage.setItem('tab', tab.dataset.tabId);
-    }, true);
   }, 100);
+  addEventListener('pagehide', () => {
+    const chosen = tabs().find(each => each.getAttribute('aria-selected') === 'true');
+    if (chosen) sessionStorage.setItem('tab', chosen.dataset.tabId);
+  });
 
   FOLDERS
 

@@ -1,9 +1,7 @@
 """A BLIP as a captioner to fine-tune: two real steps of each method, what is published, what
 answers in the tab. The Hub is a small server of this process, with tiny models."""
 
-import dataclasses
 
-import numpy as np
 import pytest
 import tiny_models
 import torch
@@ -12,6 +10,7 @@ from conftest import execute
 from learning import goes_on_exactly, losses
 from PIL import Image
 from serving import is_a_sentence
+from test_caption_recipe import few_pictures
 from test_take_away import agree
 from torch.nn import functional as F
 from transformers import AutoModelForImageTextToText, AutoProcessor, BlipForConditionalGeneration
@@ -27,7 +26,6 @@ from training.learn.known import open_known
 from training.recipes.captioning import data as caption_data
 from training.recipes.captioning import model as caption_model
 from training.recipes.captioning import score as caption_score
-from training.recipes.captioning import train as caption_train
 from training.recipes.captioning.config import Config
 from training.recipes.captioning.model import Teller, build_network, find_start, open_network
 from training.recipes.captioning.score import write_captions
@@ -35,22 +33,12 @@ from training.runs import job
 from training.runs.run import Run
 
 BLIP = "tiny/blip"
+__all__ = ["few_pictures"]
 
 
 @pytest.fixture(scope="module")
 def press(tmp_path_factory):
     return tmp_path_factory.mktemp("press")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_pictures():
-    """Beam search over all the sample's test pictures would take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        whole = caption_data.load("", "sample")
-        few = dataclasses.replace(whole, test=whole.test[np.arange(12)])
-        patch.setattr(caption_data, "load_once", lambda *_: few)
-        patch.setattr(caption_train, "JUDGED", 8)
-        yield
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:

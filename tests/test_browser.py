@@ -402,7 +402,7 @@ def test_a_fine_tune_survives_a_reload_and_a_killed_app_and_is_used_and_rolled_b
 
 
 def test_a_reload_keeps_the_tab_the_form_and_what_is_said_of_it(page):
-    open_train(page)
+    open_train(page, "Food", "food")
     until(page, "document.querySelector('#data-card').innerText.includes('8 classes')")
     page.locator("#set-food-epochs input").fill("7")
     page.locator("#set-food-epochs input").blur()
