@@ -1,7 +1,6 @@
 """A BLIP as a captioner to fine-tune: two real steps of each method, what is published, what
 answers in the tab. The Hub is a small server of this process, with tiny models."""
 
-
 import pytest
 import tiny_models
 import torch

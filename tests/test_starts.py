@@ -3,6 +3,7 @@ head in another order or of another size. Each is used, with a note where someth
 guessed, or refused in a sentence before anything is trained."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -283,3 +284,20 @@ def test_a_checkpoint_is_called_by_what_a_person_knows_it_by(tmp_path):
     assert call(Path("runs/food-20260101-120000-abcd/checkpoint")) == "food-20260101-120000-abcd"
     assert call(Path("hub/models--me--net/snapshots/c0ffee")) == "me/net"
     assert call(Path("somewhere/food")) == "food"
+
+
+def test_what_was_made_ready_is_capped_and_the_last_one_used_stays(runs, tmp_path, monkeypatch):
+    def make(name: str) -> Path:
+        source = tmp_path / name
+        source.mkdir(exist_ok=True)
+        return layouts.keep(
+            runs, source, name, lambda made: (made / "weights").write_bytes(bytes(100))
+        )
+
+    first, second = make("one"), make("two")
+    os.utime(first, (1, 1))
+    os.utime(second, (2, 2))
+    monkeypatch.setattr(layouts, "CAP", 250)
+    assert make("one") == first, "used again"
+    third = make("three")
+    assert first.exists() and third.exists() and not second.exists()

@@ -3,7 +3,8 @@ checkpoint-N folders, an adapter (PEFT) beside its base, weights without what pr
 
     folder, notes = settle(folder, "owner/name", runs, open_base)
 
-What has to be made for that is kept in `runs/.starts/`, by what it was made of.
+What has to be made for that is kept in `runs/.starts/`, by what it was made of. The folder is
+capped: what was not used for the longest time goes first.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ ADAPTER = "adapter_config.json"
 ADAPTED = "adapter_model.safetensors"
 NOTES = "notes.json"  # in a folder that was made: sentences about it
 STARTS = ".starts"  # in the folder of runs
+CAP = 4 * 2**30  # bytes of it
 OpenBase = Callable[[str], Path]  # the folder of a base by its name; raises SettingsError
 
 
@@ -67,6 +69,19 @@ def settle(folder: Path, name: str, runs: Path, open_base: OpenBase) -> Path:
     return keep(runs, inner, name, lambda made: _complete(inner, folder, made, name, notes))
 
 
+def _sweep(folder: Path, needed: set[Path]) -> None:
+    """Holds it to CAP. Another job that begins at this moment makes its own again."""
+    made = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
+    sizes = {each: sum(p.stat().st_size for p in each.rglob("*") if p.is_file()) for each in made}
+    size = sum(sizes.values())
+    for old in made:
+        if size <= CAP:
+            return
+        if old not in needed and not old.name.startswith("."):  # one that is being made
+            size -= sizes[old]
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def _is_prepared(folder: Path) -> bool:
     """Whether what prepares its input is there, or nothing is known of such a thing."""
     config = checkpoint.config(folder) if (folder / "config.json").exists() else {}
@@ -93,12 +108,14 @@ def keep(
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:20]
     kept = runs / STARTS / digest
     if kept.exists():
+        os.utime(kept)
         return kept
     half = kept.with_name(f".{digest}.{os.getpid()}")
     try:
         half.mkdir(parents=True, exist_ok=True)
         make(half)
         half.rename(kept)
+        _sweep(kept.parent, {kept, source})
     except OSError as error:
         if kept.exists():  # another job was quicker
             return kept
