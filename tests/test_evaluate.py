@@ -86,3 +86,11 @@ def test_an_exam_that_fails_does_not_lose_what_was_trained(kitchen, start, monke
     assert (run.checkpoint / "README.md").is_file()
     assert "could not be scored: The test pictures are gone" in run.status["note"]
     assert read_report(run).after is None and "Traceback" in run.log_file.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_one_line(kitchen, start, tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    report = str(tmp_path / "file" / "report")
+    assert evaluate(kitchen, start.id, "food", "--report", report) == command.FAILED
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith("error: ") and "Traceback" not in "".join(told)

@@ -190,13 +190,7 @@ def evaluate_checkpoint(given: dict[str, Any]) -> int:
     made = recipe.load(given.pop("kind"))
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
     folder = given.pop("report", None)
-    try:
-        report = evaluate(name, made, given, runs, folder)
-    except (recipe.SettingsError, CheckpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return SETTINGS
-    print_report(report, folder)
-    return DONE
+    return _answer(lambda: print_report(evaluate(name, made, given, runs, folder), folder))
 
 
 def estimate_run(given: dict[str, Any]) -> int:
@@ -206,12 +200,7 @@ def estimate_run(given: dict[str, Any]) -> int:
     as_json = given.pop("json")
     made = recipe.load(given.pop("kind"))
     runs = Path(given.pop("runs", None) or runs_dir()).resolve()
-    try:
-        print(tell(estimate(made, given, runs), as_json))
-    except (recipe.SettingsError, CheckpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return SETTINGS
-    return DONE
+    return _answer(lambda: print(tell(estimate(made, given, runs), as_json)))
 
 
 def keep_data(given: dict[str, Any]) -> int:
