@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # it imports accelerate, which who only asks does without
     from training.learn.loop import Outcome
 
 REFUSED = 0.05  # share of what is known that may be taken for unknown
+CONFIDENCE = 0.95
 DIRECTIONS = 128  # of the covariance, the widest, at most
 # Examples for each direction that is kept, at least. More directions would hold all that a few
 # examples vary in, and leave a variance of next to nothing for the rest: of 200 in 1,280 dimensions
@@ -66,7 +67,7 @@ class Facts(TypedDict):
 
     method: str
     literature: str
-    limit: float  # a distance, which REFUSED of the known inputs exceed
+    limit: float  # a distance, which REFUSED of the known inputs exceed at most
     rest: float  # the variance in the directions that are not kept
     refused: float  # REFUSED, as it was
     learned: int  # examples by which it was fitted
@@ -173,11 +174,14 @@ def _find_widest(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def set_limit(known: Known, distances: np.ndarray, judged_by: str) -> Known:
-    """The same with a limit that REFUSED of such (N,) distances exceed, and of further ones no
-    more than that on average: of few the limit is the largest one (split conformal prediction, Vovk
-    et al. 2005)."""
+    """The same with a limit that no more than REFUSED of further such inputs exceed, for all that
+    (N,) distances can tell, so with CONFIDENCE (a one-sided tolerance limit, Wilks 1941, Annals of
+    Mathematical Statistics 12): of fewer than 59 it is the largest one. The limit that is right on
+    average lets through more than REFUSED every other time."""
+    from scipy.stats import binom
+
     count = len(distances)
-    rank = min(count, int(np.ceil((count + 1) * (1 - REFUSED))))
+    rank = min(count, int(binom.ppf(CONFIDENCE, count, 1 - REFUSED)) + 1)
     limit = float(np.sort(distances)[rank - 1])
     facts = known.facts.copy()
     facts.update({"limit": max(limit, 1e-9), "judged": count, "judged_by": judged_by})
