@@ -226,15 +226,27 @@ def _wire(form: Form, does: "Handlers", chooser: gr.Dropdown, selected: gr.Textb
     chosen.change(lambda name: name or "", chosen, collected, **quiet)
     collected.chose(does.choose, collected, chosen, **quiet)
     collected.changed(does.show_card, [collected, chosen], shown, **quiet)
-    gr.on([chosen.change, form.learner.change], lambda: "", None, form.estimate, **quiet)
+    gr.on(
+        [chosen.change, form.learner.change],
+        None,
+        None,
+        form.estimate,
+        js="() => ['']",
+        api_visibility="private",
+    )
     buttons["estimate"].click(does.estimate, [chosen, form.learner], form.estimate, **visible)
     buttons["train"].click(does.train, [chosen, form.learner], [chooser, selected], **quiet)
     buttons["check"].click(does.look_again, chosen, seen, **visible)
     buttons["download"].click(does.pack, chosen, form.zipped, **visible)
     form.push.wire(buttons["push"], chosen, form.pushed)
-    # What was about to be pushed was another one.
+    # What was about to be pushed was another one. In the browser, at once: an answer that came late
+    # took away what the button had just shown.
     chosen.change(
-        lambda: (gr.Column(visible=False), ""), None, [form.push.group, form.pushed], **quiet
+        None,
+        None,
+        [form.push.group, form.pushed],
+        js="() => [{__type__: 'update', visible: false}, '']",
+        api_visibility="private",
     )
     buttons["remove"].click(
         does.delete,

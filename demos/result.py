@@ -127,7 +127,9 @@ def _name(run: Run, checkpoint_id: str) -> str:
     if not checkpoint_id:
         return ""
     try:
-        return checkpoint.find(run.path.parent, checkpoint_id, run.slot).name
+        found = checkpoint.find(run.path.parent, checkpoint_id, run.slot)
+        own = found.kind != "embedded" or found.id == f"embedded-{run.slot}"
+        return found.title if own else f"{found.title} ({found.id.removeprefix('embedded-')})"
     except CheckpointError:
         return checkpoint_id
 

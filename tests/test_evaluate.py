@@ -60,7 +60,7 @@ def test_a_folder_of_ones_own_is_data_and_a_folder_is_a_checkpoint(kitchen, tmp_
         (("food-20200101-000000-gone", "food"), "There is no checkpoint"),
         (("embedded", "food"), "knows 101 classes, the data has 8"),
         (("embedded", "food", "--source", "folder"), "go together"),
-        (("embedded", "captioning", "--limit", "-1"), "limit is -1"),
+        (("embedded", "captioning", "--limit", "-1"), "limit (Maximum examples) is -1"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_a_sentence(kitchen, capsys, words, told):

@@ -239,7 +239,9 @@ def test_its_form_shows_the_settings_that_count(site):
     assert components[fields["width"]]["visible"]
     assert components[fields["start"]]["choices"] == [["Random weights", "scratch"]]
     (listens,) = (
-        each for each in page["dependencies"] if [fields["start"], "change"] in each["targets"]
+        each
+        for each in page["dependencies"]
+        if [fields["start"], "change"] in each["targets"] and each["outputs"]
     )
 
     def choose(start: str) -> dict[str, bool]:

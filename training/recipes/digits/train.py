@@ -20,7 +20,7 @@ from training.learn import backbone, classification, finetune, folds, known, pro
 from training.learn.backbone import Start
 from training.learn.loop import Lesson, Outcome, fit, read_state
 from training.learn.optimizers import ParameterGroup, make_adamw
-from training.recipe import SettingsError
+from training.recipe import SettingsError, is_path
 from training.recipes.digits import data as digits_data
 from training.recipes.digits import score
 from training.recipes.digits.augment import augment, draws
@@ -167,7 +167,7 @@ def find_start(config: Config, runs: Path) -> Start:
     try:
         found = checkpoint.check_usable(checkpoint.find(runs, config.start, "digits"))
     except CheckpointError as error:
-        if "/" in config.start:
+        if "/" in config.start and not is_path(config.start):
             raise SettingsError(NO_HUB.format(config.start)) from error
         raise
     hub = published.read_own(found.path)
