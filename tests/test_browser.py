@@ -477,7 +477,8 @@ def test_teachers_are_chosen_from_the_checkpoints_that_there_are(page, app):
     start_with("food-gone")
     page.get_by_text("There is no checkpoint 'food-gone'").first.wait_for()
     assert len(Run.all(app.runs)) == before, "it is refused before there is a run"
-    page.evaluate("sessionStorage.clear()")  # which would keep what is filled in
+    # Which keeps what is filled in, and the tab; it is emptied as the page is left.
+    page.evaluate("addEventListener('pagehide', () => sessionStorage.clear())")
     page.reload()
     start_with("nobody/nothing")  # only the run itself asks the Hub
     page.wait_for_selector("#status .state.failed")
