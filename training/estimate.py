@@ -7,7 +7,9 @@ By passes of the very network on this machine (training/learn/cost.py). `ask_asi
 process of its own, as the page needs it.
 """
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -128,15 +130,24 @@ def ask_aside(name: str, settings: Mapping[str, object], runs: Path) -> Estimate
     """Raises SettingsError, where it cannot be measured."""
     command = [sys.executable, "-m", "training", "estimate", name, "--json", f"--runs={runs}"]
     command += [f"--{field.replace('_', '-')}={value}" for field, value in settings.items()]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LONGEST, cwd=Path(__file__).parents[1]
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SettingsError("Measuring took too long: this machine is busy.") from error
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    ) as asked:
+        if os.name == "posix":
+            with contextlib.suppress(psutil.Error):  # it has ended already
+                psutil.Process(asked.pid).nice(10)  # the page keeps answering
+        try:
+            told, errors = asked.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired as error:
+            asked.kill()
+            raise SettingsError("Measuring took too long: this machine is busy.") from error
+    lines = (told if asked.returncode == 0 else errors).strip().splitlines()
     last = lines[-1] if lines else ""
-    if done.returncode:
+    if asked.returncode:
         raise SettingsError(last.removeprefix("error: ") or "It could not be measured.")
     return Estimate(**json.loads(last))
 
