@@ -156,7 +156,7 @@ def build(lab: "Lab") -> "gr.Blocks":
             gr.Markdown("# Transfer Lab\nTry a model, fine-tune it, see it change.")
             strip = gr.HTML(elem_id="strip")
         selected = clock.make_hidden()  # the id of the run that a person looks at
-        clock.keep(blocks, selected)
+        page.keep(blocks, "run", [selected.change], [selected])
         buttons = []
         changing = []
         with gr.Tabs() as tabs:

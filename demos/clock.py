@@ -113,24 +113,6 @@ def wire(blocks: gr.Blocks, lab: Lab, selected: gr.Textbox, parts: list[Part]) -
     )
 
 
-def keep(blocks: gr.Blocks, selected: gr.Textbox) -> None:
-    """After a reload the same run is looked at: the browser's tab keeps which."""
-    selected.change(
-        None,
-        selected,
-        None,
-        js="(id) => { sessionStorage.setItem('run', id || ''); }",
-        api_visibility="private",
-    )
-    blocks.load(
-        None,
-        None,
-        selected,
-        js="() => sessionStorage.getItem('run') || ''",
-        api_visibility="private",
-    )
-
-
 def make_hidden() -> gr.Textbox:
     """A text that the browser keeps and nobody sees."""
     return gr.Textbox(visible="hidden")

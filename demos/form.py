@@ -44,7 +44,7 @@ def _make_field(f: dataclasses.Field, local: set[str], recipe_name: str) -> Comp
     meta = f.metadata
     default: Any = f.default  # every setting has one
     common: dict[str, Any] = dict(
-        label=meta["label"] or f.name.replace("_", " ").capitalize(),
+        label=recipe.title_setting(f),
         info=meta["help"],
         interactive=True,
         elem_id=f"set-{recipe_name}-{f.name}",
@@ -113,7 +113,7 @@ def tell_changed(made: Recipe, settings: Mapping[str, object]) -> dict[str, obje
     draft = recipe.parse_draft(made.config, settings)
     used = recipe.find_used(draft)
     changed = [
-        f.metadata["label"] or f.name.replace("_", " ")
+        recipe.title_setting(f)
         for f in dataclasses.fields(made.config)
         if f.metadata["rare"] and f.name in used and getattr(draft, f.name) != f.default
     ]
@@ -233,7 +233,7 @@ def _explain_unshown(f: dataclasses.Field | None, given: object, read: object) -
     """Why the form cannot show a setting; empty where it can."""
     if f is None:
         return ""  # of another version, in which it did something
-    title = f.metadata["label"] or f.name.replace("_", " ").capitalize()
+    title = recipe.title_setting(f)
     parts = str(given).split(",")
     names_one = f.metadata["offers"] is not None
     if f.metadata["local"] or (names_one and any(map(recipe.is_path, parts))):

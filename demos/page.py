@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import html
 import io
+import json
 import mimetypes
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import gradio as gr
 from gradio.components import Component
@@ -338,6 +340,21 @@ def verdict(
     made = _Verdict(label=label, num_top_classes=num_top_classes, elem_id=elem_id)
     made.unsure = unsure
     return made
+
+
+KEEP = "(...values) => { sessionStorage.setItem(%s, JSON.stringify(values)); }"
+BRING_BACK = "() => JSON.parse(sessionStorage.getItem(%s) || '[]')"
+
+
+def keep(
+    blocks: gr.Blocks, key: str, changed: Sequence[Any], components: Sequence[Component]
+) -> None:
+    """After a reload these components hold what they did, as of the events `changed`: the browser's
+    tab keeps it under this key."""
+    name = json.dumps(key)
+    hidden: Listening = {"api_visibility": "private"}
+    gr.on(changed, None, list(components), None, js=KEEP % name, **hidden)
+    blocks.load(None, None, list(components), js=BRING_BACK % name, **hidden)
 
 
 def data_uri(picture: Image.Image, kind: str = "PNG") -> str:

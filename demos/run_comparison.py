@@ -226,7 +226,7 @@ def _tell_settings(run: Run) -> dict[str, Setting]:
     for name, value in config.items():
         if name != "name" and name in used:
             f = known.get(name)
-            title = (f.metadata["label"] if f else "") or name.replace("_", " ").capitalize()
+            title = recipe.title_setting(f) if f else recipe.title_name(name)
             told[title] = Setting(write_setting(f, value), f is not None and value == f.default)
     made = Provenance.from_json(run.settings)
     resolved = {

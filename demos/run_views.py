@@ -91,8 +91,11 @@ def name_steps(run: Run | None) -> str:
 
 
 def _is_folded(run: Run | None) -> bool:
-    """Whether its scores are those of a probe, judged fold by fold."""
-    return run is not None and run.settings.get("method") == "frozen"
+    """Whether its scores are those of a probe, judged fold by fold: a head too large for one learns
+    by steps."""
+    if run is None or run.settings.get("method") != "frozen":
+        return False
+    return not any("loss" in event for event in run.events())
 
 
 def status(run: Run | None, training: bool = True) -> str:

@@ -4,6 +4,7 @@ which data that is, and how long it will take."""
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -40,12 +41,6 @@ measuring: page.Listening = {
     "concurrency_limit": 1,  # of all visits: a measurement beside another one is wrong
     "concurrency_id": "measure",
 }
-
-
-KEEP = """(...values) => {
-  sessionStorage.setItem(JSON.stringify(%(key)s), JSON.stringify(values));
-}"""
-BRING_BACK = """() => JSON.parse(sessionStorage.getItem(JSON.stringify(%(key)s)) || '[]')"""
 
 
 @dataclass(frozen=True)
@@ -146,25 +141,17 @@ class TrainForm:
         self.look.click(self._look_at_data, inputs, self.seen, api_visibility="private")
 
     def keep(self, blocks: gr.Blocks) -> None:
-        """What is filled in is there again after a reload: the browser's tab keeps it."""
+        """What is filled in is there again after a reload."""
         for name, form in self.forms.items():
-            inputs = list(form.inputs.values())
-            js = KEEP % {"key": json.dumps([name, *form.inputs])}
-            gr.on(form.triggers, None, inputs, None, js=js, api_visibility="private")
-            bring = BRING_BACK % {"key": json.dumps([name, *form.inputs])}
-            blocks.load(None, None, inputs, js=bring, api_visibility="private")
-        blocks.load(
-            None, None, self.chooser, js=BRING_BACK % {"key": '"recipe"'}, api_visibility="private"
-        )
-        self.chooser.change(
-            None, self.chooser, None, js=KEEP % {"key": '"recipe"'}, api_visibility="private"
-        )
+            key = json.dumps([name, *form.inputs])
+            page.keep(blocks, key, form.triggers, list(form.inputs.values()))
+        page.keep(blocks, "recipe", [self.chooser.change], [self.chooser])
 
     def _follow(self, form: Form, beside: list[Shown]) -> Dependency:
         """Shows what counts whenever a setting was changed."""
         return gr.on(
             form.triggers,
-            lambda *values: self._sum_up(form, read_form(form.inputs, values)),
+            partial(self._follow_settings, form),
             list(form.inputs.values()),
             [*form.follows, *beside],
             **latest,
@@ -187,23 +174,24 @@ class TrainForm:
         return {field: settings[field] for field in settings if field in used}
 
     # -- what it shows -----------------------------------------------------------------------------
-    def _sum_up(self, form: Form, settings: dict[str, object]) -> list[object]:
-        """What depends on the settings of one form, then what stands above Start."""
-        return [
-            *show_used(form.made, settings),
-            tell_changed(form.made, settings),
-            data_card.draw(form.made, settings, self.actions.lab.runs),
-            *hub_preview.offer(form.made.name, settings),
-        ]
+    def _show_form(self, form: Form, settings: dict[str, object]) -> list[object]:
+        """What depends on a form's settings, of it: its `follows`."""
+        return [*show_used(form.made, settings), tell_changed(form.made, settings)]
+
+    def _show_above(self, form: Form, settings: dict[str, object]) -> list[object]:
+        """And above Start."""
+        card = data_card.draw(form.made, settings, self.actions.lab.runs)
+        return [card, *hub_preview.offer(form.made.name, settings)]
+
+    def _follow_settings(self, form: Form, *values: object) -> list[object]:
+        settings = read_form(form.inputs, values)
+        return [*self._show_form(form, settings), *self._show_above(form, settings)]
 
     def _choose(self, chosen: str, *values: object) -> list[object]:
         shown: list[object] = [gr.update(visible=name == chosen) for name in self.forms]
-        above: list[object] = []
         for name, form in self.forms.items():
-            *own, card, look, seen = self._sum_up(form, self._read(name, values))
-            shown += own
-            above = [card, look, seen] if name == chosen else above
-        return [*shown, *above]
+            shown += self._show_form(form, self._read(name, values))
+        return [*shown, *self._show_above(self.forms[chosen], self._read(chosen, values))]
 
     def _tell_cost(self, name: str, *values: object) -> str:
         if job.running(self.actions.lab.runs):

@@ -231,3 +231,11 @@ def test_of_a_damaged_run_it_is_said_and_it_can_be_deleted_and_no_more(run):
     assert "config.json" in run_views.status(run) and "damaged" in run_views.status(run)
     can = run_views.can(run)
     assert not any(can.values())
+
+
+def test_a_frozen_backbones_head_that_learns_by_steps_has_no_folds(run):
+    run.record(method="frozen")
+    run.log(step=1, total=5, score=0.5)
+    assert run_views.name_steps(run) == "Fold"
+    run.log(step=2, total=5, loss=1.0)
+    assert run_views.name_steps(run).startswith("Step")

@@ -48,6 +48,14 @@ def app(tmp_path_factory, hub):
         made.end()
 
 
+def is_pushed(page, hub, told: str, address: str, repo: str) -> None:
+    """Privately, with its address told, and no token in the page nor a request elsewhere."""
+    until(page, f"document.querySelector('{told}').innerText.includes('it is private')")
+    assert page.locator(f"{told} a").get_attribute("href") == f"{hub.address}/{address}"
+    assert hub.repos[repo].private
+    assert hub.token not in page.content() and not page.outside
+
+
 def test_a_model_is_downloaded_and_pushed_from_its_report(page, hub, tmp_path):
     page.get_by_role("tab", name="Train").click()
     until(page, "document.querySelector('#report').innerText.includes('Accuracy')")
@@ -68,12 +76,8 @@ def test_a_model_is_downloaded_and_pushed_from_its_report(page, hub, tmp_path):
     until(page, "document.querySelector('#taken').innerText.includes('it must be owner/name')")
     page.locator("#push-name :is(input, textarea)").fill("me/drawn-dishes")
     page.locator("#push-go").click()
-    until(page, "document.querySelector('#taken').innerText.includes('it is private')")
-    where = f"{hub.address}/me/drawn-dishes"
-    assert page.locator("#taken a").get_attribute("href") == where
-    assert hub.repos["model/me/drawn-dishes"].private
+    is_pushed(page, hub, "#taken", "me/drawn-dishes", "model/me/drawn-dishes")
     assert "use.py" in hub.repos["model/me/drawn-dishes"].files
-    assert hub.token not in page.content() and not page.outside
 
 
 def test_a_data_set_of_ones_own_is_pushed_from_its_page(page, hub):
@@ -85,8 +89,4 @@ def test_a_data_set_of_ones_own_is_pushed_from_its_page(page, hub):
     assert page.get_by_label("Private: you alone").last.is_checked()
     page.locator("#own-push-name :is(input, textarea)").fill("me/insects")
     page.locator("#own-push-go").click()
-    until(page, "document.querySelector('#own-pushed').innerText.includes('it is private')")
-    where = f"{hub.address}/datasets/me/insects"
-    assert page.locator("#own-pushed a").get_attribute("href") == where
-    assert hub.repos["dataset/me/insects"].private
-    assert hub.token not in page.content() and not page.outside
+    is_pushed(page, hub, "#own-pushed", "datasets/me/insects", "dataset/me/insects")

@@ -314,6 +314,16 @@ def _check_text(f: dataclasses.Field, value: object) -> str:
     return text
 
 
+def title_setting(f: dataclasses.Field) -> str:
+    """As the page calls it."""
+    return f.metadata["label"] or title_name(f.name)
+
+
+def title_name(name: str) -> str:
+    """Of a setting that says no other: `Early stopping`."""
+    return name.replace("_", " ").capitalize()
+
+
 def name_setting(f: dataclasses.Field) -> str:
     """Its name as the command takes it, and where the page calls it something else, that too:
     `holdout (Validation share)`."""
